@@ -1,5 +1,6 @@
-// What `import Skein` brings: the client, HTTP, WebSocket, XML-RPC and JSON-RPC. What few programs name, such as layers, OAuth and the
-// limits of codecs, comes with `import SkeinHTTP`; databases, stores and queues with modules of their own.
+// What `import Skein` exports: the client, HTTP, WebSocket, XML-RPC and JSON-RPC. Names that few programs use, such as
+// layers, OAuth and the limits of codecs, are in `import SkeinHTTP`; databases, stores and queues have their own
+// modules.
 
 @_exported import func SkeinCore.blocking
 @_exported import struct SkeinCore.BlockingCorequest

@@ -1,4 +1,4 @@
-// The account at a certificate authority: its key, and what it signs (RFC 8555, section 6).
+// The account at a certificate authority: its key, and the requests signed with it (RFC 8555, section 6).
 
 import Crypto
 import SkeinCore
@@ -10,29 +10,29 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// The key of an account, and the URL by which the authority knows it.
+/// The key of an account, and the URL by which the authority identifies it.
 struct ACMEAccount: Sendable {
     let key: P256.Signing.PrivateKey
     /// Nil before the account is registered.
     var url: String?
 
-    /// The public key as a JSON Web Key, in the form of which the thumbprint is made (RFC 7638, section 3.2).
+    /// The public key as a JSON Web Key, in the form from which the thumbprint is computed (RFC 7638, section 3.2).
     var publicKey: String {
         let point = key.publicKey.rawRepresentation
         return
             #"{"crv":"P-256","kty":"EC","x":"\#(Base64URL.encode(point.prefix(32)))","y":"\#(Base64URL.encode(point.suffix(32)))"}"#
     }
 
-    /// What stands behind the token of a challenge (section 8.1).
+    /// The key authorization for the token of a challenge (section 8.1).
     func keyAuthorization(_ token: String) -> String {
         "\(token).\(Base64URL.encode(SHA256.hash(data: Array(publicKey.utf8))))"
     }
 
     /// A signed request (section 6.2).
     /// - Parameters:
-    ///   - payload: JSON, or an empty text to read a resource (section 6.3).
-    ///   - nonce: of the authority; nil inside of a change of keys.
-    ///   - usesKey: whether the key itself is sent, and not the account's URL.
+    ///   - payload: JSON, or an empty string to read a resource (section 6.3).
+    ///   - nonce: from the authority; nil inside a key change.
+    ///   - usesKey: whether the key itself is sent instead of the account's URL.
     func sign(_ payload: String, url: String, nonce: String?, usesKey: Bool = false) throws -> String {
         var head = [#""alg":"ES256""#]
         if let account = self.url, !usesKey {

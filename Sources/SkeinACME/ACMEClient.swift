@@ -1,4 +1,4 @@
-// Requests to a certificate authority: signed, each with a nonce of its own (RFC 8555, sections 6 and 7).
+// Requests to a certificate authority: signed, each with its own nonce (RFC 8555, sections 6 and 7).
 
 import Crypto
 import SkeinCore
@@ -10,16 +10,16 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// What a certificate authority has refused, or why it could not be asked.
+/// Why a certificate authority has refused a request, or why it could not be reached.
 public struct ACMEProblem: Error, Sendable, CustomStringConvertible {
     /// The end of the problem's type, such as `rateLimited` (RFC 8555, section 6.7); `unreachable` when there was no answer.
     public let kind: String
-    /// The authority's sentence.
+    /// The authority's description of the problem.
     public let detail: String
-    /// Seconds after which it wants to be asked again.
+    /// Seconds after which the request may be repeated, if the authority says so.
     public let retryAfter: Double?
 
-    /// The kind and the sentence.
+    /// The kind and the detail.
     public var description: String { "\(kind): \(detail)" }
 }
 
@@ -40,7 +40,7 @@ actor ACMEClient {
         let keyChange: String?
     }
 
-    /// Answers are small; a certificate chain is the largest.
+    /// Responses are small; a certificate chain is the largest.
     private static let largestAnswer = 1 << 20
     private static let mostNonceErrors = 10
 
@@ -107,7 +107,8 @@ actor ACMEClient {
         return HTTPDate.strict(field).map { max(0, min(Double($0) - Date().timeIntervalSince1970, 86_400)) }
     }
 
-    /// Sends a signed request; one whose nonce is not taken is sent again with another (section 6.5).
+    /// Sends a signed request; if the authority rejects the nonce, the request is sent again with a new one (section
+    /// 6.5).
     /// - Parameter payload: nil reads a resource.
     func post(_ url: String, _ payload: JSONValue?, usesKey: Bool = false, accept: String? = nil) async throws -> Answer
     {
@@ -154,10 +155,10 @@ actor ACMEClient {
         account.url = url
     }
 
-    /// Goes on with another key.
+    /// Continues with another key.
     func use(_ key: P256.Signing.PrivateKey) { account = ACMEAccount(key: key, url: nil) }
 
-    /// Gives the account another key (section 7.3.5).
+    /// Replaces the key of the account (section 7.3.5).
     func changeKey(to new: P256.Signing.PrivateKey) async throws {
         guard let url = try await found().keyChange, let own = account.url else {
             throw ACMEProblem(kind: "unsupported", detail: "the authority does not change keys", retryAfter: nil)

@@ -1,4 +1,4 @@
-// From names to a certificate (RFC 8555, section 7.4).
+// From host names to a certificate (RFC 8555, section 7.4).
 
 import Crypto
 import SkeinCore
@@ -13,13 +13,14 @@ import X509
     import Foundation
 #endif
 
-/// How an authority sees that a name is ours.
+/// How the authority validates that a name belongs to this server.
 public enum ACMEChallenge: Sendable, Hashable {
     /// By a request to port 80 of the name (http-01). Not for wildcards.
     case http
     /// By a handshake at port 443 of the name (tls-alpn-01). Not for wildcards, and not where a balancer ends TLS.
     case tls
-    /// By a record of DNS, which a program sets and clears (dns-01): it is called with `set` or `clear`, the name of the record, and its text.
+    /// By a DNS record, which a program sets and clears (dns-01). The program is called with `set` or `clear`, the name
+    /// of the record, and its text.
     case dns(program: String)
 
     var kind: String {
@@ -70,7 +71,7 @@ extension ACMEClient {
         ACMEProblem(kind: "malformed", detail: detail, retryAfter: nil)
     }
 
-    /// What an order, or a challenge of an authorization, says that is wrong.
+    /// The error of an order, or of a challenge in an authorization.
     private static func failure(of state: JSONValue, _ otherwise: String) -> ACMEProblem {
         let error = state["error"] ?? state["challenges"]?.elements?.compactMap { $0["error"] }.first
         return ACMEProblem(
@@ -78,7 +79,7 @@ extension ACMEClient {
             detail: error?["detail"]?.string ?? otherwise, retryAfter: nil)
     }
 
-    /// Shows that a name is ours.
+    /// Proves control of a name.
     private func prove(_ url: String, _ challenge: ACMEChallenge, _ challenges: CertificateChallenges) async throws {
         let state = try await post(url, nil).json
         guard state["status"]?.string != "valid" else { return }
@@ -117,7 +118,7 @@ extension ACMEClient {
                 try await DNSHook.run(program, "set", record, text)
                 try await settle(url, target, name)
             } catch {
-                // Also when it may have been set only, and when nobody waits any more.
+                // Even if the record may not have been set completely, and even if the task is cancelled.
                 await Task.detached { try? await DNSHook.run(program, "clear", record, text) }.value
                 throw error
             }
@@ -125,7 +126,7 @@ extension ACMEClient {
         }
     }
 
-    /// A token is of base64url (section 8.1); it becomes a part of a path.
+    /// A token consists of base64url characters (section 8.1); it becomes part of a path.
     private static func isToken(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.count <= 256
             && text.utf8.allSatisfy {
@@ -142,7 +143,7 @@ extension ACMEClient {
         }
     }
 
-    /// Reads a resource until its status is one of some, as often as the authority wants.
+    /// Polls a resource until its status is final, at the interval that the authority asks for.
     private func poll(_ url: String, until isDone: (String) -> Bool) async throws -> JSONValue {
         var waited = 0.0
         var pause = 0.25

@@ -1,4 +1,4 @@
-// The account and the certificates on disk, for their owner alone.
+// The account and the certificates on disk, readable by their owner only.
 
 import Crypto
 import SkeinCore
@@ -42,13 +42,13 @@ package struct CertificateFiles: Sendable {
         }
     }
 
-    /// The file of the certificate for names: the first name, without what is special in file names.
+    /// The file of the certificate for names: the first name, without characters that are special in file names.
     func path(_ names: [String]) -> String {
         let name = (names.first ?? "certificate").replacingBytes("*", with: "_").replacingBytes("/", with: "_")
         return "\(folder)/\(name).pem"
     }
 
-    /// Writes a file as a whole, or not at all, for its owner alone from its first byte.
+    /// Writes a file completely or not at all; only its owner can read it, from the first byte on.
     package static func write(_ text: String, to path: String) throws {
         func failure() -> SkeinError {
             SkeinError(
@@ -89,7 +89,7 @@ package struct CertificateFiles: Sendable {
         return ACMEAccount(key: key, url: json["url"]?.string)
     }
 
-    /// The key that was to follow, when a change of keys did not come to its end.
+    /// The next key, if a key change did not complete.
     func nextKey(_ directory: String) -> P256.Signing.PrivateKey? { Self.key(document(directory)?["next"]) }
 
     private static func key(_ value: JSONValue?) -> P256.Signing.PrivateKey? {
@@ -109,7 +109,7 @@ package struct CertificateFiles: Sendable {
         try write(JSONValue.object(document).json, to: accountPath(directory))
     }
 
-    /// A file for each authority.
+    /// One file for each authority.
     func accountPath(_ directory: String) -> String { "\(folder)/account-\(Self.mark(directory)).json" }
 
     private static func mark(_ directory: String) -> String {
@@ -118,7 +118,7 @@ package struct CertificateFiles: Sendable {
 
     // MARK: Certificates
 
-    /// What is known of a certificate in a file.
+    /// The facts about a certificate in a file.
     struct Life {
         let start: Double
         let end: Double
@@ -126,7 +126,7 @@ package struct CertificateFiles: Sendable {
         let isSelfSigned: Bool
     }
 
-    /// The life of the certificate in a file; nil when there is none that can be read.
+    /// The life of the certificate in a file; nil if there is no readable certificate.
     func life(_ path: String) -> Life? {
         guard let bytes = FileManager.default.contents(atPath: path),
             let text = String(validating: bytes, as: UTF8.self),
@@ -140,18 +140,18 @@ package struct CertificateFiles: Sendable {
             names: Self.names(certificate), isSelfSigned: certificate.issuer == certificate.subject)
     }
 
-    /// Writes a certificate and its key, and whose it is.
+    /// Writes a certificate, its key, and the authority that issued it.
     func keep(_ chain: String, _ key: P256.Signing.PrivateKey, _ path: String, _ directory: String) throws {
         try write(chain + key.pemRepresentation + "\n# \(Self.mark(directory))\n", to: path)
     }
 
-    /// Whether a certificate has come from an authority.
+    /// Whether a certificate was issued by an authority.
     func isOf(_ directory: String, _ path: String) -> Bool {
         FileManager.default.contents(atPath: path).flatMap { String(validating: $0, as: UTF8.self) }?
             .containsBytes("\n# \(Self.mark(directory))\n") ?? false
     }
 
-    /// The certificates of a chain, when the first is one for our key and names.
+    /// The certificates of a chain, if the first is for our key and names.
     static func checked(_ chain: String, _ key: P256.Signing.PrivateKey, _ names: [String]) throws -> String {
         func refuse(_ why: String) -> ACMEProblem {
             ACMEProblem(kind: "unusable", detail: "the certificate that has come \(why)", retryAfter: nil)
@@ -174,12 +174,12 @@ package struct CertificateFiles: Sendable {
     }
 }
 
-/// Certificates that their own key has signed, for names of this machine and until another one comes.
+/// Self-signed certificates, for names of this machine or until the first certificate is issued.
 public enum SelfSignedCertificate {
     /// Makes one.
     /// - Parameters:
     ///   - names: host names and addresses.
-    ///   - days: its life.
+    ///   - days: how long it is valid.
     /// - Returns: the certificate and its key in PEM.
     public static func make(names: [String], days: Int = 30) throws -> (certificate: String, key: String) {
         try make(names: names, days: days, more: [])
@@ -202,7 +202,7 @@ public enum SelfSignedCertificate {
             if let bytes = IPAddress.bytes(name) { return .ipAddress(ASN1OctetString(contentBytes: bytes[...])) }
             return .dnsName(name)
         }
-        // A certificate that begins now is not valid yet where clocks are late.
+        // A certificate that begins now is not yet valid for peers whose clocks are behind.
         let start = Date().addingTimeInterval(-3600)
         let certificate = try Certificate(
             version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: Certificate.PrivateKey(key).publicKey,
@@ -219,5 +219,5 @@ public enum SelfSignedCertificate {
     }
 }
 
-/// By its name in a method that is called the same.
+/// write(2), for a type that has a method with this name.
 private func writeBytes(_ file: CInt, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int { write(file, bytes, count) }

@@ -1,4 +1,4 @@
-// Certificates by themselves: there before the server listens, and renewed in time (RFC 8555).
+// Automatic certificates: available before the server listens, and renewed in time (RFC 8555).
 
 import Crypto
 import Logging
@@ -13,17 +13,17 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// What certificates are asked for, and where.
+/// For which names certificates are requested, and from which authority.
 public struct ACMEConfiguration: Sendable, Hashable {
     /// The names of the certificate; `*.example.org` needs ``ACMEChallenge/dns(program:)``.
     public var names: [String]
-    /// Where the authority writes to before something ends; nil for nowhere.
+    /// The address to which the authority writes before a certificate expires; nil for none.
     public var email: String?
     /// The authority's directory. Default: Let's Encrypt.
     public var directory = "https://acme-v02.api.letsencrypt.org/directory"
-    /// How it sees that the names lead here. Default: by requests to port 80.
+    /// How the authority validates the names. Default: by requests to port 80.
     public var challenge = ACMEChallenge.http
-    /// A folder for the account and the certificates, for its owner alone.
+    /// A folder for the account and the certificates, readable by its owner only.
     public var folder: String
     /// A PEM file with the roots of the authority's own server. Default: the system's.
     public var rootsFile: String?
@@ -38,7 +38,8 @@ public struct ACMEConfiguration: Sendable, Hashable {
 }
 
 extension ACMEConfiguration {
-    /// - Throws: code 701 for names that no certificate can have, a wildcard without dns-01, and a directory that is not https.
+    /// - Throws: code 701 for names for which no certificate can be issued, a wildcard without dns-01, and a directory
+    ///   that is not https.
     package func check() throws(SkeinError) {
         guard !names.isEmpty else { throw SkeinError(.exception, because: "a certificate has one name at least") }
         for name in names where !Self.isName(name) {
@@ -74,8 +75,8 @@ extension ACMEConfiguration {
 ///     engine.challenges = challenges
 ///     engine.configuration.tls = ServerTLSConfiguration(certificates: [manager.certificate])
 ///
-/// Until the first certificate has come, there is one that its own key has signed. A certificate is renewed after two thirds of its life; when
-/// that fails, the old one stays in use, and attempts follow with growing pauses.
+/// Until the first certificate is issued, a self-signed one is used. A certificate is renewed after two thirds of its
+/// life; if the renewal fails, the old one stays in use, and attempts follow with growing pauses.
 public final class CertificateManager: Service {
     private let configuration: ACMEConfiguration
     private let challenges: CertificateChallenges
@@ -83,12 +84,12 @@ public final class CertificateManager: Service {
     private let logger: Logger
     private let renewed: @Sendable () async -> Void
 
-    /// Makes ready what the server needs to listen.
+    /// Prepares what the server needs in order to listen.
     /// - Parameters:
-    ///   - challenges: those of the engine.
-    ///   - logger: where lines go.
-    ///   - renewed: called when another certificate is in the file, such as `server.reloadCertificates()`.
-    /// - Throws: code 701 when the folder cannot be written to, and for names or a directory that cannot be.
+    ///   - challenges: the challenges of the engine.
+    ///   - logger: for log lines.
+    ///   - renewed: called when the file has a new certificate, such as `server.reloadCertificates()`.
+    /// - Throws: code 701 if the folder cannot be written to, and for invalid names or an invalid directory.
     public init(
         _ configuration: ACMEConfiguration, challenges: CertificateChallenges, logger: Logger = Logger(label: "acme"),
         renewed: @escaping @Sendable () async -> Void
@@ -107,19 +108,19 @@ public final class CertificateManager: Service {
 
     private var path: String { files.path(configuration.names) }
 
-    /// The certificate, which is there from the beginning.
+    /// The certificate, which exists from the beginning.
     public var certificate: ServerTLSConfiguration.Certificate {
         ServerTLSConfiguration.Certificate(certificateFile: path, keyFile: path)
     }
 
-    /// Whether the certificate of now is one of the authority's, for all names, and still valid.
+    /// Whether the current certificate was issued by the authority, covers all names, and is still valid.
     public var isIssued: Bool {
         guard let life = files.life(path) else { return false }
         return !life.isSelfSigned && life.names.isSuperset(of: configuration.names)
             && Date().timeIntervalSince1970 < life.end && files.isOf(configuration.directory, path)
     }
 
-    /// Seconds until a certificate is needed.
+    /// Seconds until a new certificate is needed.
     private func untilRenewal() -> Double {
         guard isIssued, let life = files.life(path) else { return 0 }
         let moment = RenewalMachine.renewal(start: life.start, end: life.end, chance: .random(in: 0...1))
@@ -132,7 +133,7 @@ public final class CertificateManager: Service {
             var machine = RenewalMachine()
             var pause = max(0, self.untilRenewal())
             while !Task.isCancelled {
-                // In parts, so that a machine that slept finds out.
+                // In parts, so that a machine that was suspended notices the time.
                 if pause > 0 {
                     let part = min(pause, 3600)
                     guard (try? await Task.sleep(for: .seconds(part))) != nil else { return }
@@ -142,7 +143,7 @@ public final class CertificateManager: Service {
                 do {
                     try await self.renew()
                     await self.renewed()
-                    // A certificate that is due at once would be ordered again and again.
+                    // Otherwise a certificate that is due immediately would be ordered again and again.
                     pause = self.untilRenewal()
                     if pause < 1 {
                         throw ACMEProblem(
@@ -189,7 +190,8 @@ public final class CertificateManager: Service {
     }
 
     private func order(_ client: ACMEClient) async throws {
-        // The key is on disk before the authority knows it: a restart in the middle finds the same account.
+        // The key is on disk before the authority knows it, so that after a restart in between the same account is
+        // found.
         if await client.account.url == nil {
             try files.keep(await client.account, configuration.directory)
             try await client.register(email: configuration.email)
@@ -203,7 +205,7 @@ public final class CertificateManager: Service {
         } catch let problem as ACMEProblem
             where ["accountDoesNotExist", "unauthorized", "malformed"].contains(problem.kind)
         {
-            // The authority has forgotten the account, or knows it by the key that was to follow.
+            // The authority no longer has the account, or already knows it by the next key.
             guard problem.kind == "accountDoesNotExist" || files.nextKey(configuration.directory) != nil else {
                 throw problem
             }
@@ -217,7 +219,7 @@ public final class CertificateManager: Service {
             try CertificateFiles.checked(chain, key, configuration.names), key, path, configuration.directory)
     }
 
-    /// Gives the account another key, as after somebody may have read the old one.
+    /// Replaces the key of the account, for example after the old one may have been disclosed.
     public func changeAccountKey() async throws {
         let client = ACMEClient(
             directory: configuration.directory, rootsFile: configuration.rootsFile,
@@ -227,7 +229,7 @@ public final class CertificateManager: Service {
                 try await client.register(email: configuration.email)
                 try files.keep(await client.account, configuration.directory)
             }
-            // On disk before the authority has it: whatever happens in between, one of the two is the account's.
+            // On disk before the authority has it: whatever happens in between, one of the two keys is valid.
             let next = P256.Signing.PrivateKey()
             try files.keep(await client.account, configuration.directory, next: next)
             try await client.changeKey(to: next)

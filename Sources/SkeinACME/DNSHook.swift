@@ -1,4 +1,4 @@
-// A program that sets records of DNS.
+// A program that sets DNS records.
 
 import Foundation
 import SkeinCore
@@ -13,11 +13,11 @@ import SkeinHTTP
 #endif
 
 enum DNSHook {
-    /// Seconds for a call.
+    /// Seconds for one call.
     private static let limit = 120
 
     /// Calls a program and waits for its end.
-    /// - Throws: ``ACMEProblem`` when it does not end with 0.
+    /// - Throws: ``ACMEProblem`` if its exit code is not 0.
     static func run(_ program: String, _ arguments: String...) async throws {
         let code = await withCheckedContinuation { continuation in
             Thread.detachNewThread { continuation.resume(returning: spawn(program, arguments)) }
@@ -31,7 +31,7 @@ enum DNSHook {
         var words = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var id: pid_t = 0
-        // A group of its own: what a script has started ends with it.
+        // Its own process group, so that processes started by a script end with it.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

@@ -1,14 +1,14 @@
-// When a certificate is asked for: in time before its end, and not again and again when that fails.
+// When a certificate is requested: in time before it expires, and not repeatedly when requests fail.
 
-/// The moments at which a certificate is asked for.
+/// Decides when a certificate is requested.
 struct RenewalMachine {
-    /// What kind of failure it was.
+    /// The kind of failure.
     enum Failure: Hashable {
-        /// The authority cannot be reached, or has a problem of its own.
+        /// The authority cannot be reached, or has an internal error.
         case transient
-        /// The authority could not see that a name leads here, or refuses it: it counts such attempts.
+        /// The authority could not validate a name, or refuses it; it limits the number of such attempts.
         case refused
-        /// It has been asked too often; it may say when to come back.
+        /// There were too many requests; the authority may say when to try again.
         case rateLimited(Double?)
 
         init(_ problem: ACMEProblem) {
@@ -23,17 +23,18 @@ struct RenewalMachine {
 
     private(set) var failures = 0
 
-    /// When a certificate is replaced: after two thirds of its life, and a part of a twelfth more, so that not all come at once.
+    /// When a certificate is replaced: after two thirds of its life, plus a random part of a twelfth, so that servers
+    /// do not all renew at the same time.
     /// - Parameters:
-    ///   - start: seconds since 1970 at which its life begins.
-    ///   - end: at which it ends.
+    ///   - start: when its life begins, in seconds since 1970.
+    ///   - end: when it ends.
     ///   - chance: from 0 to 1.
     static func renewal(start: Double, end: Double, chance: Double) -> Double {
         let life = max(0, end - start)
         return start + life * (2.0 / 3 + chance / 12)
     }
 
-    /// A certificate has come.
+    /// A certificate was issued.
     mutating func succeeded() { failures = 0 }
 
     /// An attempt has failed.

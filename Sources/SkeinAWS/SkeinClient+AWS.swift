@@ -1,4 +1,4 @@
-// The entry points of Amazon's services on the client.
+// The entry points of Amazon Web Services on the client.
 
 @_exported import SkeinHTTP
 

@@ -1,4 +1,4 @@
-// The command line: what Skein is, in commands that teach themselves.
+// The command line: the subcommands of skein, each with its own help.
 
 import ArgumentParser
 import Skein
@@ -33,7 +33,7 @@ struct SkeinCommand: AsyncParsableCommand {
         ]
             + RequestCommands.all)
 
-    /// Runs a command; a command line that cannot be understood ends with 2, as shells and scripts expect.
+    /// Runs a command; an invalid command line ends with exit code 2, as shells and scripts expect.
     static func main() async {
         signal(SIGPIPE, SIG_IGN)
         do {
@@ -60,14 +60,15 @@ struct SkeinCommand: AsyncParsableCommand {
     }
 }
 
-/// Arguments that begin like options, such as negative numbers and statements behind a comment.
+/// Arguments that look like options, such as negative numbers and statements that begin with a comment.
 enum CommandLineWords {
-    /// A blank before a word keeps it from being taken for an option, and changes neither a number nor a statement.
+    /// A space before a word prevents the parser from reading it as an option, and changes neither a number nor a
+    /// statement.
     static func protected(_ words: [String]) -> [String] {
         guard let command = words.first else { return words }
         let isStatement: (String) -> Bool
         switch command {
-        // `--` and a blank, or text of several lines, is a comment that begins a statement.
+        // `--` and a space, or text of several lines, is a comment at the start of a statement.
         case "sql": isStatement = { $0.hasBytePrefix("--") && ($0.hasBytePrefix("-- ") || $0.containsByte("\n")) }
         case "rpc", "dynamodb": isStatement = { $0.hasBytePrefix("-") && JSONNumber($0) != nil }
         default: return words

@@ -4,11 +4,11 @@
 public enum ConfigurationExample: String, CaseIterable, Sendable {
     /// Files of a folder.
     case `static`
-    /// A page that finds its own way, with an API behind it.
+    /// A single-page app, with an API behind it.
     case spa
     /// Back ends behind an alias, with a cache.
     case proxy
-    /// An API that needs tokens or keys, with limits.
+    /// An API that requires tokens or keys, with limits.
     case gateway
     /// A Python app, with its files.
     case python

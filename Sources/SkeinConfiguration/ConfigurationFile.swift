@@ -1,4 +1,4 @@
-// An engine by a configuration file.
+// An engine from a configuration file.
 
 import SkeinACME
 import SkeinCore
@@ -12,9 +12,9 @@ import Synchronization
     import Foundation
 #endif
 
-/// Why a configuration file cannot be used: everything that is wrong with it.
+/// Why a configuration file cannot be used: all its errors.
 public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
-    /// One thing that is wrong.
+    /// One error.
     public struct Problem: Sendable, Hashable, Encodable, CustomStringConvertible {
         /// The file.
         public let file: String
@@ -22,23 +22,23 @@ public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
         public let line: Int
         /// The column, from 1.
         public let column: Int
-        /// The dotted path of the key; empty for what is wrong with the text.
+        /// The dotted path of the key; empty for an error in the syntax.
         public let key: String
         /// One sentence.
         public let message: String
 
-        /// The problem as compilers write them: `skein.toml:3:5: mount.path: …`.
+        /// The error as compilers write them: `skein.toml:3:5: mount.path: …`.
         public var description: String { "\(file):\(line):\(column): \(key.isEmpty ? "" : "\(key): ")\(message)" }
     }
 
-    /// The problems, in the order of the file.
+    /// The errors, in the order of the file.
     public let problems: [Problem]
 
-    /// A line for each problem.
+    /// One line for each error.
     public var description: String { problems.map(\.description).joined(separator: "\n") }
 }
 
-/// What outlives a reload: caches, issuers' keys, and the meters of limits.
+/// State that is kept over a reload: caches, issuers' keys, and the meters of limits.
 public final class KeptStates: Sendable {
     private struct State {
         /// Counts the files that were read.
@@ -48,18 +48,18 @@ public final class KeptStates: Sendable {
     }
 
     let rates = LocalRateStore()
-    /// Whether the files of caches stay closed, since nothing is to be served.
+    /// Whether the files of caches stay closed, because nothing will be served.
     let isForReading: Bool
     private let state = Mutex(State())
 
-    /// Nothing yet.
-    /// - Parameter isForReading: whether a file is only checked, and the engine that it describes never serves. Default: false.
+    /// Creates empty state.
+    /// - Parameter isForReading: whether a file is only checked, and its engine never serves. Default: false.
     public init(isForReading: Bool = false) { self.isForReading = isForReading }
 
-    /// A file is read.
+    /// Called when a file is read.
     func begin() { state.withLock { $0.reading += 1 } }
 
-    /// The cache of a definition, made if it is new.
+    /// The cache of a definition; created if it is new.
     func cache(_ definition: String, _ make: () throws -> HTTPCache) throws -> HTTPCache {
         try state.withLock { state in
             let cache = try state.caches[definition]?.cache ?? make()
@@ -77,7 +77,7 @@ public final class KeptStates: Sendable {
         }
     }
 
-    /// Lets go of what the file that was read last does not name.
+    /// Releases the state that the most recently read file does not name.
     public func dropUnused() {
         state.withLock { state in
             for name in state.caches.keys where state.caches[name]?.reading != state.reading {
@@ -95,20 +95,20 @@ public final class KeptStates: Sendable {
 public struct ConfigurationFile: Sendable {
     /// The engine.
     public let engine: Engine
-    /// The certificate that is asked for by itself; nil for none. See ``CertificateManager``.
+    /// The certificate that is requested automatically; nil for none. See ``CertificateManager``.
     public let acme: ACMEConfiguration?
-    /// Processes that serve under a master; nil for one without a master.
+    /// The number of worker processes under a master; nil for a server without a master.
     public let workers: Int?
-    /// Event-loop threads, where the file says it.
+    /// The number of event-loop threads, if the file sets it.
     public let threads: Int?
     private let document: TOMLTable
     private static let largest = 4 << 20
 
-    /// Reads a file and checks all of it.
+    /// Reads a file and checks it completely.
     /// - Parameters:
     ///   - path: the file. Paths in it are relative to the working folder.
-    ///   - kept: what an engine that runs already has, for a reload. Default: nothing.
-    /// - Throws: ``ConfigurationError`` with everything that is wrong; code 701 for a file that cannot be read.
+    ///   - kept: the state of an engine that already runs, for a reload. Default: none.
+    /// - Throws: ``ConfigurationError`` with all errors; code 701 for a file that cannot be read.
     public init(_ path: String, keeping kept: KeptStates = KeptStates()) throws {
         guard let bytes = FileManager.default.contents(atPath: path), bytes.count <= Self.largest else {
             throw SkeinError(
@@ -121,7 +121,7 @@ public struct ConfigurationFile: Sendable {
     /// - Parameters:
     ///   - text: TOML in UTF-8.
     ///   - name: the file's name in messages.
-    ///   - kept: what an engine that runs already has, for a reload. Default: nothing.
+    ///   - kept: the state of an engine that already runs, for a reload. Default: none.
     public init(text: some Collection<UInt8>, name: String, keeping kept: KeptStates = KeptStates()) throws {
         func failure(_ problems: [DocumentProblem]) -> ConfigurationError {
             ConfigurationError(
@@ -146,9 +146,9 @@ public struct ConfigurationFile: Sendable {
         threads = root.section("server")?.integer("threads")
     }
 
-    /// All settings with their values, those that were left out with their defaults: what the file means.
+    /// All settings with their values; settings that the file omits have their defaults.
     public var explanation: String { Explanation.text(document) }
 
-    /// The settings that there are, as a page in Markdown.
+    /// All supported settings, as a page in Markdown.
     public static var reference: String { Explanation.reference }
 }

@@ -1,4 +1,4 @@
-// An engine hands each app the client, so that whoever imports the engine has the client's types, too.
+// Handlers get a client from the engine, so importing the engine also imports the client's types.
 
 @_exported import Skein
 @_exported import struct SkeinWorkers.Broadcast

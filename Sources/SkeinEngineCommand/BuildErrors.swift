@@ -1,4 +1,4 @@
-// The compiler's errors in the browser, while a program is being written.
+// The compiler's errors in the browser, during development.
 
 import SkeinCore
 import SkeinEngine
@@ -9,9 +9,9 @@ import SkeinEngine
     import Foundation
 #endif
 
-/// Answers browsers with the errors of the last build, for as long as it fails.
+/// Responds to browsers with the errors of the last build, while it fails.
 struct BuildErrors: Middleware {
-    /// The file in which they are while there are any.
+    /// The file that has the errors, if there are any.
     let path: String
 
     func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {

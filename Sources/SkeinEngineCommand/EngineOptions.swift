@@ -1,4 +1,4 @@
-// The options that every program of an engine has on its command line, beside those of its own.
+// The options that every program of an engine has on its command line, in addition to its own.
 
 import ArgumentParser
 import SkeinEngine
@@ -23,7 +23,7 @@ extension ServerConfiguration.Forwarding: ExpressibleByArgument {}
 ///         func mount(into engine: inout Engine) async throws { engine.mount("/", Pages(db)) }
 ///     }
 ///
-/// `blog --help` then tells of `--db` and of all of these.
+/// `blog --help` then lists `--db` and all of these options.
 public struct EngineOptions: ParsableArguments {
     @Option(help: "HOST:PORT, [IPV6]:PORT, unix:PATH, or systemd for the sockets it passes; port 0 is a free one.")
     public var listen: String = "127.0.0.1:8080"
@@ -77,7 +77,7 @@ public struct EngineOptions: ParsableArguments {
     /// The defaults.
     public init() {}
 
-    /// Looks whether they fit together.
+    /// Checks that the options are compatible.
     public func validate() throws {
         if listen != "systemd" { _ = try Self.address(listen) }
         guard tlsKey == nil || tlsCert != nil else {
@@ -92,9 +92,9 @@ public struct EngineOptions: ParsableArguments {
         }
     }
 
-    /// Goes to the folder of `--chdir`, and makes what is asked for into settings.
+    /// Changes to the folder of `--chdir`, and converts the options to settings.
     /// - Parameter label: the name at the start of lines on the screen.
-    /// - Throws: `ValidationError` for what cannot be.
+    /// - Throws: `ValidationError` for invalid options.
     public func configuration(label: String) throws -> ServerConfiguration {
         try goToFolder()
         var configuration = ServerConfiguration()
@@ -125,7 +125,7 @@ public struct EngineOptions: ParsableArguments {
         return configuration
     }
 
-    /// Once: the processes of a server begin in the folder that their master has gone to.
+    /// Once: the processes of a server start in the folder to which their master has changed.
     private func goToFolder() throws {
         _ = ProgramPath.current  // before it changes
         guard let chdir, !Self.hasGone.exchange(true, ordering: .relaxed) else { return }
@@ -160,17 +160,17 @@ public struct EngineOptions: ParsableArguments {
 
 extension RequestLogConfiguration.Format: ExpressibleByArgument {}
 
-/// A program that is an engine: it says what it serves, and has its own options beside those of the engine.
+/// A program that is an engine: it mounts its apps, and has its own options in addition to those of the engine.
 public protocol EngineCommand: AsyncParsableCommand {
     /// The engine's options, as an `@OptionGroup`.
     var options: EngineOptions { get }
 
-    /// Says what is served, and changes settings that are not on the command line.
-    /// - Throws: what keeps the program from starting.
+    /// Mounts the apps, and changes settings that are not on the command line.
+    /// - Throws: an error that keeps the program from starting.
     func mount(into engine: inout Engine) async throws
 
-    /// Folders of apps in Python, which are loaded again with `--reload` when a source has changed. Default: none; the program itself is built
-    /// again.
+    /// Folders of Python apps, which are reloaded with `--reload` when a source file has changed. Default: none; the
+    /// program itself is rebuilt.
     var sourceFolders: [String] { get }
 }
 
@@ -178,12 +178,12 @@ extension EngineCommand {
     /// None.
     public var sourceFolders: [String] { [] }
 
-    /// Does what the command line says; its first word may be `start`, `stop`, `restart`, `reload`, `upgrade` or `status`.
+    /// Executes the command line; its first word may be `start`, `stop`, `restart`, `reload`, `upgrade` or `status`.
     public static func main() async {
         await main(ProcessCommand.asOption(Array(CommandLine.arguments.dropFirst())))
     }
 
-    /// Serves until SIGTERM or SIGINT; or is the master of processes that do; or tells one what to do.
+    /// Serves until SIGTERM or SIGINT, runs as the master of the processes that serve, or sends a command to a master.
     public mutating func run() async throws {
         let name = Self.configuration.commandName ?? "\(Self.self)".lowercased()
         let process = EngineProcess(

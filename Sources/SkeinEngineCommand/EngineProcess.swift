@@ -1,4 +1,4 @@
-// What a process of an engine's program is: a command for another process, a master, a worker, or the only one.
+// The role of a process of an engine's program: a command for another process, a master, a worker, or the only process.
 
 import ArgumentParser
 import Logging
@@ -19,15 +19,15 @@ import SkeinWorkers
     import Darwin
 #endif
 
-/// The process that runs, in its part.
+/// The current process in its role.
 public struct EngineProcess {
-    /// What a master has to know of a server, without making it.
+    /// What a master needs to know about a server, without creating it.
     public struct Plan {
         /// Where to listen.
         public var addresses: [ServerConfiguration.Address]
-        /// How long workers may drain.
+        /// How long workers may take to drain.
         public var shutdownTimeout: Duration
-        /// Workers, where the command line does not say it.
+        /// The number of workers, if the command line does not set it.
         public var workers: Int?
 
         /// A plan.
@@ -41,14 +41,14 @@ public struct EngineProcess {
     private let options: ProcessOptions
     private let name: String
     private let logger: Logger
-    /// The folder that the server works in.
+    /// The working folder of the server.
     private let folder: String?
 
     /// - Parameters:
-    ///   - options: those of the command line.
-    ///   - folder: in which the server works, as `--chdir` has it. Default: the folder of this process.
-    ///   - name: the name of the server where the command line has none.
-    ///   - logger: where the master's lines go.
+    ///   - options: the options of the command line.
+    ///   - folder: the working folder of the server, as set by `--chdir`. Default: the folder of this process.
+    ///   - name: the name of the server if the command line has none.
+    ///   - logger: for the log lines of the master.
     public init(_ options: ProcessOptions, name: String, folder: String? = nil, logger: Logger) {
         self.folder = folder
         _ = ProgramPath.current  // before the working folder changes
@@ -57,13 +57,14 @@ public struct EngineProcess {
         self.logger = logger
     }
 
-    /// Does what this process is for, unless it serves.
+    /// Runs the role of this process, unless the role is to serve.
     /// - Parameters:
-    ///   - watchedFiles: whose change is a reason for a reload.
-    ///   - sourceFolders: of apps in Python. With `--reload`, a change there is a reason for a reload, and the program itself is not built again.
-    ///   - plan: of the server; asked again for each reload.
-    /// - Returns: whether it is to serve.
-    /// - Throws: `ExitCode` at the end of anything else; errors with a sentence.
+    ///   - watchedFiles: files whose change causes a reload.
+    ///   - sourceFolders: of Python apps. With `--reload`, a change there causes a reload, and the program itself is
+    ///     not rebuilt.
+    ///   - plan: of the server; requested again for each reload.
+    /// - Returns: whether this process is to serve.
+    /// - Throws: `ExitCode` when any other role has ended; errors with a description.
     public func serves(
         watching watchedFiles: [String] = [], sourceFolders: [String] = [], plan: @escaping () throws -> Plan
     ) throws -> Bool {
@@ -91,7 +92,7 @@ public struct EngineProcess {
         throw ExitCode(try master(first, watchedFiles, sourceFolders, plan))
     }
 
-    /// Sets what the worker, or the only process, serves with.
+    /// Sets up the engine for a worker, or for the only process.
     public func prepare(_ engine: inout Engine) throws {
         try prepare(&engine.configuration)
         if options.reload { engine.middleware.insert(BuildErrors(path: Supervisor.buildErrors), at: 0) }
@@ -114,7 +115,7 @@ public struct EngineProcess {
         if let identity = try options.identity { configuration.beforeListening = { try identity.assume() } }
     }
 
-    /// Event loops of one process, where nothing else is said: all workers together have one a core.
+    /// Event loops of one process, if not set: all workers together have one per core.
     public static func threads(workers: Int?) -> Int { max(1, ServerConfiguration().threads / max(1, workers ?? 1)) }
 
     // MARK: The master
@@ -153,9 +154,9 @@ public struct EngineProcess {
     }
 
     private func start() throws -> Never {
-        // The arguments as they are, without the command.
+        // The arguments unchanged, without the command.
         var arguments = Array(CommandLine.arguments.dropFirst())
-        // The first word, or that of a command of skein.
+        // The first word, or the first word after a subcommand of skein.
         if let index = arguments.prefix(2).firstIndex(where: { ProcessCommand(word: $0) != nil }) {
             arguments.remove(at: index)
         }

@@ -1,4 +1,4 @@
-// The options of a server's processes: workers, their limits, the background.
+// The options of a server's processes: workers, their limits, running in the background.
 
 import ArgumentParser
 import SkeinCore
@@ -11,21 +11,21 @@ import SkeinWorkers
     import Foundation
 #endif
 
-/// What a program of an engine is asked to do with its first word.
+/// The command that the first word of the command line gives to an engine's program.
 public enum ProcessCommand: String, CaseIterable, ExpressibleByArgument, Sendable {
     /// Serve in the foreground.
     case run
     /// Serve in the background.
     case start
-    /// End what serves in the background.
+    /// Stop the server in the background.
     case stop
-    /// Both.
+    /// Stop, then start.
     case restart
-    /// Let new workers take the place of the old ones.
+    /// Replace the old workers with new ones.
     case reload
-    /// Let the program on the disk take the place of the one that runs.
+    /// Replace the running program with the one on the disk.
     case upgrade
-    /// Say how it goes.
+    /// Show the state.
     case status
 
     /// The command that a first word asks for, with the ancestor's options among them; nil for any other word.
@@ -41,7 +41,7 @@ public enum ProcessCommand: String, CaseIterable, ExpressibleByArgument, Sendabl
         }
     }
 
-    /// Makes a first word that is a command into an option: `start --db x` is `--process-command start --db x`.
+    /// Converts a first word that is a command to an option: `start --db x` is `--process-command start --db x`.
     public static func asOption(_ words: [String]) -> [String] {
         guard let first = words.first, let command = ProcessCommand(word: first) else { return words }
         return ["--process-command", command.rawValue] + words.dropFirst()
@@ -118,7 +118,7 @@ public struct ProcessOptions: ParsableArguments {
     /// The defaults.
     public init() {}
 
-    /// Looks whether they fit together.
+    /// Checks that the options are compatible.
     public func validate() throws {
         guard (1...64).contains(workers ?? 1) else { throw ValidationError("--workers must be from 1 to 64.") }
         guard workerCpu ?? 1 > 0, workerCpuSeconds > 0, workerMemory ?? 1 > 0, workerRequests ?? 1 > 0,
@@ -135,10 +135,10 @@ public struct ProcessOptions: ParsableArguments {
         }
     }
 
-    /// Whether this process only tells another one what to do, so that it needs nothing of what a server needs.
+    /// Whether this process only sends a command to another one, so that it needs none of a server's resources.
     public var isForAnotherProcess: Bool { [.stop, .reload, .upgrade, .status].contains(processCommand) }
 
-    /// Whether a master is wanted.
+    /// Whether a master is needed.
     var needsMaster: Bool {
         workers != nil || reload || processCommand == .start || processCommand == .restart || isDaemon
             || Inheritance.isThere

@@ -1,4 +1,4 @@
-// The names of the modules below that programs of a client write.
+// Re-exports the names of lower modules that client programs use.
 
 @_exported import func SkeinCore.blocking
 @_exported import struct SkeinCore.BlockingCorequest

@@ -1,4 +1,5 @@
-// Hummingbird's routers in an engine, unchanged: their requests are made of ours, and our answers of theirs.
+// Runs Hummingbird's routers in an engine, unchanged: requests are converted to Hummingbird's, and its responses to
+// ours.
 
 import Logging
 import NIOCore
@@ -10,28 +11,29 @@ import SkeinCore
     import SkeinEngine
     import Synchronization
 
-    /// A responder of Hummingbird, mostly a router's, as an app: `engine.mount("/old", HummingbirdApp(router))`.
+    /// A responder of Hummingbird, usually a router's, as an app: `engine.mount("/old", HummingbirdApp(router))`.
     ///
-    /// Its routes are below the mount. What it has no route for is passed on. It needs a connection, as its contexts do.
+    /// Its routes are below the mount. A request without a matching route is passed on. It needs a connection, because
+    /// Hummingbird's contexts do.
     public struct HummingbirdApp<Responder: Hummingbird.HTTPResponder>: SkeinEngine.App
     where
         Responder.Context: Hummingbird.RequestContext,
         Responder.Context.Source == Hummingbird.ApplicationRequestContextSource
     {
-        /// Content up to this size is collected, and sent in one piece.
+        /// Content up to this size is collected and sent in one piece.
         private static var small: Int { 64 << 10 }
 
         private let responder: Responder
         private let logger: Logger
 
         /// An app of a responder.
-        /// - Parameter logger: what its contexts log to.
+        /// - Parameter logger: the logger of its contexts.
         public init(responder: Responder, logger: Logger = .screen(label: "hummingbird")) {
             self.responder = responder
             self.logger = logger
         }
 
-        /// Answers one request.
+        /// Responds to one request.
         public func respond(to request: ServerRequest) async throws -> ServerResponse {
             guard let channel = request.nioChannel else {
                 throw SkeinError(
@@ -41,7 +43,7 @@ import SkeinCore
             let context = Responder.Context(source: .init(channel: channel, logger: logger))
             do {
                 let response = try await responder.respond(to: theirs, context: context)
-                // This is what a router says that has no route.
+                // This is a router's response when no route matches.
                 guard response.status != .notFound || response.body.contentLength != 0 else { throw NotServed() }
                 return try await answer(response, request)
             } catch let error as any Hummingbird.HTTPResponseError {
@@ -105,7 +107,7 @@ import SkeinCore
         }
     }
 
-    /// What takes the pieces of a body.
+    /// Receives the pieces of a body.
     private protocol BodyTaker: Sendable {
         func take(_ piece: ByteBuffer) async throws
         func finish()
@@ -132,7 +134,7 @@ import SkeinCore
         func finish() {}
     }
 
-    /// A body that is written no faster than it is taken.
+    /// A body that is written no faster than it is read.
     private final class PushedBody: BodyTaker, ByteStreamSource {
         private struct State {
             var waiter: CheckedContinuation<Void, any Error>?

@@ -1,19 +1,19 @@
-// How an app sends mail: into a spool, as a corequest, and without waiting for a mail server.
+// Sends mail from an app: stores it in a spool, as a corequest, without waiting for a mail server.
 
 import NIOPosix
 @_exported import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// The mail of an app: its spool, and what it hears of its messages.
+/// The mail of an app: its spool, and the outcomes of its messages.
 public final class MailPost: BackEnd {
     private static let threads = 8
     /// Messages that may wait for a thread.
     private static let limit = 1024
 
-    /// Where messages wait.
+    /// The spool.
     public let spool: MailSpool
-    /// The server that messages are sent to which name none; nil for the agent's.
+    /// The default relay of messages; nil for the agent's.
     public let relay: String?
     private let name: String
     private let pool = NIOThreadPool(numberOfThreads: threads)
@@ -21,10 +21,11 @@ public final class MailPost: BackEnd {
     private let watching = Mutex<Task<Void, Never>?>(nil)
 
     /// - Parameters:
-    ///   - spool: where messages wait; other processes may use the same.
-    ///   - relay: the server that messages are sent to, `smtp://user:password@host:587`. Default: the agent's.
-    ///   - name: under which the app is told of its messages, of letters, digits and hyphens; workers of one app share it. Default: `app`.
-    ///   - onDelivered: called when servers have taken a message for all of its recipients.
+    ///   - spool: the spool; other processes may use the same.
+    ///   - relay: the default relay of messages, `smtp://user:password@host:587`. Default: the agent's.
+    ///   - name: the name by which outcomes are assigned to the app, of letters, digits and hyphens; workers of one app
+    ///     share it. Default: `app`.
+    ///   - onDelivered: called when servers have accepted a message for all of its recipients.
     ///   - onBounced: called when a message could not be delivered to some. Both may be called again after a crash.
     public init(
         _ spool: MailSpool, relay: String? = nil, name: String = "app",
@@ -63,7 +64,7 @@ public final class MailPost: BackEnd {
         pool.shutdownGracefully { _ in }
     }
 
-    /// Ends the threads; messages that are being stored are stored.
+    /// Ends the threads, after messages in progress are stored.
     package func shutdown() async {
         let task = watching.withLock { $0 }
         task?.cancel()
@@ -92,20 +93,22 @@ public final class MailPost: BackEnd {
 }
 
 extension SkeinClient {
-    /// Says where this client's mail goes; before the first message.
+    /// Sets the mail of this client; before the first message.
     public func useMail(_ post: MailPost) { backEnds.set(post, as: "mail") }
 
-    /// Sends a message, as a corequest: it ends when the message is safely in the spool, from where an agent delivers it.
+    /// Sends a message, as a corequest: it ends when the message is stored in the spool, from which an agent delivers
+    /// it.
     ///
     ///     let sent = request.skein.mail(MailMessage(from: "shop@example.org", to: ["ada@example.org"], subject: "Your order", text: "…"))
     ///     let id = try await sent.fetch(MailID.self)
     ///
     /// - Parameters:
-    ///   - message: the message; files that are attached are read now.
-    ///   - options: when, to which server, under which key. Default: at once, to the agent's.
-    ///   - meta: what travels along to the response.
-    /// - Returns: the corequest, already started, with the name of the message. It fails with code 701 for a message that cannot be sent,
-    ///   703 when the spool is full, and 719 for one that is too large. A message that is being stored is stored, even if the corequest is cancelled.
+    ///   - message: the message; attached files are read now.
+    ///   - options: delay, relay and key. Default: at once, by the agent's relay.
+    ///   - meta: metadata that the response carries.
+    /// - Returns: the corequest, already started, with the ID of the message. It fails with code 701 for an invalid
+    ///   message, 703 when the spool is full, and 719 for one that is too large. Storing is completed even if the
+    ///   corequest is cancelled.
     @discardableResult
     public func mail(
         _ message: MailMessage, _ options: MailSpool.Options = MailSpool.Options(),

@@ -1,4 +1,4 @@
-// Calls by JSON-RPC 2.0 (https://www.jsonrpc.org/specification), written like calls.
+// JSON-RPC 2.0 clients and services (https://www.jsonrpc.org/specification).
 
 import NIOCore
 import SkeinCore
@@ -20,7 +20,7 @@ extension JSONValue: RPCValue {
 /// The functions of a JSON-RPC server: `stub.sum(1, 2)` passes its arguments by position, `stub.sum(a: 1, b: 2)` by name.
 @dynamicMemberLookup @dynamicCallable
 public struct JSONRPC: Sendable {
-    /// The answer to a call.
+    /// The response to a call.
     public typealias Call = Corequest<RPCResponse<JSONValue>>
 
     /// The arguments of a call.
@@ -28,14 +28,14 @@ public struct JSONRPC: Sendable {
         case byPosition([any Encodable & Sendable])
         case byName([String: any Encodable & Sendable])
 
-        /// The members of an object as arguments by name, in their order.
+        /// The members of an object as named arguments, in order.
         case members(JSONObject)
     }
 
     private let endpoint: RPCEndpoint
     private let numbers: Numbers
 
-    /// Numbers for calls, none of them twice.
+    /// Unique IDs of calls.
     private final class Numbers: Sendable {
         private let next = Atomic<Int>(1)
 
@@ -43,7 +43,7 @@ public struct JSONRPC: Sendable {
     }
 
     /// The functions at a URL.
-    /// - Parameter request: whom to ask, with headers and credentials; its method and content are the calls'.
+    /// - Parameter request: the URL, with headers and credentials; its method and content are set for each call.
     package init(_ request: HTTPRequest, over send: @escaping RPCSender) {
         self.init(RPCEndpoint(request, over: send), Numbers())
     }
@@ -53,7 +53,7 @@ public struct JSONRPC: Sendable {
         self.numbers = numbers
     }
 
-    /// A function, or what stands before the dot in the name of one.
+    /// A function, or a prefix of its dotted name.
     public subscript(dynamicMember member: String) -> JSONRPC { JSONRPC(endpoint.member(member), numbers) }
 
     /// Starts a call with arguments by position.
@@ -70,8 +70,8 @@ public struct JSONRPC: Sendable {
         call(endpoint.name, .byName(Dictionary(arguments.map { ($0.key, $0.value) }) { $1 }))
     }
 
-    /// Starts a call of a function whose name is known at run time only.
-    /// - Returns: the corequest; `fetch()` gives the result or throws the server's error as status 500.
+    /// Starts a call of a function whose name is known only at run time.
+    /// - Returns: the corequest; `fetch()` returns the result or throws the server's error as status 500.
     @discardableResult
     public func call(_ method: String, _ arguments: Arguments = .byPosition([])) -> Call {
         let id = numbers.take()
@@ -82,23 +82,23 @@ public struct JSONRPC: Sendable {
         }
     }
 
-    /// Starts a call that is not answered: its corequest ends when the server has taken it.
+    /// Sends a notification, which has no response: its corequest ends when the server has received it.
     @discardableResult
     public func notify(_ method: String, _ arguments: Arguments = .byPosition([])) -> Call {
         relay(method, .json(Envelope(method: method, arguments: arguments, id: nil))) { _ in .success(.null) }
     }
 
-    /// Starts many calls as one.
-    /// - Returns: the corequest; ``results(of:)`` takes its answer apart.
+    /// Starts several calls as a batch.
+    /// - Returns: the corequest; ``results(of:)`` splits its response.
     public func batch(_ calls: [(method: String, arguments: Arguments)]) -> Call {
         let first = numbers.take(calls.count)
         let envelopes = calls.enumerated().map { Envelope(method: $1.method, arguments: $1.arguments, id: first + $0) }
         return relay("batch", .json(envelopes)) { response in
             let document = try response.json()
             guard let answers = document.elements else {
-                return try Answer(document).outcome  // the batch as a whole is refused
+                return try Answer(document).outcome  // the whole batch was refused
             }
-            // Answers may come in any order.
+            // Responses may be in any order.
             let sorted = answers.sorted { ($0["id"]?.integer ?? .max) < ($1["id"]?.integer ?? .max) }
             guard sorted.map({ $0["id"]?.integer }) == calls.indices.map({ first + $0 }) else {
                 throw Self.malformed("it does not answer each call once")
@@ -107,7 +107,7 @@ public struct JSONRPC: Sendable {
         }
     }
 
-    /// What each call of a ``batch(_:)`` came to, in the order of the calls.
+    /// The result of each call of a ``batch(_:)``, in the order of the calls.
     public static func results(of response: RPCResponse<JSONValue>) throws -> [Result<JSONValue, RPCFault>] {
         try response.raiseForStatus()
         return try (response.content.elements ?? []).map { try Answer($0).outcome }
@@ -135,7 +135,7 @@ public struct JSONRPC: Sendable {
             case jsonrpc, method, params, id
         }
 
-        /// A value whose type the compiler does not know here.
+        /// A value of a type known only at run time.
         private struct Argument: Encodable {
             let value: any Encodable
 
@@ -161,7 +161,7 @@ public struct JSONRPC: Sendable {
         let result: JSONValue
         let error: RPCFault?
 
-        /// - Throws: code 709 when it is no answer of JSON-RPC.
+        /// - Throws: code 709 when it is not a JSON-RPC response.
         init(_ answer: JSONValue) throws {
             guard answer.members != nil else { throw JSONRPC.malformed("it is no object") }
             id = answer["id"]?.integer
@@ -179,24 +179,24 @@ public struct JSONRPC: Sendable {
     }
 }
 
-/// Functions that are called by JSON-RPC: a handler of a server hands it what came and sends what it says.
+/// A JSON-RPC service: a request handler passes request content to it and sends the result.
 public struct JSONRPCService: Sendable {
-    /// What is called: with an array, an object, or null when there is no argument.
+    /// A function: its parameter is an array, an object, or null without arguments.
     public typealias Function = @Sendable (JSONValue) async throws -> any Encodable & Sendable
 
     private static let maximumBatch = 1000
     private var functions: [String: Function] = [:]
 
-    /// None.
+    /// An empty service.
     public init() {}
 
-    /// Adds a function. One that throws an ``RPCFault`` answers with that, any other error with -32603.
+    /// Adds a function. An ``RPCFault`` that it throws becomes the error, any other error becomes -32603.
     public mutating func register(_ name: String, _ function: @escaping Function) { functions[name] = function }
 
-    /// The answer to a call or a batch.
-    /// - Parameter content: the document that came.
-    /// - Returns: the document to send, or nil when nothing is to be said: an answer without content then, 204 or, since some
-    ///   clients know no other success, 200.
+    /// The response to a call or a batch.
+    /// - Parameter content: the content of the request.
+    /// - Returns: the content of the response, or nil for notifications: a response without content then, 204 or, since
+    ///   some clients accept no other success, 200.
     public func answer(_ content: ByteBuffer) async -> HTTPBody? {
         let document: JSONValue
         do {

@@ -1,4 +1,4 @@
-// JSON-RPC over a WebSocket: many calls on one connection, each answered when it is.
+// JSON-RPC over a WebSocket: concurrent calls on one connection.
 
 import NIOCore
 import SkeinCore
@@ -12,11 +12,11 @@ import Synchronization
     import Foundation
 #endif
 
-/// Sends calls over one socket and gives each its answer.
+/// Sends calls over one socket and assigns the responses.
 package final class JSONRPCSocket: WebSocketHandler {
     private struct State {
         var opening: Task<WebSocket, any Error>?
-        /// Where each call waits for its answer, by the call's number.
+        /// The waiting calls, by ID.
         var waiting: [Int: Inbox<ByteBuffer>] = [:]
     }
 
@@ -40,7 +40,7 @@ package final class JSONRPCSocket: WebSocketHandler {
     private func exchange(_ bytes: ByteBuffer) async throws -> ByteBuffer {
         let socket = try await opened()
         let text = WebSocketMessage.text(String(buffer: bytes))
-        // A batch is answered as a whole; its first number stands for it. One without any is not answered.
+        // A batch has one response; its first ID stands for it. One without an ID has no response.
         guard let id = Self.ids(bytes).compactMap(\.self).first else {
             try await socket.send(text)
             return ByteBuffer()
@@ -60,7 +60,7 @@ package final class JSONRPCSocket: WebSocketHandler {
         }
     }
 
-    /// The numbers of a call, or of the calls of a batch.
+    /// The ID of a call, or those of a batch.
     private static func ids(_ bytes: ByteBuffer) -> [Int?] {
         guard let document = try? JSONValue(json: bytes.readableBytesView) else { return [] }
         return (document.elements ?? [document]).map { $0["id"]?.integer }
@@ -86,7 +86,7 @@ package final class JSONRPCSocket: WebSocketHandler {
     package func onMessage(_ message: WebSocketMessage, _ socket: WebSocket) {
         let ids = Self.ids(message.bytes).compactMap(\.self)
         let answer = state.withLock { state in
-            // What is answered without a number could not be read; the oldest call is the likeliest.
+            // A response without an ID means a parse error, most likely of the oldest call.
             let id = ids.min { $0 < $1 } ?? state.waiting.keys.min()
             return id.flatMap { state.waiting[$0] }
         }
@@ -103,11 +103,11 @@ package final class JSONRPCSocket: WebSocketHandler {
 }
 
 extension JSONRPCService {
-    /// Calls of one socket that are answered side by side.
+    /// The maximum of concurrent calls of one socket.
     private static let maximumRunning = 64
 
-    /// Answers the calls of a socket until it is closed, several at a time.
-    /// - Throws: as the socket's walk does.
+    /// Handles the calls of a socket until it is closed, several concurrently.
+    /// - Throws: the errors of the socket's iteration.
     public func serve(_ socket: WebSocket) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             var running = 0

@@ -1,13 +1,13 @@
-// Where the functions of a stub are, and how far its name has come.
+// The URL of a stub's functions, and the name built so far.
 
 import SkeinCore
 import SkeinHTTP
 
-/// Sends the requests that calls are made of.
+/// Sends the HTTP requests of calls.
 package typealias RPCSender =
     @Sendable (HTTPRequest, @escaping @Sendable (HTTPResponse) -> Void) -> Corequest<HTTPResponse>
 
-/// A server of functions, and the name of one, or what stands before its dot.
+/// A server, and the name of a function, or a prefix of it.
 struct RPCEndpoint: Sendable {
     private let request: HTTPRequest
     private let send: RPCSender
@@ -25,8 +25,8 @@ struct RPCEndpoint: Sendable {
 
     /// Starts a call.
     /// - Parameters:
-    ///   - accepting: what the answer should be.
-    ///   - read: takes the answer apart.
+    ///   - accepting: the expected media type.
+    ///   - read: parses the response.
     func call<Value: RPCValue>(
         _ method: String, _ body: HTTPBody, accepting type: String,
         _ read: @escaping @Sendable (HTTPResponse) throws -> Result<Value, RPCFault>

@@ -1,4 +1,4 @@
-// The answer to a remote call, whichever way it was made.
+// The response to a remote call, for all protocols.
 
 import Logging
 import NIOCore
@@ -6,44 +6,44 @@ import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// What a server says when a call has failed there.
+/// A server's error for a call.
 public struct RPCFault: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The server's number for it.
+    /// The error code.
     public let code: Int
-    /// The server's words.
+    /// The error message.
     public let message: String
 
-    /// A fault, to be thrown by a function that is called from elsewhere.
+    /// A fault, to be thrown by a function of a service.
     public init(_ code: Int, _ message: String) {
         self.code = code
         self.message = message
     }
 
-    /// The number and the words.
+    /// The code and the message.
     public var description: String { "fault \(code): \(message)" }
 }
 
-/// A value that comes back from a call.
+/// A value of an RPC protocol.
 public protocol RPCValue: Sendable {
-    /// What stands for nothing.
+    /// The empty value.
     static var none: Self { get }
-    /// The value as one of a type.
+    /// The value, decoded as a type.
     func decoded<T: Decodable>(as type: T.Type) throws -> T
-    /// The elements, when it is a list.
+    /// The elements, if it is a list.
     var elements: [Self]? { get }
 }
 
-/// The answer to a remote call, or the failure that stood in its way. A fault is a status of 500.
+/// The response to a remote call, or a failure. A fault has the status 500.
 public struct RPCResponse<Value: RPCValue>: Response {
-    /// The answer that carried it.
+    /// The HTTP response.
     public let http: HTTPResponse
-    /// The result; nothing when there is none.
+    /// The result; the empty value if there is none.
     public let content: Value
-    /// What the server said instead of a result.
+    /// The server's error.
     public let fault: RPCFault?
-    /// The name of what was called.
+    /// The name of the function.
     public let method: String
-    /// The failure below the call, if there was one.
+    /// The failure, if any.
     public let failure: SkeinError?
 
     init(_ http: HTTPResponse, method: String, decode: (HTTPResponse) throws -> Result<Value, RPCFault>) {
@@ -59,7 +59,7 @@ public struct RPCResponse<Value: RPCValue>: Response {
                 case .failure(let said): fault = said
                 }
             } catch {
-                // An error page is no answer to the call; its status says more than its content.
+                // An error page is not a response to the call; its status is more useful than its content.
                 if http.statusCode < 300 { failure = Self.malformed(error, http) }
             }
         }
@@ -73,21 +73,21 @@ public struct RPCResponse<Value: RPCValue>: Response {
         return SkeinError(.invalidContent, peer: http.peer, because: why, cause: error)
     }
 
-    /// What the caller attached.
+    /// The caller's metadata.
     public var meta: RequestMetadata { http.meta }
-    /// The status of the answer; 500 for a fault, 700 to 722 for a failure.
+    /// The status of the HTTP response; 500 for a fault, 700 to 722 for a failure.
     public var statusCode: Int { failure?.code.rawValue ?? (fault == nil ? http.statusCode : 500) }
-    /// The status in words; those of a fault.
+    /// The message of the fault, or the reason phrase.
     public var reason: String { failure?.code.name ?? fault?.description ?? http.reason }
     /// The session's logger.
     public var logger: Logger { http.logger }
-    /// The origin that was asked.
+    /// The origin of the server.
     public var peer: String { http.peer }
     /// 300 and above throws.
     public static var highestSuccess: Int { 299 }
 
-    /// The result as one of a type.
-    /// - Throws: code 709 when it is none.
+    /// The result, decoded as a type.
+    /// - Throws: code 709 when it cannot be decoded.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try content.decoded(as: type)
@@ -97,14 +97,14 @@ public struct RPCResponse<Value: RPCValue>: Response {
         }
     }
 
-    /// The result as a list; one that is none is a list of one.
+    /// The result as a list; a single value is a list of one.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         content.elements == nil ? [try decode(type)] : try decode([T].self)
     }
 }
 
 extension Corequest {
-    /// A corequest that ends with what an HTTP request's answer means.
+    /// A corequest that converts an HTTP response.
     static func relay(
         _ request: HTTPRequest, over send: RPCSender, _ read: @escaping @Sendable (HTTPResponse) -> Result
     )
@@ -116,7 +116,7 @@ extension Corequest {
     }
 }
 
-/// The outer corequest of a relayed one, which exists only when the inner one does.
+/// Holds the outer corequest, which is created after the inner one.
 private final class CorequestBox<Outcome: Response>: CorequestDriver {
     private enum State {
         case unopened

@@ -7,9 +7,9 @@ import SkeinWire
 extension SkeinClient {
     /// The functions of an XML-RPC server: `try client.xmlrpc(url).package.releases("roundup")`.
     /// - Parameters:
-    ///   - url: where they are.
-    ///   - headers: for each call.
-    ///   - auth: who calls.
+    ///   - url: the URL of the server.
+    ///   - headers: header fields of each call.
+    ///   - auth: credentials.
     ///   - timeout: for each call. Default: the session's.
     /// - Throws: code 701 for a malformed URL.
     public func xmlrpc(
@@ -22,12 +22,12 @@ extension SkeinClient {
 
     /// The functions of a JSON-RPC 2.0 server: `try client.jsonrpc(url).sum(a: 1, b: 2)`.
     ///
-    /// Over `ws://` and `wss://`, all calls of the stub share one WebSocket, which the first one opens and which is opened again
-    /// when it was lost; their answers may come in any order.
+    /// Over `ws://` and `wss://`, all calls of the stub share one WebSocket, which the first call opens and which is
+    /// reopened after a loss; responses may arrive in any order.
     /// - Parameters:
-    ///   - url: where they are; `http://`, `https://`, `ws://` or `wss://`.
-    ///   - headers: for each call.
-    ///   - auth: who calls.
+    ///   - url: the URL of the server; `http://`, `https://`, `ws://` or `wss://`.
+    ///   - headers: header fields of each call.
+    ///   - auth: credentials.
     ///   - timeout: for each call. Default: the session's.
     /// - Throws: code 701 for a malformed URL.
     public func jsonrpc(

@@ -1,4 +1,4 @@
-// Calls by XML-RPC, written like calls.
+// XML-RPC clients and services.
 
 import NIOCore
 import SkeinCore
@@ -9,20 +9,20 @@ import SkeinWire
 /// once.
 @dynamicMemberLookup @dynamicCallable
 public struct XMLRPC: Sendable {
-    /// The answer to a call.
+    /// The response to a call.
     public typealias Call = Corequest<RPCResponse<XMLRPCValue>>
 
     private let endpoint: RPCEndpoint
 
     /// The functions at a URL.
-    /// - Parameter request: whom to ask, with headers and credentials; its method and content are the calls'.
+    /// - Parameter request: the URL, with headers and credentials; its method and content are set for each call.
     package init(_ request: HTTPRequest, over send: @escaping RPCSender) {
         endpoint = RPCEndpoint(request, over: send)
     }
 
     private init(_ endpoint: RPCEndpoint) { self.endpoint = endpoint }
 
-    /// A function, or what stands before the dot in the name of one.
+    /// A function, or a prefix of its dotted name.
     public subscript(dynamicMember member: String) -> XMLRPC { XMLRPC(endpoint.member(member)) }
 
     /// Starts a call.
@@ -31,8 +31,8 @@ public struct XMLRPC: Sendable {
         call(endpoint.name, arguments)
     }
 
-    /// Starts a call of a function whose name is known at run time only.
-    /// - Returns: the corequest; `fetch()` gives the result or throws the fault as status 500.
+    /// Starts a call of a function whose name is known only at run time.
+    /// - Returns: the corequest; `fetch()` returns the result or throws the fault as status 500.
     @discardableResult
     public func call(_ method: String, _ arguments: [any XMLRPCConvertible] = []) -> Call {
         let body: HTTPBody
@@ -44,8 +44,8 @@ public struct XMLRPC: Sendable {
         return endpoint.call(method, body, accepting: "text/xml") { try XMLRPCCodec.readAnswer($0.xml()) }
     }
 
-    /// Starts many calls as one (`system.multicall`).
-    /// - Returns: the corequest; ``results(of:)`` takes its answer apart.
+    /// Starts several calls as one (`system.multicall`).
+    /// - Returns: the corequest; ``results(of:)`` splits its response.
     public func multicall(_ calls: [(method: String, arguments: [any XMLRPCConvertible])]) -> Call {
         let list = calls.map { call in
             XMLRPCValue.structure([
@@ -55,7 +55,7 @@ public struct XMLRPC: Sendable {
         return self.call("system.multicall", [XMLRPCValue.array(list)])
     }
 
-    /// What each call of a ``multicall(_:)`` came to.
+    /// The result of each call of a ``multicall(_:)``.
     public static func results(of response: RPCResponse<XMLRPCValue>) throws -> [Result<XMLRPCValue, RPCFault>] {
         try response.raiseForStatus()
         return try (response.content.elements ?? []).map { item in
@@ -69,22 +69,22 @@ public struct XMLRPC: Sendable {
     }
 }
 
-/// Functions that are called by XML-RPC: a handler of a server hands it what came and sends what it says.
+/// An XML-RPC service: a request handler passes request content to it and sends the result.
 public struct XMLRPCService: Sendable {
-    /// What is called.
+    /// A function of a service.
     public typealias Function = @Sendable ([XMLRPCValue]) async throws -> any XMLRPCConvertible
 
     private var functions: [String: Function] = [:]
 
-    /// None but those for looking around: `system.listMethods` and `system.multicall`.
+    /// A service with the introspection functions `system.listMethods` and `system.multicall` only.
     public init() {}
 
-    /// Adds a function. One that throws an ``RPCFault`` answers with that, any other error with fault 1.
+    /// Adds a function. An ``RPCFault`` that it throws becomes the fault, any other error becomes fault 1.
     public mutating func register(_ name: String, _ function: @escaping Function) { functions[name] = function }
 
-    /// The answer to a call.
-    /// - Parameter content: the document that came.
-    /// - Returns: the document to send, of the type `text/xml`, with the status 200 whatever it says.
+    /// The response to a call.
+    /// - Parameter content: the content of the request.
+    /// - Returns: the content of the response, of the type `text/xml`, always with the status 200.
     public func answer(_ content: ByteBuffer) async -> HTTPBody {
         let result: Result<XMLRPCValue, RPCFault>
         do {

@@ -1,4 +1,4 @@
-// Calls and answers of XML-RPC as documents.
+// The documents of XML-RPC calls and responses.
 
 import NIOCore
 import SkeinCore
@@ -10,11 +10,11 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// Writes and reads the documents of XML-RPC.
+/// Encodes and parses the documents of XML-RPC.
 enum XMLRPCCodec {
     // MARK: Writing
 
-    /// - Throws: code 701 for a text with a character that XML has no form for (XML 1.0, section 2.2).
+    /// - Throws: code 701 for a character that XML cannot express (XML 1.0, section 2.2).
     static func call(_ method: String, _ arguments: [XMLRPCValue]) throws(SkeinError) -> String {
         try check(method)
         for argument in arguments { try check(argument) }
@@ -136,7 +136,7 @@ enum XMLRPCCodec {
     }
 
     private static func value(_ element: XMLValue) throws(SkeinError) -> XMLRPCValue {
-        guard let inner = element.children.first else { return .string(element.text) }  // without a type, a string
+        guard let inner = element.children.first else { return .string(element.text) }  // default type
         let text = inner.text
         let word = text.trimmingCharacters(in: .whitespacesAndNewlines)
         switch inner.name {
@@ -184,16 +184,16 @@ enum XMLRPCCodec {
     }
 }
 
-/// Dates as XML-RPC writes them: `19980717T14:08:55`.
+/// Dates in the format of XML-RPC: `19980717T14:08:55`.
 enum XMLRPCDate {
     static func text(_ date: Date) -> String {
-        // The form has four digits for the year.
+        // The year has four digits.
         let seconds = min(max(date.timeIntervalSince1970.rounded(.down), -62_135_596_800), 253_402_300_799)
         let time = CivilTime(Int(seconds.isNaN ? 0 : seconds))
         return "\(time.date.text.replacingBytes("-", with: ""))T\(time.clock)"
     }
 
-    /// With or without the dashes of ISO 8601, and with a Z or without one.
+    /// With or without the hyphens of ISO 8601, and with or without a Z.
     static func date(_ text: String) -> Date? {
         let digits = text.filter { !"-:".contains($0) }
         let parts = (digits.hasByteSuffix("Z") ? digits.dropLast() : digits[...]).splitBytes(separator: "T")

@@ -19,7 +19,7 @@ public enum XMLRPCValue: RPCValue, Hashable {
     case integer(Int)
     case double(Double)
     case string(String)
-    /// A dateTime.iso8601, which has no zone; it is taken for GMT.
+    /// A dateTime.iso8601 without zone; GMT is assumed.
     case date(Date)
     case bytes([UInt8])
     case array([XMLRPCValue])
@@ -33,13 +33,13 @@ public enum XMLRPCValue: RPCValue, Hashable {
         if case .structure(let members) = self { members[name] } else { nil }
     }
 
-    /// The text, if it is one.
+    /// The string, if it is one.
     public var string: String? { if case .string(let text) = self { text } else { nil } }
 
-    /// The whole number, if it is one.
+    /// The integer, if it is one.
     public var integer: Int? { if case .integer(let number) = self { number } else { nil } }
 
-    /// The value as one of a type.
+    /// The value, decoded as a type.
     public func decoded<T: Decodable>(as type: T.Type) throws -> T {
         if let value = self as? T { return value }
         return try JSONDecoder().decode(type, from: try JSONEncoder().encode(self))
@@ -47,7 +47,7 @@ public enum XMLRPCValue: RPCValue, Hashable {
 }
 
 extension XMLRPCValue: Encodable {
-    /// Writes the value as what it is.
+    /// Encodes the value by its type.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -64,9 +64,9 @@ extension XMLRPCValue: Encodable {
     }
 }
 
-/// What can be an argument or a result of XML-RPC.
+/// A type that can be an argument or a result of XML-RPC.
 public protocol XMLRPCConvertible: Sendable {
-    /// The value that is sent.
+    /// The encoded value.
     var xmlrpc: XMLRPCValue { get }
 }
 

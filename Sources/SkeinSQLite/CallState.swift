@@ -1,4 +1,4 @@
-// Whether somebody still waits for a statement: asked by the thread that is about to carry it out.
+// Whether a caller still waits for a statement: checked by the thread that is about to execute it.
 
 import SkeinCore
 import Synchronization
@@ -8,6 +8,6 @@ final class CallState: CallCarrier, Sendable {
 
     var isOver: Bool { over.load(ordering: .acquiring) }
 
-    /// One that has begun goes on to its end; one that has not does not begin.
+    /// A statement that has started is completed; one that has not does not start.
     func abandon(_ call: any PipelinedCall) { over.store(true, ordering: .releasing) }
 }

@@ -1,4 +1,4 @@
-// Values between SQLite and Swift, by their bytes: a text may hold NULs, which functions for C's strings take for its end.
+// Values between SQLite and Swift, by their bytes: a text may contain NULs, which would end it in C string functions.
 
 import Foundation
 import GRDB
@@ -6,7 +6,8 @@ import GRDBSQLite
 import SkeinCore
 import SkeinSQL
 
-/// Gives the parameters of one statement, or of several, their values: `$2` the second one, wherever it stands, and each `?` the next.
+/// Binds the parameters of one statement, or of several: `$2` is the second value, wherever it occurs, and each `?` the
+/// next one.
 struct SQLiteBinding {
     private let values: [SQLValue]
     private var next = 0
@@ -14,9 +15,9 @@ struct SQLiteBinding {
 
     init(_ values: [SQLValue]) { self.values = values }
 
-    /// - Throws: code 701 when there is no value for a parameter.
+    /// - Throws: code 701 when a parameter has no value.
     mutating func bind(to statement: Statement) throws {
-        // Nothing is bound by the library, so that it clears what was bound before and asks for nothing.
+        // The library binds nothing, but clears earlier bindings and its check for missing arguments.
         statement.setUncheckedArguments(StatementArguments())
         let handle = statement.sqliteStatement
         for index in 1..<(sqlite3_bind_parameter_count(handle) + 1) {
@@ -44,7 +45,7 @@ struct SQLiteBinding {
         return number - 1
     }
 
-    /// - Throws: code 701 when a value was meant for no parameter.
+    /// - Throws: code 701 when a value has no parameter.
     func checkAllWereBound() throws {
         guard bound.count == values.count else {
             throw SkeinError(
@@ -55,7 +56,7 @@ struct SQLiteBinding {
 }
 
 extension SQLValue {
-    /// The cell of a column of the row that a statement is at.
+    /// A cell of the statement's current row.
     init(_ statement: OpaquePointer, _ column: CInt) {
         switch sqlite3_column_type(statement, column) {
         case SQLITE_INTEGER: self = .integer(sqlite3_column_int64(statement, column))
@@ -63,7 +64,7 @@ extension SQLValue {
         case SQLITE_TEXT:
             let start = sqlite3_column_text(statement, column)
             let bytes = UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))
-            // Text that is no UTF-8 is its bytes: SQLite takes any for text.
+            // Invalid UTF-8 is returned as bytes: SQLite accepts any bytes as text.
             self = String(validating: bytes, as: UTF8.self).map { .text($0) } ?? .bytes(Array(bytes))
         case SQLITE_BLOB:
             let start = sqlite3_column_blob(statement, column)
@@ -73,7 +74,8 @@ extension SQLValue {
         }
     }
 
-    /// Binds the value as SQLite stores it: numbers, text and bytes are themselves, all else is text that SQLite's functions read.
+    /// Binds the value as SQLite stores it: numbers, text and bytes unchanged, all other types as text that SQLite's
+    /// functions can parse.
     fileprivate func bind(to statement: OpaquePointer, at index: CInt) -> CInt {
         switch self {
         case .null: sqlite3_bind_null(statement, index)
@@ -88,7 +90,7 @@ extension SQLValue {
         }
     }
 
-    /// What was typed is a number when the number, printed, is what was typed: `7` is one, and `1.10` and `007` stay text.
+    /// A literal is bound as a number if the number prints the same: `7` is one, while `1.10` and `007` stay text.
     private static func bind(literal text: String, to statement: OpaquePointer, at index: CInt) -> CInt {
         if let number = Int64(text), String(number).equalsBytes(text) {
             return sqlite3_bind_int64(statement, index, number)

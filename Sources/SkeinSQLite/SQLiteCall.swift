@@ -1,18 +1,18 @@
-// A statement on its way to SQLite, which works on threads of its own.
+// A statement for SQLite, which runs on separate threads.
 
 import NIOCore
 import SkeinCore
 import SkeinSQL
 
-/// What carries statements out, away from the event loops.
+/// Executes statements outside of the event loops.
 protocol SQLiteWorker: Sendable {
-    /// Carries a statement out and calls back, on a thread of its own.
+    /// Executes a statement and calls back, on a thread of its own.
     func run(
         _ sql: SQL, _ isWanted: @escaping @Sendable () -> Bool,
         _ done: @escaping @Sendable (Result<SQLiteAnswer, any Error>) -> Void)
 }
 
-/// What has come of a statement.
+/// The result of a statement.
 struct SQLiteAnswer: Sendable {
     var results: [SQLResult] = []
     var lastInsertID: Int64?
@@ -23,7 +23,7 @@ struct SQLiteAnswer: Sendable {
 
 /// A call of SQLite.
 ///
-/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+/// Unchecked: used on its shard's loop only, except for setup before submission.
 final class SQLiteCall: SQLCall, @unchecked Sendable {
     let core: CallCore
     let outcome: SQLOutcome
@@ -49,7 +49,7 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
         }
     }
 
-    /// What the worker's threads may look at.
+    /// The state that the worker's threads may read.
     @exclusivity(unchecked) private var state: CallState?
 
     private func complete(_ result: Result<SQLiteAnswer, any Error>) {
@@ -57,7 +57,7 @@ final class SQLiteCall: SQLCall, @unchecked Sendable {
         switch result {
         case .success(let answer):
             outcome.results = answer.results
-            // Of several statements, the rows are those of the last that has some.
+            // For several statements, the rows are those of the last one with columns.
             outcome.rows = answer.results.last { !$0.rows.columns.isEmpty }?.rows ?? .none
             outcome.command = answer.results.last?.command ?? ""
             outcome.affected = answer.results.last?.affected ?? 0

@@ -1,13 +1,13 @@
-// SQLite as its users see it.
+// The SQLite client.
 
 import NIOCore
 @_exported import SkeinCore
 @_exported import SkeinSQL
 import Synchronization
 
-/// A database of SQLite, in a file or in memory. It works on threads of its own: one that writes, several that read (WAL).
+/// An SQLite database, in a file or in memory. It uses separate threads: one for writing, several for reading (WAL).
 public final class SQLiteClient: SQLDatabase, BackEnd {
-    /// The settings it was made with.
+    /// The settings of the client.
     public let configuration: SQLiteConfiguration
     private let session: Session
     private let store: SQLiteStore
@@ -18,7 +18,7 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
         store = try SQLiteStore(configuration)
     }
 
-    /// SQLite's.
+    /// The dialect of SQLite.
     public var dialect: SQLDialect { .sqlite }
 
     @discardableResult
@@ -38,7 +38,7 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
         return corequest
     }
 
-    /// A transaction that one statement begins would be everybody's.
+    /// A transaction started by a single statement would be shared by all callers.
     private static func problem(_ sql: SQL) -> SkeinError? {
         let word = SQLKeyword.first(of: sql.text, nestsComments: false)
         guard SQLKeyword.isOfTransaction(word) else { return nil }
@@ -47,8 +47,8 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
             because: "\(word) cannot be executed on its own: \(SQLKeyword.transactionAdvice)")
     }
 
-    /// Begins a transaction that is ended by hand.
-    /// - Throws: code 702 when others write for too long; what SQLite says.
+    /// Begins a transaction that the caller ends.
+    /// - Throws: code 702 when other writers take too long; the error of SQLite.
     public func begin(_ options: SQLTransactionOptions) async throws -> SQLiteTransaction {
         let turn = SQLiteWriterTurn(configuration)
         store.write { turn.serve($0) }

@@ -1,4 +1,4 @@
-// Where a database is and how it is opened.
+// Settings of an SQLite database.
 
 import SkeinCore
 
@@ -6,23 +6,23 @@ import SkeinCore
 public struct SQLiteConfiguration: Hashable, Sendable {
     /// The file; nil for a database in memory, which ends with its client.
     public var path: String?
-    /// Reading statements that are carried out at one time, beside the one that writes. Default: 4.
+    /// Concurrent reading statements, beside the writer. Default: 4.
     public var readers = 4
-    /// How long a statement waits for another process that writes. Default: 5 s.
+    /// How long a statement waits for a writer in another process. Default: 5 s.
     public var busyTimeout: Duration = .seconds(5)
-    /// Whether references between tables are checked. Default: true.
+    /// Whether foreign keys are enforced. Default: true.
     public var checksForeignKeys = true
-    /// For a statement, from the moment it gets its place to the last row. Default: 30 s.
+    /// The timeout of a statement, from the moment it gets a slot to the last row. Default: 30 s.
     public var timeout: Duration = .seconds(30)
-    /// Bytes of the rows of an answer at most. Default: 256 MiB.
+    /// The size limit of a result's rows. Default: 256 MiB.
     public var maximumAnswerSize = 256 << 20
-    /// How long a transaction may do nothing before it is undone, since all who write wait for it. Default: 30 s.
+    /// The idle timeout of a transaction, after which it is rolled back, since it blocks all writers. Default: 30 s.
     public var idleTransaction: Duration = .seconds(30)
 
     /// A database in a file, or, without one, in memory.
     public init(path: String? = nil) { self.path = path }
 
-    /// Reads an address: `sqlite:FILE`, `sqlite:///absolute/path`, `sqlite::memory:`, or a path.
+    /// Parses an address: `sqlite:FILE`, `sqlite:///absolute/path`, `sqlite::memory:`, or a path.
     public init(_ address: String) {
         var text = address[...]
         if text.hasBytePrefix("sqlite3:") { text = text.droppingBytes(first: 8) }
@@ -31,6 +31,6 @@ public struct SQLiteConfiguration: Hashable, Sendable {
         self.init(path: text.isEmpty || text == ":memory:" ? nil : String(text))
     }
 
-    /// What is named in messages.
+    /// The name in messages.
     var description: String { "sqlite:\(path ?? ":memory:")" }
 }

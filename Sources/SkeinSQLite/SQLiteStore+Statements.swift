@@ -1,5 +1,5 @@
-// How statements are carried out on a connection of GRDB: which ones only read, what is refused, how they are stopped, and what they
-// answer.
+// Executes statements on a GRDB connection: which are read-only, which are refused, how they are interrupted, and their
+// results.
 
 import GRDB
 import GRDBSQLite
@@ -8,15 +8,15 @@ import SkeinSQL
 import Synchronization
 
 extension SQLiteStore {
-    /// Whether a text may go to a reader, judged by its first word.
+    /// Whether a text may be sent to a reader, judged by its first word.
     static func looksReadOnly(_ text: String, hasWriter: Bool) -> Bool {
         let word = SQLKeyword.first(of: text, nestsComments: false)
-        // A pragma that only asks does not make a file be opened for writing; one that sets something sets it for the writer.
+        // A pragma that queries a value does not need the writer; one that sets a value sets it for the writer.
         if word == "PRAGMA" { return !hasWriter && asks(text) }
         return ["SELECT", "WITH", "VALUES", "EXPLAIN", ""].contains(word)
     }
 
-    /// Whether a pragma has no value, or one that says what is asked about.
+    /// Whether a pragma has no value, or one that names the object of the query.
     private static func asks(_ pragma: String) -> Bool {
         guard !pragma.containsByte("="), let open = pragma.firstByte("(") else { return !pragma.containsByte("=") }
         let asking = [
@@ -28,9 +28,9 @@ extension SQLiteStore {
         return asking.contains { name.equalsIgnoringCase($0) }
     }
 
-    /// Whether no statement of a text changes anything, its connection included.
+    /// Whether no statement of a text changes the database or the connection.
     static func onlyReads(_ text: String, on database: Database) throws -> Bool {
-        // Those that were let through only tell something.
+        // The allowed ones only return information.
         if ["PRAGMA", "EXPLAIN"].contains(SQLKeyword.first(of: text, nestsComments: false)) {
             return (try? statement(text, on: database)) != nil
         }
@@ -43,7 +43,7 @@ extension SQLiteStore {
         return true
     }
 
-    /// Carries out what is no part of a transaction: what it leaves open would be everybody's.
+    /// Executes statements outside of a transaction: one that they leave open would be shared by all callers.
     static func carryOutAlone(
         _ text: String, _ values: [SQLValue], on database: Database, _ maximum: Int, _ isWanted: () -> Bool
     ) -> Result<SQLiteAnswer, any Error> {
@@ -58,7 +58,7 @@ extension SQLiteStore {
                 because: "a transaction was begun and not ended, and was undone; \(SQLKeyword.transactionAdvice)"))
     }
 
-    /// Carries statements out, one behind the other; the answer is the last one's.
+    /// Executes statements one after the other; the result is that of the last one.
     static func carryOut(
         _ text: String, _ values: [SQLValue], on database: Database, _ maximum: Int, _ isWanted: () -> Bool
     ) -> Result<SQLiteAnswer, any Error> {
@@ -95,7 +95,7 @@ extension SQLiteStore {
         }
     }
 
-    /// What would end the process inside of SQLite or GRDB.
+    /// Values and texts that would crash SQLite or GRDB.
     private static func problem(_ text: String, _ values: [SQLValue]) -> SkeinError? {
         if SQLKeyword.mentions(["heap_limit"], in: text), SQLKeyword.mentions(["pragma"], in: text) {
             return SkeinError(
@@ -116,7 +116,8 @@ extension SQLiteStore {
         return isTooLong ? SkeinError(.contentTooLarge, because: "SQLite takes values of at most 10^9 bytes") : nil
     }
 
-    /// The statement of a text, kept by GRDB where its texts, which it compares as characters, cannot be taken for others.
+    /// The statement of a text, cached by GRDB if its key, which is compared by characters, cannot be confused with
+    /// another text.
     private static func statement(_ text: String, on database: Database) throws -> Statement {
         guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return try database.makeStatement(sql: text) }
         if kept.wantsClearing(database, text) { database.clearSchemaCache() }
@@ -125,7 +126,7 @@ extension SQLiteStore {
 
     private static let kept = KeptStatements()
 
-    /// Stops the work when nobody waits for it any more: SQLite asks now and then whether it shall go on.
+    /// Interrupts the work when no caller waits for it any more: SQLite calls a progress handler periodically.
     private static func interrupted(_ database: Database, unless isWanted: () -> Bool, _ work: () throws -> Void) throws
     {
         try withoutActuallyEscaping(isWanted) { isWanted in
@@ -162,7 +163,7 @@ extension SQLiteStore {
         var cells: [SQLValue] = []
         let rows = try GRDB.Row.fetchCursor(statement)
         while let row = try rows.next() {
-            // SQLite prepares a statement anew when its tables have changed, and GRDB does not hear of it.
+            // SQLite prepares a statement again when its tables have changed, which GRDB does not notice.
             guard row.count == names.count else {
                 database.clearSchemaCache()
                 throw SkeinError(.exception, because: "the columns have changed meanwhile; execute the statement again")
@@ -184,17 +185,17 @@ extension SQLiteStore {
     }
 }
 
-/// How many texts GRDB keeps statements of, for each connection; it never forgets one by itself.
+/// The number of statements that GRDB caches for each connection; it never evicts any by itself.
 private final class KeptStatements: Sendable {
     private static let maximum = 500
     private let texts = Mutex<[ObjectIdentifier: Set<String>]>([:])
 
-    /// Takes note of a text. Returns whether the connection should forget all others first.
+    /// Notes a text. Returns whether the connection's cache should be cleared first.
     func wantsClearing(_ database: Database, _ text: String) -> Bool {
         texts.withLock { texts in
             let id = ObjectIdentifier(database)
             guard texts[id]?.contains(text) != true else { return false }
-            if texts.count > 1000 { texts = [:] }  // of connections that are closed
+            if texts.count > 1000 { texts = [:] }  // entries of closed connections
             let isFull = texts[id, default: []].count >= Self.maximum
             if isFull { texts[id] = [] }
             texts[id, default: []].insert(text)
@@ -204,7 +205,7 @@ private final class KeptStatements: Sendable {
 }
 
 extension SQLValue {
-    /// Bytes that it takes, about.
+    /// Its approximate size in bytes.
     fileprivate var size: Int {
         switch self {
         case .text(let text): 24 + text.utf8.count

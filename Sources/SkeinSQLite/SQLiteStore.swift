@@ -1,4 +1,4 @@
-// SQLite by way of GRDB: one writer and several readers, each on a queue of its own.
+// SQLite through GRDB: one writer and several readers, each on a queue of its own.
 
 import Foundation
 import GRDB
@@ -8,15 +8,15 @@ import Synchronization
 
 /// An open database.
 ///
-/// A file is only read until something is written: what asks for the write-ahead log changes the file, and a SELECT must not. One that
-/// cannot be written to stays readable.
+/// A file is opened for reading only until the first write: switching it to the write-ahead log changes the file, which
+/// a SELECT must not do. A file without write permission stays readable.
 final class SQLiteStore: SQLiteWorker {
     private enum Access {
-        /// A file that nobody has written to here.
+        /// A file that has not been written to yet.
         case reading(any DatabaseReader)
-        /// A file with its write-ahead log: readers beside a writer.
+        /// A file with a write-ahead log: readers and a writer.
         case writing(any DatabaseWriter)
-        /// A database in memory, whose one connection does everything.
+        /// A database in memory, with a single connection.
         case alone(any DatabaseWriter)
     }
 
@@ -24,17 +24,17 @@ final class SQLiteStore: SQLiteWorker {
 
     private struct State {
         var access: Access
-        /// Whether the writer is being opened; what is to be written waits, in its order.
+        /// Whether the writer is being opened; writes are queued in order.
         var isOpening = false
         var waiting: [Work] = []
     }
 
     private let state: Mutex<State>
-    /// Where the writer is opened, away from the event loops.
+    /// The queue on which the writer is opened, outside of the event loops.
     private let opening = DispatchQueue(label: "skein.sqlite.opening")
     private let options: SQLiteConfiguration
     private let configuration: GRDB.Configuration
-    /// What is known of statements: whether they only read.
+    /// Known statements, and whether they are read-only.
     private let readOnly = Mutex<ByteDictionary<Bool>>([:])
     private let maximumAnswerSize: Int
 
@@ -43,10 +43,10 @@ final class SQLiteStore: SQLiteWorker {
         var configuration = GRDB.Configuration()
         configuration.maximumReaderCount = max(1, options.readers)
         configuration.busyMode = .timeout(min(86400, max(0, options.busyTimeout / .seconds(1))))
-        // What a statement leaves open is undone by us, and must not end the process.
+        // A transaction left open by a statement is rolled back here, and must not crash the process.
         configuration.allowsUnsafeTransactions = true
         configuration.prepareDatabase { database in
-            // SQL that calls it can make SQLite follow any address (SQLite's documentation of FTS3, section 8.1).
+            // SQL that calls it can make SQLite dereference any address (SQLite's documentation of FTS3, section 8.1).
             for count in [1, 2] {
                 database.add(
                     function: DatabaseFunction("fts3_tokenizer", argumentCount: count) { _ in
@@ -77,7 +77,7 @@ final class SQLiteStore: SQLiteWorker {
         do {
             return .reading(try DatabasePool(path: path, configuration: reading))
         } catch {
-            // A program that ended inside a transaction has left a journal, which SQLite rolls back by writing.
+            // A program that was killed inside of a transaction has left a journal, and rolling it back needs a write.
             guard FileManager.default.isWritableFile(atPath: path) else { throw error }
             return .writing(try DatabasePool(path: path, configuration: configuration))
         }
@@ -89,7 +89,7 @@ final class SQLiteStore: SQLiteWorker {
             cause: error)
     }
 
-    /// What reads beside the writer, and whether there is a writer; nil for a database in memory.
+    /// The reader, and whether there is a writer; nil for a database in memory.
     private var reader: (any DatabaseReader, hasWriter: Bool)? {
         state.withLock { state in
             switch state.access {
@@ -129,14 +129,14 @@ final class SQLiteStore: SQLiteWorker {
                 self.remember(text, isReadOnly)
                 guard isReadOnly else { return write() }
             } catch {
-                // What a reader does not know may be the writer's own, such as a temporary table.
+                // A table unknown to a reader may belong to the writer, such as a temporary one.
                 if hasWriter { return write() }
             }
             done(result.flatMap { Self.carryOut(text, values, on: $0, maximum, isWanted) })
         }
     }
 
-    /// Does something on the writer's queue; where nothing can be written, with a reader, whose SQLite says so.
+    /// Runs work on the writer's queue; without write permission, on a reader, where SQLite reports the error.
     func write(_ work: @escaping @Sendable (Result<Database, any Error>) -> Void) {
         let (writer, mustOpen) = state.withLock { state -> ((any DatabaseWriter)?, Bool) in
             if !state.isOpening, let writer = Self.writer(state.access) { return (writer, false) }
@@ -148,14 +148,14 @@ final class SQLiteStore: SQLiteWorker {
         if mustOpen { opening.async { self.open() } }
     }
 
-    /// Opens the writer, and carries out what has waited for it. On the queue for that.
+    /// Opens the writer, and executes the queued writes. On the queue for that.
     private func open() {
         let result = Result { try openWriter() }
         while true {
             let work = state.withLock { state in
                 if case .success(let writer?) = result { state.access = .writing(writer) }
                 defer { state.waiting = [] }
-                // Only when nothing waits any more, what comes next goes to the writer by itself.
+                // Further writes go to the writer directly once the queue is empty.
                 if state.waiting.isEmpty { state.isOpening = false }
                 return state.waiting
             }
@@ -178,10 +178,10 @@ final class SQLiteStore: SQLiteWorker {
         }
     }
 
-    /// The writer of a file that was only read until now; nil when it cannot be written to.
+    /// The writer of a file that was only read until now; nil without write permission.
     private func openWriter() throws -> (any DatabaseWriter)? {
         guard let path = options.path, FileManager.default.isWritableFile(atPath: path) else { return nil }
-        // The change to a write-ahead log waits until nobody reads, this process included.
+        // The switch to a write-ahead log needs exclusive access, also within this process.
         for attempt in 1... {
             do {
                 return try DatabasePool(path: path, configuration: configuration)
@@ -190,7 +190,7 @@ final class SQLiteStore: SQLiteWorker {
         return nil
     }
 
-    /// Waits until what was to be written is; a file that was only read stays as it is.
+    /// Waits for queued writes; a file that was only read does not change.
     func untilWritten() async {
         await withCheckedContinuation { continuation in
             opening.async {
@@ -208,7 +208,7 @@ final class SQLiteStore: SQLiteWorker {
     }
 
     private func remember(_ text: String, _ isReadOnly: Bool) {
-        // Where a pragma is carried out depends on whether there is a writer.
+        // A pragma runs on the writer or a reader, depending on whether there is a writer.
         guard SQLKeyword.first(of: text, nestsComments: false) != "PRAGMA" else { return }
         readOnly.withLock { known in
             if known.count > 1000 { known = [:] }

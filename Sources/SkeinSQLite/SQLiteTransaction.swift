@@ -1,4 +1,4 @@
-// A transaction of SQLite: it has the writer's queue for itself until it ends.
+// A transaction of SQLite, which blocks the writer's queue until it ends.
 
 import Dispatch
 import Foundation
@@ -7,7 +7,7 @@ import SkeinCore
 import SkeinSQL
 import Synchronization
 
-/// The writer's thread while a transaction has it: it carries out what it is given, and gives up when nothing comes.
+/// Occupies the writer's thread for a transaction: executes its statements, and gives up after the idle timeout.
 final class SQLiteWriterTurn: SQLiteWorker {
     private typealias Work = @Sendable (Result<Database, any Error>) -> Void
 
@@ -17,7 +17,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
     }
 
     private let state = Mutex(State())
-    /// Whether BEGIN was carried out. On the writer's queue only.
+    /// Whether BEGIN was executed. On the writer's queue only.
     nonisolated(unsafe) private var hasBegun = false
     private let arrived = DispatchSemaphore(value: 0)
     private let idle: Duration
@@ -57,7 +57,8 @@ final class SQLiteWriterTurn: SQLiteWorker {
     private func carryOut(
         _ text: String, _ values: [SQLValue], on database: Database, _ isWanted: @Sendable () -> Bool
     ) -> Result<SQLiteAnswer, any Error> {
-        // SQLite undoes a whole transaction when a statement of it is interrupted; what follows would stand on its own.
+        // SQLite rolls back the whole transaction when one of its statements is interrupted; later statements would run
+        // outside of it.
         if hasBegun, database.sqliteConnection != nil, !database.isInsideTransaction {
             if SQLKeyword.first(of: text, nestsComments: false) == "ROLLBACK" { return .success(SQLiteAnswer()) }
             return .failure(
@@ -72,7 +73,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
         return result
     }
 
-    /// Ends the turn when all that was given is done.
+    /// Ends the transaction's turn after the submitted statements.
     func end() {
         state.withLock { $0.isOver = true }
         arrived.signal()
@@ -92,13 +93,13 @@ final class SQLiteWriterTurn: SQLiteWorker {
         }
         if case .success(let database) = database, database.sqliteConnection != nil, database.isInsideTransaction {
             try? database.rollback()
-            // What was prepared for changed tables is not valid any more.
+            // Statements prepared for changed tables are invalid.
             database.clearSchemaCache()
         }
     }
 }
 
-/// A transaction; all who write wait for its end, those who read do not.
+/// A transaction; it blocks other writers until its end, but not readers.
 public final class SQLiteTransaction: SQLTransaction, Sendable {
     private let turn: SQLiteWriterTurn
     private let session: Session
@@ -113,7 +114,7 @@ public final class SQLiteTransaction: SQLTransaction, Sendable {
 
     deinit { turn.end() }
 
-    /// SQLite's.
+    /// The dialect of SQLite.
     public var dialect: SQLDialect { .sqlite }
 
     @discardableResult
@@ -129,10 +130,10 @@ public final class SQLiteTransaction: SQLTransaction, Sendable {
         return corequest
     }
 
-    /// Makes what was done last.
+    /// Commits the transaction.
     public func commit() async throws { try await finish("COMMIT") }
 
-    /// Undoes what was done.
+    /// Rolls the transaction back.
     public func rollback() async throws { try await finish("ROLLBACK") }
 
     private func finish(_ word: SkeinSQL.SQL) async throws {
@@ -141,7 +142,7 @@ public final class SQLiteTransaction: SQLTransaction, Sendable {
         try response.raiseForStatus()
     }
 
-    /// Lets the others write; what was not committed is undone.
+    /// Releases the writer; uncommitted work is rolled back.
     public func end() async {
         if !isOver.exchange(true, ordering: .acquiringAndReleasing) { turn.end() }
     }

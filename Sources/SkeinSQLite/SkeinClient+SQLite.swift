@@ -3,22 +3,22 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of SQLite: `try client.sqlite("blog.db").execute("SELECT …")`.
+    /// An SQLite database: `try client.sqlite("blog.db").execute("SELECT …")`.
     ///
-    /// For one address there is one client, however often it is asked for; `:memory:` is one database in memory for the session.
+    /// Calls with one address return the same client; `:memory:` is one database in memory for the session.
     ///
-    /// With the name of an alias, it is the client of the member whose turn it is.
+    /// With the name of an alias, it is the client of the member that the balancer picks.
     /// - Parameter address: a path, `sqlite:FILE` or `sqlite::memory:`.
     /// - Throws: code 714 when it cannot be opened.
     public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
-        // One client for a file, whichever way it is written.
+        // One client per file, whatever the spelling of its path.
         let path = address.hasBytePrefix("@") ? address : "sqlite:\(SQLiteConfiguration(address).path ?? ":memory:")"
         return try backEnd(path, .sqlite) { (address, _, session) throws(SkeinError) in
             try SQLiteClient(SQLiteConfiguration(address), session: session)
         }
     }
 
-    /// A database of SQLite by its settings; another client than all others, so that one in memory is another database.
+    /// An SQLite database by its settings, with a client of its own; one in memory is a separate database.
     /// - Throws: code 714 when it cannot be opened.
     public func sqlite(_ configuration: SQLiteConfiguration) throws(SkeinError) -> SQLiteClient {
         backEnds.keep(try SQLiteClient(configuration, session: session))

@@ -1,4 +1,4 @@
-// What processes of many machines share, on a Redis server.
+// State that processes on several machines share, on a Redis server.
 
 import NIOCore
 import SkeinCore
@@ -10,13 +10,14 @@ import Synchronization
 extension SharedLocation {
     /// A Redis server, a cluster, or a master that sentinels know: `configuration.shared = .redis("redis://cache.internal/0")`.
     ///
-    /// While it is away, states, locks and broadcasts fail with the client's error, limits of requests do what ``RateLimit`` says, and
-    /// locks that are held are no more when their lifetime is over. Broadcasts that others have sent meanwhile are received afterwards, up to
-    /// the last 10 000.
+    /// While the server is unavailable, states, locks and broadcasts fail with the client's error, request limits do
+    /// what ``RateLimit`` says, and locks that are held end when their lifetime is over. Broadcasts that other
+    /// processes sent meanwhile are received afterwards, up to the last 10 000.
     /// - Parameters:
     ///   - url: as `SkeinClient.redis` takes it.
-    ///   - name: of what shares; servers of one name share everything. Default: `skein`.
-    ///   - lockLifetime: how long a lock outlives a process that has gone. It is renewed while it is held. Default: 10 s.
+    ///   - name: servers with the same name share everything. Default: `skein`.
+    ///   - lockLifetime: how long a lock remains after its process has ended. It is renewed while it is held. Default:
+    ///     10 s.
     public static func redis(_ url: String, name: String = "skein", lockLifetime: Duration = .seconds(10))
         -> SharedLocation
     {
@@ -63,7 +64,7 @@ final class RedisBackend: SharedBackend {
     // MARK: States
 
     private enum Scripts {
-        /// Microseconds since 1970 by the server's clock, which is the same for all.
+        /// Microseconds since 1970 by the server's clock, which is the same for all processes.
         private static let now = "local t = redis.call('TIME') local now = t[1] .. string.format('%06d', t[2]) "
         static let set = RedisScript(now + "redis.call('HSET', KEYS[1], 'v', ARGV[1], 't', now) return 1")
         static let add = RedisScript(
@@ -110,7 +111,8 @@ final class RedisBackend: SharedBackend {
 
     func tryLock(_ name: String) async throws -> (any SharedLock)? {
         let token = "\(UInt64.random(in: 0...UInt64.max))-\(sender)"
-        // From before the question: the lock may end before the answer is here, and never after this says that it has.
+        // The time before the request: the lock may end before the reply arrives, but never later than this object
+        // assumes.
         let start = ContinuousClock.now
         let fence = try await Self.number(
             redis.run(Scripts.lock, keys: [key("lock", name), key("fence", name)], token, milliseconds))
@@ -120,7 +122,7 @@ final class RedisBackend: SharedBackend {
 
     private var milliseconds: Int { Int(lockLifetime / .milliseconds(1)) }
 
-    /// - Returns: whether the lock is this holder's still.
+    /// - Returns: whether this holder still has the lock.
     func renew(_ key: String, _ token: String) async throws -> Bool {
         try await redis.run(Scripts.renew, keys: [key], token, milliseconds).int == 1
     }
@@ -135,7 +137,7 @@ final class RedisBackend: SharedBackend {
     private static let keptMessages = 10_000
 
     func broadcast(_ message: Broadcast) async throws {
-        // One after the other: each loop has a connection of its own, and between connections there is no order.
+        // One after the other: each event loop has its own connection, and there is no order between connections.
         let sending = try state.withLock { state throws(SkeinError) in
             guard state.waiting < Self.maximumWaiting else {
                 throw SkeinError(.exception, because: "too many broadcasts are under way; send less of them")
@@ -147,10 +149,10 @@ final class RedisBackend: SharedBackend {
                 do {
                     try await before?.value
                 } catch let error as SkeinError where [.timeout, .connectionFailed].contains(error.code) {
-                    // What has waited while the server was not reached does not wait for the same again.
+                    // A message that waited while the server was unreachable does not wait again for the same reason.
                     throw error
                 } catch {
-                    // That was the other message's own.
+                    // The error concerned the other message only.
                 }
                 try Task.checkCancellation()
                 try await send(message)
@@ -179,21 +181,21 @@ final class RedisBackend: SharedBackend {
         try await redis.xadd(
             key("broadcast", "all"), "MAXLEN", "~", Self.keptMessages, "*", "m", ByteBuffer(bytes: bytes)
         ).commit()
-        // What was not sent is no gap.
+        // A message that was not sent leaves no gap.
         state.withLock { $0.sequence += 1 }
     }
 
     func listen(_ receive: @escaping @Sendable (Broadcast) -> Void) async throws {
         let stream = key("broadcast", "all")
         let reading = Task { [self] in
-            // A server that starts while Redis is away serves what does not need it.
+            // A server that starts while Redis is unavailable serves the requests that do not need it.
             guard let newest = await newest(of: stream) else { return }
             await read(stream, after: newest, receive)
         }
         state.withLock { $0.reading = reading }
     }
 
-    /// The message that was sent last; nil when the task is cancelled before it is known.
+    /// The most recent message; nil if the task is cancelled before it is known.
     private func newest(of stream: String) async -> String? {
         var pause = Duration.milliseconds(50)
         while !Task.isCancelled {
@@ -205,7 +207,7 @@ final class RedisBackend: SharedBackend {
         return nil
     }
 
-    /// Reads until the task is cancelled. What came while the server was not reached is read afterwards.
+    /// Reads until the task is cancelled. Messages sent while the server was unreachable are read afterwards.
     private func read(_ stream: String, after newest: String, _ receive: @Sendable (Broadcast) -> Void) async {
         var last = newest
         var order = BroadcastOrder()
@@ -240,7 +242,7 @@ final class RedisBackend: SharedBackend {
     }
 }
 
-/// A lock that a process of some machine holds.
+/// A lock that a process on some machine holds.
 private final class RedisLock: SharedLock {
     private struct State {
         var until: ContinuousClock.Instant
@@ -272,7 +274,7 @@ private final class RedisLock: SharedLock {
     /// Whether the lock cannot have ended yet.
     var isHeld: Bool { state.withLock { ContinuousClock.now < $0.until } }
 
-    /// - Returns: whether it is worth trying again later.
+    /// - Returns: whether to try again later.
     private func renew() async -> Bool {
         let start = ContinuousClock.now
         guard let isOwn = try? await backend.renew(key, token) else { return isHeld }

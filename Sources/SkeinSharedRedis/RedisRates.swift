@@ -1,12 +1,12 @@
-// Meters of limits that many machines share.
+// Rate meters that several machines share.
 
 import SkeinCore
 import SkeinEngine
 import SkeinRedis
 
-/// Meters on a Redis server, counted by its own clock.
+/// Rate meters on a Redis server, which use its clock.
 ///
-/// The script is ``RateRule``'s arithmetic, done where the numbers are, so that no request is counted twice or missed.
+/// The script does the arithmetic of ``RateRule`` on the server, so that no request is counted twice or missed.
 struct RedisRates: RateStore {
     let backend: RedisBackend
 

@@ -1,4 +1,4 @@
-// Sessions that many machines share.
+// Sessions that several machines share.
 
 import SkeinCore
 import SkeinEngine
@@ -12,7 +12,7 @@ import SkeinRedis
 
 /// Sessions on a Redis server: `router.use(Sessions(store: RedisSessions(try client.redis("redis://cache.internal"))))`.
 ///
-/// While the server is away, requests with a session fail with the client's error.
+/// While the server is unavailable, requests with a session fail with the client's error.
 public struct RedisSessions: SessionStore {
     private let redis: RedisClient
     private let prefix: String
@@ -35,15 +35,15 @@ public struct RedisSessions: SessionStore {
         return try JSONDecoder().decode([String: String].self, from: Data(text.utf8))
     }
 
-    /// Keeps the values of a session, for so long.
+    /// Stores the values of a session for a lifetime.
     public func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws {
         try await redis.set(prefix + id, try text(values), "PX", Int(lifetime / .milliseconds(1))).commit()
     }
 
-    /// Forgets a session.
+    /// Deletes a session.
     public func remove(_ id: String) async throws { try await redis.del(prefix + id).commit() }
 
-    /// Keeps new values of a session that there is, in one step.
+    /// Updates the values of an existing session, in one step.
     public func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool {
         try await redis.set(prefix + id, try text(values), "PX", Int(lifetime / .milliseconds(1)), "XX")
             .fetch(String?.self) != nil

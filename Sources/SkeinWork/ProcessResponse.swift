@@ -1,4 +1,4 @@
-// What a program has said.
+// The output of a program.
 
 import Logging
 import SkeinCore
@@ -9,32 +9,32 @@ import SkeinCore
     import Foundation
 #endif
 
-/// What a program has written, and how it has ended.
+/// The output of a program, and its exit code.
 public struct ProcessOutput: Sendable, Equatable {
     /// Its standard output.
     public var output: [UInt8] = []
     /// Its standard error.
     public var errors: [UInt8] = []
-    /// Its exit code; 128 and the signal for one that a signal has ended.
+    /// Its exit code; 128 plus the signal number for a program ended by a signal.
     public var code = 0
 
-    /// The output as text; bytes that are no UTF-8 are replaced.
+    /// The output as text; invalid UTF-8 is replaced.
     public var text: String { String(decoding: output, as: UTF8.self) }
-    /// The errors as text.
+    /// The standard error as text.
     public var errorText: String { String(decoding: errors, as: UTF8.self) }
 }
 
 /// The response of a program that was run.
 public struct ProcessResponse: Response {
-    /// What the caller attached.
+    /// The caller's metadata.
     public let meta: RequestMetadata
     /// `process`.
     public let method = "process"
-    /// What it has written; empty when it could not be run.
+    /// The output; empty when it could not be run.
     public let content: ProcessOutput
     /// The session's logger.
     public let logger: Logger
-    /// Why it could not be run, or has not run to its end.
+    /// The reason why it could not be run or completed.
     public let failure: SkeinError?
     /// The program.
     public let peer: String
@@ -53,7 +53,7 @@ public struct ProcessResponse: Response {
 
     /// 200 for exit code 0, 500 for others, the code of a failure.
     public var statusCode: Int { failure?.code.rawValue ?? (content.code == 0 ? 200 : 500) }
-    /// The exit code and the last line of the errors.
+    /// The exit code and the last line of standard error.
     public var reason: String {
         if let failure { return failure.code.name }
         let last = content.errorText.splitBytes(separator: "\n").last.map { ": \($0)" } ?? ""
@@ -61,7 +61,7 @@ public struct ProcessResponse: Response {
     }
 
     /// The output as JSON.
-    /// - Throws: code 709 when it is none.
+    /// - Throws: code 709 when it is not valid JSON for the type.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try JSONDecoder().decode(type, from: Data(content.output))
@@ -71,6 +71,6 @@ public struct ProcessResponse: Response {
         }
     }
 
-    /// The output as a list in JSON.
+    /// The output as a JSON list.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] { try decode([T].self) }
 }

@@ -1,4 +1,4 @@
-// A program that runs, from its start to the last byte of its output.
+// A running program, from its start to the last byte of its output.
 
 import CSkeinWorkers
 import SkeinCore
@@ -13,7 +13,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// Runs a program once, on the thread that asks for it.
+/// Runs a program once, on the calling thread.
 final class ProcessRun: Sendable {
     private struct State {
         var processID: pid_t?
@@ -46,11 +46,11 @@ final class ProcessRun: Sendable {
         self.maximumOutput = maximumOutput
     }
 
-    /// Ends the program with all that it has started. From any thread, at any time.
+    /// Kills the program and its process group. From any thread, at any time.
     func cancel() {
         state.withLock { state in
             state.isCancelled = true
-            // The number is this process's as long as nobody has waited for it, which happens under this lock.
+            // The process ID is valid until the process was waited for, which happens under this lock.
             if let id = state.processID { kill(-id, SIGTERM) }
         }
         wake()
@@ -64,7 +64,7 @@ final class ProcessRun: Sendable {
     }
 
     /// Runs the program, and blocks the thread until it has ended.
-    /// - Throws: code 701 when it cannot be started, 719 when it writes too much.
+    /// - Throws: code 701 when it cannot be started, 719 when its output is too large.
     func run() throws -> ProcessOutput {
         var pipes = try Pipes()
         state.withLock { $0.alarm = pipes.alarm }
@@ -104,7 +104,7 @@ final class ProcessRun: Sendable {
         pipes.closeGiven()
     }
 
-    /// Writes the input and reads the output and the errors, until the program has closed them or has ended.
+    /// Writes the input and reads standard output and error, until the program has closed them or has ended.
     private func exchange(_ pipes: inout Pipes, _ output: inout ProcessOutput) -> SkeinError? {
         var rest: ArraySlice<UInt8> = []
         var isPaused = false
@@ -147,7 +147,7 @@ final class ProcessRun: Sendable {
                 return SkeinError(
                     .contentTooLarge, peer: program, because: "it writes more than \(maximumOutput) bytes")
             }
-            // What it has started may hold the pipes open, and is nobody's any more.
+            // Its child processes may keep the pipes open.
             if hasEnded == nil, isOver { hasEnded = .now }
             if let hasEnded, !isPaused, hasEnded.duration(to: .now) > .seconds(1) { break }
             if hasBeenCancelled == nil, state.withLock({ $0.isCancelled }) { hasBeenCancelled = .now }
@@ -157,7 +157,7 @@ final class ProcessRun: Sendable {
         return nil
     }
 
-    /// Whether the program has ended. It keeps its number until somebody waits for it.
+    /// Whether the program has ended. Its process ID stays valid until it was waited for.
     private var isOver: Bool {
         guard let id = state.withLock({ $0.processID }) else { return true }
         var facts = siginfo_t()
@@ -168,7 +168,7 @@ final class ProcessRun: Sendable {
         state.withLock { state in if let id = state.processID { _ = kill(-id, signal) } }
     }
 
-    /// Waits for its end; one that has closed its output may go on for a while.
+    /// Waits for its end; a program that has closed its output may run on for a while.
     private func untilEnded() -> Int {
         while !isOver {
             if state.withLock({ $0.isCancelled }) { finish(SIGKILL) }
@@ -177,7 +177,7 @@ final class ProcessRun: Sendable {
         return state.withLock { state in
             guard let id = state.processID else { return 0 }
             state.processID = nil
-            // What is left of its group goes with it.
+            // The rest of its process group is killed, too.
             kill(-id, SIGKILL)
             var status: CInt = 0
             while waitpid(id, &status, 0) < 0, errno == EINTR {}
@@ -257,7 +257,7 @@ private struct Pipes {
         }
     }
 
-    /// - Returns: false when the program does not read any more.
+    /// - Returns: false when all is written, or the pipe has no reader.
     func write(_ rest: inout ArraySlice<UInt8>) -> Bool {
         let count = rest.withUnsafeBytes { writeSome(input, $0) }
         if count > 0 { rest = rest.dropFirst(count) }

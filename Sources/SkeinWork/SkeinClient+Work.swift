@@ -1,21 +1,22 @@
-// Work on threads and in other programs, as corequests.
+// Blocking work and other programs, as corequests.
 
 @_exported import SkeinHTTP
 
 import SkeinCore
 
 extension SkeinClient {
-    /// Does something that blocks on a thread, as a corequest (`Thread`):
+    /// Runs a blocking function on a thread, as a corequest (`Thread`):
     ///
     ///     let hash = client.thread { try slowHash(password) }
     ///     let text = try await hash.fetch()
     ///
     /// - Parameters:
-    ///   - timeout: from now on, the wait for a thread included. Work that runs already runs to its end, and nobody gets what it makes. Default: none.
+    ///   - timeout: from now on, the wait for a thread included. Work that has started runs to its end, but its result
+    ///     is dropped. Default: none.
     ///   - pool: the threads. Default: 16, with a queue of 1024; beyond it the corequest fails with code 701.
-    ///   - meta: what travels along to the response.
-    ///   - work: what it throws is the failure.
-    /// - Returns: the corequest, already started. Cancelled before it has a thread, the work is not begun.
+    ///   - meta: metadata that the response carries.
+    ///   - work: the function; an error that it throws is the failure.
+    /// - Returns: the corequest, already started. If it is cancelled before a thread was free, the work does not start.
     public func thread<Value: Sendable>(
         timeout: Duration? = nil, on pool: WorkPool = .standard, meta: RequestMetadata = RequestMetadata(),
         _ work: @escaping @Sendable () throws -> Value
@@ -42,17 +43,18 @@ extension SkeinClient {
     ///
     ///     let version = try await client.process("git", "rev-parse", "HEAD").fetch().text
     ///
-    /// It gets the arguments as they are; no shell reads them.
+    /// The arguments are passed unchanged, without a shell.
     /// - Parameters:
-    ///   - program: a path, or a name that is looked for on the `PATH`.
-    ///   - arguments: what it is called with.
+    ///   - program: a path, or a name that is searched on the `PATH`.
+    ///   - arguments: its arguments.
     ///   - input: its standard input. Default: empty.
-    ///   - environment: variables beside those of this process, or in their place.
-    ///   - timeout: from now on. A program whose time is up, or whose corequest is cancelled, is ended with all that it has started in its process group: by SIGTERM, and by
-    ///     SIGKILL a second later. Default: none.
-    ///   - maximumOutput: bytes of its output and of its errors, each; more ends it with code 719. Default: 16 MiB.
-    ///   - pool: the threads, of which a running program takes one. Default: 16, with a queue of 1024.
-    ///   - meta: what travels along to the response.
+    ///   - environment: variables that are added to those of this process, or override them.
+    ///   - timeout: from now on. After the timeout or a cancellation, the program's process group is killed: by
+    ///     SIGTERM, and by SIGKILL a second later. Default: none.
+    ///   - maximumOutput: the size limit of standard output and of standard error, each; larger output ends the program
+    ///     with code 719. Default: 16 MiB.
+    ///   - pool: the threads; a running program occupies one. Default: 16, with a queue of 1024.
+    ///   - meta: metadata that the response carries.
     /// - Returns: the corequest, already started. Its status is 200 for exit code 0, and 500 for others.
     public func process(
         _ program: String, _ arguments: String..., input: [UInt8] = [], environment: [String: String] = [:],

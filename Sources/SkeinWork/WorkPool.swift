@@ -1,14 +1,15 @@
-// Threads for work that blocks.
+// Threads for blocking work.
 
 import NIOPosix
 import SkeinCore
 import Synchronization
 
-/// Threads for work that blocks, and a queue in front of them.
+/// Threads for blocking work, with a queue.
 ///
-/// The threads are started with the first work. The standard pool is for all; another one keeps slow work from delaying the rest.
+/// The threads are started on first use. The standard pool is shared; use another one so that slow work does not delay
+/// the rest.
 public final class WorkPool: Sendable {
-    /// 16 threads, and 1024 pieces of work that wait for one.
+    /// 16 threads, and a queue of 1024.
     public static let standard = WorkPool(threads: 16, queue: 1024)
 
     private let threads: Int
@@ -17,8 +18,8 @@ public final class WorkPool: Sendable {
     private let pool = Mutex<NIOThreadPool?>(nil)
 
     /// - Parameters:
-    ///   - threads: work that is done at one time, from 1 to 1024.
-    ///   - queue: work that may wait; more is refused.
+    ///   - threads: concurrent work, from 1 to 1024.
+    ///   - queue: the limit of the queue; further work is refused.
     public init(threads: Int, queue: Int) {
         self.threads = min(max(1, threads), 1024)
         limit = self.threads + max(0, queue)
@@ -26,8 +27,8 @@ public final class WorkPool: Sendable {
 
     deinit { pool.withLock { $0 }?.shutdownGracefully { _ in } }
 
-    /// Does something on a thread.
-    /// - Throws: code 701 when too much waits.
+    /// Runs work on a thread.
+    /// - Throws: code 701 when the queue is full.
     func submit(_ work: @escaping @Sendable () -> Void) throws(SkeinError) {
         guard open.wrappingAdd(1, ordering: .relaxed).newValue <= limit else {
             open.subtract(1, ordering: .relaxed)
@@ -46,7 +47,7 @@ public final class WorkPool: Sendable {
         }
     }
 
-    /// Does something on a thread, and waits for it. A task that is cancelled does not wait any longer.
+    /// Runs work on a thread, and waits for it. A cancelled task does not wait any longer.
     func run<Value: Sendable>(
         _ work: @escaping @Sendable () throws -> Value, onCancel: @escaping @Sendable () -> Void = {}
     ) async throws -> Value {
@@ -67,7 +68,7 @@ public final class WorkPool: Sendable {
     }
 }
 
-/// What a task waits for, and gets once.
+/// A result that a task waits for once.
 private final class Answer<Value: Sendable>: Sendable {
     private enum State {
         case none

@@ -1,4 +1,4 @@
-// Amazon's services: moto, behind a gate that checks every signature (`Tests/Scripts/aws.py`).
+// AWS services: moto, behind a proxy that checks every signature (`Tests/Scripts/aws.py`).
 
 import Foundation
 
@@ -20,7 +20,7 @@ public final class AWSPeer: Sendable {
 
     public var endpoint: String { "http://127.0.0.1:\(port)" }
 
-    /// What boto3 does or says.
+    /// The output of a boto3 call.
     @discardableResult
     public func python(_ verb: String, _ words: String...) async throws -> String {
         let run = try await runToEnd(Peers.python(), ["\(Peers.scripts)/aws.py", verb, "\(port)"] + words)
@@ -28,7 +28,7 @@ public final class AWSPeer: Sendable {
         return run.output.trimmingCharacters(in: .newlines)
     }
 
-    /// What it has printed.
+    /// Its output.
     public var log: String { process.output }
 
     public func stop() async { _ = await process.stop(SIGKILL) }

@@ -1,4 +1,4 @@
-// Certificates of every kind, made once for a test run by Python's trustme.
+// Certificates of every kind, created once for a test run by Python's trustme.
 
 import Foundation
 
@@ -8,9 +8,9 @@ public actor Certificates {
 
     private var made: Task<String, any Error>?
 
-    /// Makes them when the first test asks: `good` (localhost, 127.0.0.1), `expired`, `future`, `other` (other.test), `wild`
-    /// (*.wild.test), `self` (self-signed), `chained` (with an intermediate), `broken` (without it), `client`, `stranger` (a
-    /// client of another authority); `ca` is the root, `roots/` a directory with it.
+    /// Creates them on the first use: `good` (localhost, 127.0.0.1), `expired`, `future`, `other` (other.test), `wild`
+    /// (*.wild.test), `self` (self-signed), `chained` (with an intermediate), `broken` (without it), `client`,
+    /// `stranger` (a client of another authority); `ca` is the root, `roots/` a directory with it.
     public func folder() async throws -> String {
         if let made { return try await made.value }
         let task = Task { try await Self.make() }

@@ -1,9 +1,9 @@
-// HTTP/2 frames written by hand, for peers that break rules.
+// HTTP/2 frames written by hand, for peers that violate the protocol.
 
 import NIOCore
 import NIOHPACK
 
-/// Frames as a peer writes them, right or wrong.
+/// Frames as a peer writes them, valid or not.
 public struct Frames {
     public private(set) var bytes = ByteBuffer()
     private var encoder = HPACKEncoder(allocator: ByteBufferAllocator())
@@ -19,7 +19,7 @@ public struct Frames {
     public static let get = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")]
     public static let post = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "a")]
 
-    /// A request packed without the help of a table, the same bytes each time.
+    /// A request encoded without a dynamic table, the same bytes each time.
     public static let plainGet: [UInt8] = [0x82, 0x86, 0x84, 0x01, 0x01, 0x61]
 
     /// Any frame.
@@ -60,7 +60,7 @@ public struct Frames {
         raw(7, Self.payload([last, code]))
     }
 
-    /// A packed header list.
+    /// An encoded header list.
     public mutating func block(_ fields: [(String, String)]) -> [UInt8] {
         try? encoder.beginEncoding(allocator: ByteBufferAllocator())
         for (name, value) in fields { try? encoder.append(header: name, value: value) }

@@ -1,16 +1,17 @@
-// Texts that mean one thing to whoever compares characters and another to whoever compares bytes.
+// Strings that differ between code that compares characters and code that compares bytes.
 
-/// Texts that get out of their quotation marks, lines and keys where they are handled as characters.
+/// Strings that break out of quotation marks, lines and keys if they are processed as characters.
 public enum HostileStrings {
     /// The characters that end something in one protocol or another.
     private static let delimiters = [
         "\"", "'", "\\", ",", ";", ":", "=", "%", "_", "&", "<", ">", "{", "}", "\n", "\r",
     ]
 
-    /// Each delimiter behind a mark that swallows what follows (U+0600) and before one that joins what stands before it (U+0301).
+    /// Each delimiter after a character that combines with the following one (U+0600), and before one that combines
+    /// with the preceding one (U+0301).
     public static let joined: [String] = delimiters.flatMap { ["a\($0)\u{301}b", "a\u{600}\($0)b"] }
 
-    /// What else has been misread.
+    /// Other strings that have been misread.
     public static let others = [
         "a\r\nb", "a\n\rb", "a\r\r\nb", "\r\n", "a\u{85}b", "a\u{2028}b", "a\u{2029}b", "a\u{B}b", "a\u{C}b", "a\tb",
         "\u{FEFF}a", "a\u{200D}b", "a\u{202E}b", "\u{1F468}\u{200D}\u{1F469}", "e\u{301}", "\u{E9}", "\u{212A}", "K",

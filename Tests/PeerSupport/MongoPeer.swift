@@ -1,4 +1,4 @@
-// MongoDB's wire, by MockupDB over mongomock: `Tests/Scripts/mongo.py`.
+// MongoDB's wire protocol, by MockupDB over mongomock: `Tests/Scripts/mongo.py`.
 
 import Foundation
 
@@ -19,12 +19,12 @@ public final class MongoPeer: Sendable {
 
     public var port: Int { ports[0] }
 
-    /// The address of a database on it.
+    /// The address of one of its databases.
     public func uri(_ database: String, user: String = "", query: String = "") -> String {
         "mongodb://\(user)127.0.0.1:\(port)/\(database)\(query.isEmpty ? "" : "?" + query)"
     }
 
-    /// What pymongo does or says.
+    /// The output of a pymongo script.
     @discardableResult
     public func python(_ verb: String, _ words: String...) async throws -> String {
         let run = try await runToEnd(
@@ -33,7 +33,7 @@ public final class MongoPeer: Sendable {
         return run.output.trimmingCharacters(in: .newlines)
     }
 
-    /// What it has printed; complaints of its own among it.
+    /// Its output, including its own error messages.
     public var log: String { process.output }
 
     public func stop() async { _ = await process.stop(SIGKILL) }

@@ -1,10 +1,10 @@
-// What fuzzed tests feed: messages, and what becomes of them on a bad line or in a bad mind.
+// Inputs for fuzz tests: messages, and how they are corrupted.
 
 /// A generator that gives the same numbers for the same seed (SplitMix64).
 public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    /// A generator that begins anew for each seed.
+    /// A generator with a seed.
     public init(seed: UInt64) { state = seed }
 
     /// The next number.
@@ -17,7 +17,7 @@ public struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// Changes messages in the ways in which they go wrong: bits, bytes, pieces lost, doubled, moved and spliced.
+/// Corrupts messages in the usual ways: bits, bytes, pieces lost, doubled, moved and spliced.
 public struct Mutator {
     private static let spice: [[UInt8]] = [
         "\r\n", "\r", "\n", "\0", ":", " ", "\t", "0", "ffffffffffffffff", "chunked", "Content-Length: ",
@@ -25,10 +25,10 @@ public struct Mutator {
         "HTTP/1.1", "Connection: close\r\n", "\u{7F}", "-1", "99999999999999999999",
     ].map { Array($0.utf8) }
 
-    /// Where chance comes from.
+    /// The source of randomness.
     public var random: SeededGenerator
 
-    /// A mutator with its chance.
+    /// A mutator with its own random numbers.
     public init(random: SeededGenerator) { self.random = random }
 
     /// The input, changed in one to four places.

@@ -1,4 +1,4 @@
-// Programs that we did not write, started, and stopped by their process id.
+// Third-party programs, started, and stopped by their process ID.
 
 import Foundation
 import Synchronization
@@ -9,7 +9,7 @@ public struct PeerError: Error, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
-/// A program with its arguments, its files, and nothing else of ours.
+/// A program with its arguments and its files; it inherits nothing else from this process.
 struct ChildProcess {
     let id: pid_t
 
@@ -53,7 +53,7 @@ struct ChildProcess {
         self.id = id
     }
 
-    /// Waits for its end, which a cancelled task brings about: a test whose time is over does not wait for ever.
+    /// Waits for its end; a cancelled task ends it, so that a test whose time limit is over does not wait forever.
     /// - Returns: its exit code, or 128 and the signal that ended it.
     func untilExit() async -> Int32 {
         await withTaskCancellationHandler {
@@ -91,7 +91,7 @@ public final class PeerProcess: Sendable {
     /// Starts a program.
     /// - Parameters:
     ///   - program: a name to be found on the PATH, or a path.
-    ///   - log: a file for what it prints.
+    ///   - log: a file for its output.
     public init(_ program: String, _ arguments: [String], environment: [String: String] = [:], log: String) throws {
         _ = Self.endsWithUs
         self.log = log
@@ -102,13 +102,13 @@ public final class PeerProcess: Sendable {
         try "\(child.id)\n".write(toFile: file, atomically: true, encoding: .utf8)
     }
 
-    /// What it has printed.
+    /// Its output.
     public var output: String { String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self) }
 
-    /// Its number.
+    /// Its process ID.
     public var id: Int32 { child.id }
 
-    /// Bytes of memory that it holds; Linux only.
+    /// Its resident memory in bytes; Linux only.
     public var residentBytes: Int {
         get throws {
             let fields = try String(contentsOfFile: "/proc/\(child.id)/statm", encoding: .utf8).split(separator: " ")
@@ -117,7 +117,7 @@ public final class PeerProcess: Sendable {
         }
     }
 
-    /// Waits until it has printed a text, and returns what follows it in that line.
+    /// Waits until its output contains a text, and returns the rest of that line.
     public func untilPrinted(_ text: String) async throws -> String {
         for _ in 0..<1500 {
             let lines = output.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
@@ -143,7 +143,7 @@ public final class PeerProcess: Sendable {
     }
 }
 
-/// What a program that ran to its end has said.
+/// The output of a program that has ended.
 public struct Finished: Sendable {
     public let code: Int32
     public let output: String
@@ -154,7 +154,7 @@ public struct Finished: Sendable {
 public func runToEnd(
     _ program: String, _ arguments: [String], input: String? = nil, environment: [String: String] = [:]
 ) async throws -> Finished {
-    // Files, not pipes: a program may say more than a pipe holds before anybody reads.
+    // Files instead of pipes: a program may write more than a pipe holds before it is read.
     let inputPath = try TestFolder.write(input ?? "", as: "in")
     let outputPath = TestFolder.path("out")
     let errorPath = TestFolder.path("err")

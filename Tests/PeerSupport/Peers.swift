@@ -1,4 +1,4 @@
-// The servers that many tests share, each started once, when the first test asks for it.
+// The servers that many tests share, each started once, on its first use.
 
 import Foundation
 
@@ -22,7 +22,7 @@ public actor Peers {
         return try await task.value
     }
 
-    /// httpbin behind gunicorn: Flask's idea of HTTP.
+    /// httpbin behind gunicorn: HTTP as Flask implements it.
     /// - Returns: its port.
     public func httpbinPort() async throws -> Int {
         if let httpbin { return try await httpbin.value }
@@ -115,7 +115,7 @@ public actor Peers {
         for name in ["files", "temp"] {
             try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
         }
-        // Its worker is another user when root starts it.
+        // Its worker runs as another user when root starts it.
         try FileManager.default.createDirectory(
             atPath: "\(folder)/temp/sink", withIntermediateDirectories: true)
         chmod("\(folder)/temp/sink", 0o777)
@@ -167,7 +167,7 @@ public actor Peers {
         return port
     }
 
-    /// Ten megabytes of gzip that become ten gigabytes: one member of zeros, again and again.
+    /// Ten megabytes of gzip that expand to ten gigabytes: one member of zeros, repeated.
     private static func makeBomb(_ path: String) async throws {
         let script = """
             import gzip, sys
@@ -200,7 +200,7 @@ public actor Peers {
         return port
     }
 
-    /// A program of the Python environment that `scripts/setup tests` makes.
+    /// A program of the Python environment that `scripts/setup tests` creates.
     public static func python(_ program: String = "python") -> String {
         return package.appending(path: ".build/peers/bin/\(program)").path
     }

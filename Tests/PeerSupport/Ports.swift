@@ -5,19 +5,19 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// The loops of the test support itself, so that it is never kept waiting by what it tests.
+/// The event loops of the test support, separate so that the code under test never delays them.
 public enum SupportLoops {
     public static let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
 }
 
-/// Finds ports and waits for those who listen on them.
+/// Finds ports, and waits for their listeners.
 public enum Ports {
-    /// Below the ports that the system gives out by itself: between this search and the moment when the peer binds its
-    /// port, no other socket can be given the same one.
+    /// Below the ephemeral ports of the system: between this search and the peer's bind, no other socket can be given
+    /// the same port.
     private static let range = 20_000..<30_000
     private static let next = Mutex(Int.random(in: range))
 
-    /// A port on which nobody listens, another one each time.
+    /// A free port, a different one each time.
     public static func free() async throws -> Int {
         for _ in range {
             let port = next.withLock { next in
@@ -33,7 +33,7 @@ public enum Ports {
         throw PeerError("every port from \(range.lowerBound) to \(range.upperBound) is in use")
     }
 
-    /// Waits until somebody accepts connections on a port.
+    /// Waits until a listener accepts connections on a port.
     public static func untilOpen(_ port: Int, within seconds: Int = 30) async throws {
         let end = NIODeadline.now() + .seconds(Int64(seconds))
         while NIODeadline.now() < end {
@@ -45,7 +45,8 @@ public enum Ports {
         throw PeerError("nobody listens on port \(port) after \(seconds) s")
     }
 
-    /// Waits until nobody listens on a port: a process that was killed may have shared its socket with others that end a little later.
+    /// Waits until no process listens on a port: a killed process may have shared its socket with others that end a
+    /// little later.
     public static func untilClosed(_ port: Int, within seconds: Int = 30) async throws {
         let end = NIODeadline.now() + .seconds(Int64(seconds))
         while NIODeadline.now() < end {

@@ -1,9 +1,10 @@
-// PostgreSQL, started in a folder of its own, as the unprivileged user that it insists on.
+// PostgreSQL, started in its own folder, as the unprivileged user that it requires.
 
 import Foundation
 
-/// A server of PostgreSQL with TLS. Roles: `weaver` (trusted), `scram`, `hashed`, `plain` (each with the password `s3cret` and the way of
-/// its name), and, over the unix socket only, the one that is named as the process's user (peer).
+/// A PostgreSQL server with TLS. Roles: `weaver` (trusted), `scram`, `hashed`, `plain` (each with the password `s3cret`
+/// and the authentication method of its name), and, over the unix socket only, the role with the name of the process's
+/// user (peer).
 public final class PostgresPeer: Sendable {
     public static let shared = SharedPeer { try await PostgresPeer() }
 
@@ -59,7 +60,7 @@ public final class PostgresPeer: Sendable {
         return "postgres://\(user)\(secret)@127.0.0.1:\(port)/postgres\(query.isEmpty ? "" : "?" + query)"
     }
 
-    /// What PostgreSQL's own client says to a query.
+    /// The output of PostgreSQL's own client for a query.
     public func query(_ sql: String) async throws -> String {
         for attempt in 0... {
             let run = try await runToEnd(
@@ -72,8 +73,8 @@ public final class PostgresPeer: Sendable {
         return ""
     }
 
-    /// Waits until it is at a statement that is like a pattern.
-    /// - Returns: the process that is at it.
+    /// Waits until it executes a statement that matches a pattern.
+    /// - Returns: the process that executes it.
     @discardableResult
     public func untilActive(_ pattern: String) async throws -> Int {
         for _ in 0..<500 {
@@ -85,10 +86,10 @@ public final class PostgresPeer: Sendable {
         throw PeerError("nothing like \(pattern) is carried out")
     }
 
-    /// Ends it without a word, as a power failure does.
+    /// Kills it, as a power failure does.
     public func crash() async { await process.current.stop(SIGKILL) }
 
-    /// Stops it as an administrator does: sessions are told.
+    /// Stops it as an administrator does: sessions are notified.
     public func stop() async { await process.current.stop(SIGINT) }
 
     /// Starts it again after its end.
@@ -100,7 +101,7 @@ public final class PostgresPeer: Sendable {
                 _ = try await query("SELECT 1")
                 return
             } catch  where attempt < 10 {
-                // The processes of the one before may still hold its memory.
+                // The processes of the previous one may still hold its memory.
                 await process.current.stop(SIGINT)
             }
         }
@@ -125,7 +126,7 @@ public final class PostgresPeer: Sendable {
         return "\(root)/\(newest)/bin"
     }()
 
-    /// PostgreSQL refuses to be run by root.
+    /// PostgreSQL refuses to run as root.
     private static func asPeerUser(_ program: String, _ arguments: [String]) -> (String, [String]) {
         guard getuid() == 0 else { return (program, arguments) }
         return ("setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", program] + arguments)

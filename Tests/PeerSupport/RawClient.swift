@@ -1,4 +1,4 @@
-// A client that sends bytes and collects bytes, and knows nothing of any protocol.
+// A client that sends and collects bytes, without any protocol.
 
 import NIOCore
 import NIOPosix
@@ -15,7 +15,7 @@ public final class RawClient: Sendable {
     }
 
     /// Connects to a port of the loopback interface.
-    /// - Parameter readsByItself: false for a client that leaves what arrives in the socket.
+    /// - Parameter readsByItself: false for a client that leaves received bytes in the socket.
     public static func connect(_ port: Int, readsByItself: Bool = true) async throws -> RawClient {
         let received = Received()
         let channel = try await ClientBootstrap(group: SupportLoops.group)
@@ -34,22 +34,22 @@ public final class RawClient: Sendable {
     /// Sends bytes.
     public func send(_ bytes: ByteBuffer) async throws { try await channel.writeAndFlush(bytes) }
 
-    /// Ends its own side, and goes on reading.
+    /// Closes its sending side, and continues to read.
     public func finishSending() async throws { try await channel.close(mode: .output) }
 
-    /// Waits for the peer to close and returns all that has come.
+    /// Waits for the peer to close, and returns everything received.
     public func readToEnd() async -> String {
         try? await channel.closeFuture.get()
         return received.text
     }
 
-    /// Waits for the peer to close and returns all that has come, as bytes.
+    /// Waits for the peer to close, and returns everything received, as bytes.
     public func bytesToEnd() async -> ByteBuffer {
         try? await channel.closeFuture.get()
         return received.all
     }
 
-    /// Waits until a text has come.
+    /// Waits until a text has been received.
     public func untilReceived(_ text: String) async throws {
         while !received.text.contains(text) {
             guard channel.isActive else { throw PeerError("the peer closed before it said \(text.debugDescription)") }

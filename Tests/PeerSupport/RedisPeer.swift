@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// A server of Redis. Users: the default one without a password, `weaver` with `s3cret`.
+/// A Redis server. Users: the default one without a password, `weaver` with `s3cret`.
 public final class RedisPeer: Sendable {
     public static let shared = SharedPeer { try await RedisPeer() }
 
@@ -30,7 +30,7 @@ public final class RedisPeer: Sendable {
 
     public func url(_ path: String = "/0", user: String = "") -> String { "redis://\(user)127.0.0.1:\(port)\(path)" }
 
-    /// What Redis's own client says to a command.
+    /// The output of Redis's own client for a command.
     @discardableResult
     public func command(_ words: String...) async throws -> String {
         let run = try await runToEnd("redis-cli", ["-p", "\(port)"] + words)
@@ -38,10 +38,10 @@ public final class RedisPeer: Sendable {
         return run.output.trimmingCharacters(in: .newlines)
     }
 
-    /// Ends it without a word.
+    /// Kills it.
     public func crash() async { await process.current.stop(SIGKILL) }
 
-    /// Stops and continues it without ending it.
+    /// Suspends and resumes it.
     public func send(_ signal: Int32) { process.current.send(signal) }
 
     /// Starts it again after its end.
@@ -54,7 +54,7 @@ public final class RedisPeer: Sendable {
     public static let cluster = SharedPeer { () async throws -> [RedisPeer] in
         var peers: [RedisPeer] = []
         for _ in 0..<3 {
-            // The bus has a port of its own, which is the other one and ten thousand if nobody says anything else.
+            // The bus has a separate port, by default the other port plus ten thousand.
             let bus = try await Ports.free()
             peers.append(
                 try await RedisPeer(

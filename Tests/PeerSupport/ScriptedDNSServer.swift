@@ -1,4 +1,4 @@
-// A DNS server that says what a test wants, over UDP, and counts what it is asked.
+// A scripted DNS server over UDP, which counts the queries.
 
 import NIOCore
 import NIOPosix
@@ -9,7 +9,7 @@ public final class ScriptedDNSServer: ChannelInboundHandler, Sendable {
     public typealias InboundIn = AddressedEnvelope<ByteBuffer>
     public typealias OutboundOut = AddressedEnvelope<ByteBuffer>
 
-    /// What to send back for a question, as whole messages.
+    /// The responses to a query, as whole messages.
     public typealias Script = @Sendable (_ question: ByteBuffer, _ number: Int) -> [ByteBuffer]
 
     private let script: Script
@@ -17,7 +17,7 @@ public final class ScriptedDNSServer: ChannelInboundHandler, Sendable {
     private let channel = Mutex<(any Channel)?>(nil)
     /// The address that it listens on, as `ADDRESS:PORT`.
     public var address: String { channel.withLock { "127.0.0.1:\($0?.localAddress?.port ?? 0)" } }
-    /// How often it was asked.
+    /// The number of queries.
     public var questions: Int { count.withLock { $0 } }
 
     private init(_ script: @escaping Script) { self.script = script }
@@ -47,12 +47,12 @@ public final class ScriptedDNSServer: ChannelInboundHandler, Sendable {
         }
     }
 
-    /// An answer with one address, made of the question itself.
+    /// A response with one address, made from the query itself.
     public static func answer(_ question: ByteBuffer, address: [UInt8], flags: UInt16 = 0x8180) -> ByteBuffer {
         var answer = question
         answer.setInteger(flags, at: answer.readerIndex + 2)
         answer.setInteger(UInt16(0), at: answer.readerIndex + 10)
-        // Without the EDNS record at the end of the question.
+        // Without the EDNS record at the end of the query.
         answer.moveWriterIndex(to: answer.writerIndex - 11)
         let type = answer.getInteger(at: answer.writerIndex - 4, as: UInt16.self)
         guard type == (address.count == 4 ? 1 : 28) else { return answer }

@@ -1,4 +1,4 @@
-// A server that says exactly what a test tells it to, for what no well-behaved server does.
+// A server that sends exactly what a test specifies, for behaviour that no correct server has.
 
 import NIOCore
 import NIOPosix
@@ -12,21 +12,21 @@ import Synchronization
 
 /// Answers each connection by a script of bytes.
 public final class ScriptedServer: Sendable {
-    /// What to do when a connection has sent something.
+    /// The reaction to data from a connection.
     public enum Step: Sendable {
         /// Send bytes.
         case send(String)
-        /// Send bytes that are no text.
+        /// Send bytes that are not text.
         case sendBytes(ByteBuffer)
-        /// End the connection in order.
+        /// Close the connection in order.
         case close
-        /// End the connection with a reset.
+        /// Close the connection with a reset.
         case reset
         /// Wait for the next bytes.
         case wait
-        /// Wait for bytes that hold a text, however they are cut.
+        /// Wait for bytes that contain a text, however they are split.
         case until(String)
-        /// Take no more bytes off the socket.
+        /// Stop reading from the socket.
         case stopReading
     }
 
@@ -58,10 +58,10 @@ public final class ScriptedServer: Sendable {
         self.counter = counter
     }
 
-    /// How many connections have come.
+    /// The number of connections so far.
     public var connectionCount: Int { counter.value }
 
-    /// Stops to listen.
+    /// Stops listening.
     public func stop() async { try? await channel.close() }
 }
 
@@ -91,7 +91,8 @@ private final class ScriptHandler: ChannelInboundHandler {
                 received = String(received[range.upperBound...])
             case .send(let text): context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
             case .sendBytes(let bytes): context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-            // What the peer is still sending would be answered by a reset, if nobody were there to read it.
+            // If the socket were closed without reading, the system would reset the connection while the peer still
+            // sends.
             case .close: context.close(mode: .output, promise: nil)
             case .reset:
                 // With a linger time of zero, close() sends a reset.

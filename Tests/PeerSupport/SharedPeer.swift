@@ -1,4 +1,4 @@
-// A peer that many tests share, started once, when the first of them asks for it.
+// A peer that many tests share, started once, on its first use.
 
 import Synchronization
 

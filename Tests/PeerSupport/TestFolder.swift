@@ -1,5 +1,5 @@
-// A folder of this test run for files, sockets and the process ids of peers, so that whoever started the run can end
-// what a crash has left behind.
+// A folder of this test run for files, sockets and the process IDs of peers, so that peers left behind by a crash can
+// be ended.
 
 import Foundation
 
@@ -8,7 +8,7 @@ public enum TestFolder {
     /// Where it is: `SKEIN_TEST_FOLDER`, or a new temporary folder.
     public static let url: URL = {
         let named = ProcessInfo.processInfo.environment["SKEIN_TEST_FOLDER"] ?? ""
-        // An empty name would be the folder that the run was started in.
+        // An empty name would be the working folder of the run.
         let url =
             !named.isEmpty
             ? URL(filePath: named) : FileManager.default.temporaryDirectory.appending(path: "skein-tests-\(getpid())")
@@ -16,7 +16,7 @@ public enum TestFolder {
         return url
     }()
 
-    /// A path in the folder that nobody else uses, short enough for a unix socket.
+    /// A unique path in the folder, short enough for a unix socket.
     public static func path(_ name: String) -> String {
         url.appending(path: "\(UUID().uuidString.prefix(8))-\(name)").path
     }

@@ -4,7 +4,7 @@ import Skein
 import SkeinAWS
 import Testing
 
-/// moto, behind a gate that checks each signature with botocore, and boto3 as the other client.
+/// moto, behind a proxy that checks each signature with botocore, and boto3 as the other client.
 @Suite("AWS", .timeLimit(.minutes(3)), InTurn())
 struct AWSTests {
     private static let key = AWSCredentials(accessKey: "AKTEST", secretKey: "secret")
@@ -52,7 +52,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("messages: sent, received, kept, given back, deleted")
+    @Test("messages: sent, received, extended, returned, deleted")
     func messages() async throws {
         let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("messages")
@@ -80,7 +80,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("hundreds of messages by tens over one connection, half of a batch failing on the way")
+    @Test("hundreds of messages in batches of ten over one connection, with partial failures")
     func many() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1
@@ -94,7 +94,7 @@ struct AWSTests {
         let some = try await queue.messages(wait: .zero)
         #expect(try await queue.deleteAll(some).isEmpty && some.count == 10)
         #expect(try await queue.attributes()["ApproximateNumberOfMessages"] == "290")
-        // What the service takes for wrong is not sent again.
+        // A request that the service rejects is not sent again.
         let wrong = try await queue.deleteAll([some[0], some[1]] + [try Self.message(receipt: "nonsense")])
         #expect(wrong.map(\.index) == [2] && wrong[0].code == "ReceiptHandleIsInvalid")
         await skein.shutdown()
@@ -105,7 +105,7 @@ struct AWSTests {
             SQSMessage.self, from: Data(#"{"MessageId": "x", "ReceiptHandle": "\#(receipt)", "Body": ""}"#.utf8))
     }
 
-    @Test("a consumer deletes what its handler accepted, gives back the rest, and keeps what takes long")
+    @Test("a consumer deletes accepted messages, returns the rest, and extends slow ones")
     func consumer() async throws {
         let skein = SkeinClient()
         let queue = try await skein.sqs(options()).createQueue("work")
@@ -115,7 +115,7 @@ struct AWSTests {
         let consumer = Task {
             try await queue.consume(concurrency: 4, visibility: .seconds(6)) { message in
                 if message.body == "7", message.receiveCount == 1 { throw Later() }
-                // Longer than it is kept without being extended.
+                // Longer than the visibility timeout without extensions.
                 if message.body == "8" { try await Task.sleep(for: .seconds(7)) }
                 done.yield(message.body)
             }
@@ -123,7 +123,7 @@ struct AWSTests {
         var all: [String] = []
         for await word in words {
             all.append(word)
-            // When all are done, it asks for what it has room for, and not for one by one.
+            // When all are done, it requests as many messages as it has room for, not single ones.
             if all.count == 25 { try await queue.send("25").commit() }
             if all.count == 26 { break }
         }
@@ -138,7 +138,8 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    /// Whether so many messages of a queue are asked for at one time within a while. Two may still be deleted then.
+    /// Whether requests for this many messages of a queue are in progress at once within a while. Two may still be in
+    /// deletion then.
     private func asksFor(atLeast count: Int, of queue: SQSQueue) async throws -> Bool {
         let skein = SkeinClient()
         let url = try await AWSPeer.shared.get().endpoint + "/control/log"
@@ -154,7 +155,7 @@ struct AWSTests {
         return isSo
     }
 
-    @Test("boto3 reads what Skein writes, and the other way round")
+    @Test("boto3 reads Skein's messages and items, and vice versa")
     func boto3() async throws {
         let peer = try await AWSPeer.shared.get()
         let skein = SkeinClient()
@@ -226,7 +227,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("a thousand items in batches, some of them not come to, then queried page by page, over one connection")
+    @Test("a thousand items in batches, some unprocessed, then queried page by page, over one connection")
     func thousands() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1
@@ -268,7 +269,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("transactions are all or nothing, and say why not")
+    @Test("transactions are atomic, and report reasons")
     func transactions() async throws {
         let skein = SkeinClient()
         let db = skein.dynamodb(try await options())
@@ -296,9 +297,9 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    // MARK: What goes wrong
+    // MARK: Errors
 
-    @Test("too many requests are tried again with pauses, and refused for good when it does not help")
+    @Test("throttled requests are retried with pauses, and fail in the end")
     func throttling() async throws {
         let skein = SkeinClient()
         var options = try await options()
@@ -316,7 +317,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("a wrong key, a wrong secret and none are refused with a sentence")
+    @Test("a wrong key, a wrong secret and missing credentials are clear errors")
     func refused() async throws {
         let skein = SkeinClient()
         for (credentials, code) in [
@@ -357,7 +358,7 @@ struct AWSTests {
         ]
         let db = skein.dynamodb(try await options(nil, container))
         #expect(await db.call("ListTables", [:]).dispatch().statusCode == 200)
-        // Others are handed out to somebody else, so that these have expired.
+        // The others are received by another consumer, so that these have expired.
         #expect(try await call(container) == 200)
         #expect(await db.call("ListTables", [:]).dispatch().statusCode == 200)
         var elsewhere = container
@@ -366,7 +367,7 @@ struct AWSTests {
         await skein.shutdown()
     }
 
-    @Test("a clock that is wrong is set by what the service says")
+    @Test("clock skew is corrected by the service's time")
     func clock() async throws {
         @Sendable func answer(_ status: String, _ body: String) -> ScriptedServer.Step {
             .send(
@@ -390,7 +391,7 @@ struct AWSTests {
         await server.stop()
     }
 
-    @Test("through a proxy, kept alive")
+    @Test("through a proxy, with keep-alive")
     func proxied() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1

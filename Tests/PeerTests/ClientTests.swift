@@ -23,7 +23,7 @@ struct ClientTests {
         #expect(response.method == "GET")
     }
 
-    @Test("a request starts when it is made, and its answer waits for whoever asks")
+    @Test("a request starts when it is made, and its response waits for the caller")
     func startsAtOnce() async throws {
         let skein = SkeinClient()
         let corequest = skein.get("http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello")
@@ -33,7 +33,7 @@ struct ClientTests {
         #expect(await corequest.wait() == .normal)
     }
 
-    @Test("concurrent fetches share one kept connection when told to, and the connect counter proves it")
+    @Test("concurrent fetches share one connection if limited to it, as the connect counter shows")
     func oneConnection() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.http.connectionsPerOrigin = 1
@@ -62,7 +62,7 @@ struct ClientTests {
         #expect(skein.connectCount == 1)
     }
 
-    @Test("without keep-alive each request has a connection of its own")
+    @Test("without keep-alive each request has its own connection")
     func noKeepAlive() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.http.keepAlive = false
@@ -72,7 +72,7 @@ struct ClientTests {
         #expect(skein.connectCount == 5)
     }
 
-    @Test("a server that limits its connections gets new ones")
+    @Test("a server with a request limit per connection gets new ones")
     func serverCloses() async throws {
         let skein = SkeinClient(concurrency: 1)
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
@@ -81,7 +81,7 @@ struct ClientTests {
         for _ in 0..<3 { try await skein.get("\(base)/close").commit() }
     }
 
-    @Test("a connection that the server has dropped while idle is replaced without a word")
+    @Test("a connection closed by the server while idle is replaced silently")
     func idleConnectionDropped() async throws {
         let skein = SkeinClient(concurrency: 1)
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/idle"
@@ -91,14 +91,14 @@ struct ClientTests {
         #expect(skein.connectCount == 2)
     }
 
-    @Test("a unix socket is spoken to as a port is")
+    @Test("a unix socket works like a port")
     func unixSocket() async throws {
         let path = try await Peers.shared.nginxSocket().replacing("/", with: "%2F")
         let response = await SkeinClient().get("http+unix://\(path)/hello").dispatch()
         #expect(try response.text() == "hello world")
     }
 
-    @Test("HEAD has no content, redirects are no success")
+    @Test("HEAD has no content, redirects are not a success")
     func statuses() async throws {
         let skein = SkeinClient()
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
@@ -125,7 +125,7 @@ struct ClientTests {
         await #expect(throws: SkeinError.self) { for try await _ in stream {} }
     }
 
-    @Test("a stream that is given up ends its connection and harms nothing else")
+    @Test("an abandoned stream ends its connection and does not affect others")
     func abandonedStream() async throws {
         let skein = SkeinClient(concurrency: 2)
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
@@ -151,7 +151,7 @@ struct ClientTests {
 
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
 
-    @Test("JSON, forms, XML and text arrive as what they are", arguments: [HTTPMethod.post, .put, .patch, .delete])
+    @Test("JSON, forms, XML and text arrive with their types", arguments: [HTTPMethod.post, .put, .patch, .delete])
     func sentBodies(method: HTTPMethod) async throws {
         struct Order: Codable { let item: String; let count: Int }
         let skein = SkeinClient()
@@ -187,7 +187,7 @@ struct ClientTests {
         #expect(asynchronous.headers["Content-Length"] == length.map(String.init))
     }
 
-    @Test("a body that is not as long as announced, or that throws, fails its request and nothing else")
+    @Test("a body that does not match its announced length, or that throws, fails its own request only")
     func wrongBodies() async throws {
         struct Broken: Error {}
         let skein = SkeinClient()
@@ -200,7 +200,7 @@ struct ClientTests {
         try await skein.post(url, body: .sequence(piece, length: 5)).commit()
     }
 
-    @Test("a large body of bytes is sent whole, and the connection is kept")
+    @Test("a large body of bytes is sent completely, and the connection is reused")
     func largeUpload() async throws {
         let skein = SkeinClient(concurrency: 1)
         let base = try await httpbin()
@@ -227,7 +227,7 @@ struct ClientTests {
         #expect(other.headers["User-Agent"] == "me")
     }
 
-    @Test("TRACE and OPTIONS are sent as they are")
+    @Test("TRACE and OPTIONS are sent unchanged")
     func otherMethods() async throws {
         let skein = SkeinClient()
         let options = await skein.options("\(try await httpbin())/get").dispatch()
@@ -239,7 +239,7 @@ struct ClientTests {
 
     private struct Record: Decodable, Sendable { let id: Int }
 
-    /// What `one` makes of a path: nil for a record, else the code.
+    /// The result of `one` for a path: nil for a record, otherwise the code.
     private func code(_ skein: SkeinClient, _ url: String) async -> Int? {
         do {
             let record: Record = try await skein.get(url).one(Record.self)
@@ -249,7 +249,7 @@ struct ClientTests {
         }
     }
 
-    @Test("one is 410 unless there is exactly one record; content that does not decode is 709")
+    @Test("one is 410 without exactly one record; content that cannot be decoded is 709")
     func one() async throws {
         let skein = SkeinClient()
         let base = try await httpbin()
@@ -261,7 +261,7 @@ struct ClientTests {
         #expect(await code(skein, base + "/status/503") == 503)
     }
 
-    @Test("meta travels along, with the reserved keys filled in")
+    @Test("metadata is passed to the response, with the reserved keys filled in")
     func meta() async throws {
         let skein = SkeinClient()
         let url = "\(try await httpbin())/get"
@@ -273,7 +273,7 @@ struct ClientTests {
         #expect(response.meta["req_callback"] as? Bool == false)
     }
 
-    @Test("text follows the charset, JSON becomes a tree")
+    @Test("text is decoded by its charset, JSON becomes a tree")
     func content() async throws {
         let skein = SkeinClient()
         let base = try await httpbin()
@@ -285,7 +285,7 @@ struct ClientTests {
         #expect(image.data == nil)
     }
 
-    @Test("a chunked answer is put together")
+    @Test("a chunked response is reassembled")
     func chunked() async throws {
         let response = await SkeinClient().get("\(try await httpbin())/stream/20").dispatch()
         #expect(response.header("Transfer-Encoding") == "chunked")

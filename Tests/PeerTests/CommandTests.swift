@@ -15,7 +15,7 @@ struct CommandTests {
 
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
 
-    @Test("demo shows every kind of call and ends well")
+    @Test("demo shows every kind of call and succeeds")
     func demo() async throws {
         let finished = try await run("demo", "-n", "2000")
         #expect(finished.code == 0, "\(finished.errors)")
@@ -30,7 +30,7 @@ struct CommandTests {
         }
     }
 
-    @Test("get reports a line for each URL, in files too, and its exit code tells of failures")
+    @Test("get prints a line for each URL, also from files, and its exit code reports failures")
     func get() async throws {
         let base = try await nginx()
         let one = try await run("get", "\(base)/hello")
@@ -83,7 +83,7 @@ struct CommandTests {
         #expect(try await run("post", url, "--data", "-", "--body", input: "e=f").output.contains(#""e":"f""#))
     }
 
-    @Test("forms, files, compression, attempts, a cache and cookies, as they are said on the command line")
+    @Test("forms, files, compression, retries, a cache and cookies by options")
     func clientOptions() async throws {
         let services = "http://127.0.0.1:\(try await Peers.shared.servicesPort())"
         let file = try TestFolder.write("a file", as: "upload.txt")
@@ -189,7 +189,7 @@ struct CommandTests {
         }
     }
 
-    @Test("ws: a line is a message, each way; what cannot be opened is named")
+    @Test("ws: one line per message, both ways; failures are named")
     func webSocket() async throws {
         let url = try await WebSocketClientTests.url()
         let lines = try await run("ws", "--wait", "0.2", "\(url)/echo", input: "one\ntwo\n")
@@ -204,7 +204,7 @@ struct CommandTests {
         #expect(closed.code == 1 && closed.errors.contains("1011 broken"), "\(closed.errors)")
     }
 
-    @Test("HTTP/2 by knowledge and by upgrade, and a load with streams")
+    @Test("HTTP/2 by prior knowledge and by upgrade, and a load with streams")
     func http2() async throws {
         let http2 = "http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)/hello"
         #expect(try await run("get", "--http2", http2).output == "REQID 0. HTTP/2.0 200 OK 11 bytes received\n")
@@ -220,7 +220,7 @@ struct CommandTests {
         }
     }
 
-    @Test("TLS: get and load trust what they are told to, respond shows its certificate")
+    @Test("TLS: get and load trust the given roots, respond presents its certificate")
     func tls() async throws {
         let (port, roots) = try await TLSTests.goodPort()
         let url = "https://localhost:\(port)/"
@@ -252,9 +252,10 @@ struct CommandTests {
         #expect(await server.stop() == 0)
     }
 
-    @Test("load keeps its rate, and a stalled server is not flattered")
+    @Test("load keeps its rate, and reports a stalled server honestly")
     func openLoop() async throws {
-        // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must latency.
+        // One client, 100 requests a second, and a server that takes 50 ms for each: the queue grows, and so must the
+        // latency.
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             try await request.shard.sleep(until: .after(.milliseconds(50)))
             return .text("late")
@@ -274,7 +275,7 @@ struct CommandTests {
         #expect((199...201).contains(count))
     }
 
-    @Test("respond serves until it is told to stop", arguments: [[], ["--immediate"]])
+    @Test("respond serves until it is stopped", arguments: [[], ["--immediate"]])
     func respond(flags: [String]) async throws {
         let server = try PeerProcess(
             Self.skein, ["respond", "hello", "--listen", "127.0.0.1:0", "--threads", "2"] + flags,

@@ -5,7 +5,7 @@ import SkeinCore
 import Testing
 
 /// The connection driven by hand, against nginx, httpbin and a scripted server.
-@Suite("Hand-driven connection", .serialized, .inTurn, .timeLimit(.minutes(5)))
+@Suite("Manually driven connection", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ConnectionTests {
     private func nginx() async throws -> HTTPConnection {
         try HTTPConnection("http://127.0.0.1:\(try await Peers.shared.nginxPort())")
@@ -33,7 +33,7 @@ struct ConnectionTests {
         #expect(String(buffer: try await connection.readAll()) == "a small file\n")
     }
 
-    @Test("content is read in pieces of any size, into new or old memory")
+    @Test("content is read in pieces of any size, into new or existing memory")
     func pieces() async throws {
         let connection = try await nginx()
         try await connection.sendRequest(.get, "/hello")
@@ -79,7 +79,7 @@ struct ConnectionTests {
         }
     }
 
-    @Test("a wrong order of calls is an error that changes nothing")
+    @Test("a wrong order of calls is an error without effect")
     func misuse() async throws {
         let connection = try await httpbin()
         func refused(_ call: () async throws -> Void) async -> Bool {
@@ -130,7 +130,7 @@ struct ConnectionTests {
         #expect(await !connection.responsePending)
     }
 
-    @Test("large answers pipelined far ahead of a slow reader wait in the peer, not in memory")
+    @Test("large pipelined responses wait in the peer for a slow reader, not in memory")
     func pipelinedBackPressure() async throws {
         let connection = try await nginx()
         var answers = 0
@@ -166,7 +166,7 @@ struct ConnectionTests {
         #expect(try await connection.readResponse().status == 200)
     }
 
-    @Test("the server's word comes before the content, or its refusal spares it")
+    @Test("100 (Continue) arrives before the content, and a refusal skips it")
     func expectContinue() async throws {
         let connection = try await httpbin()
         try await connection.sendRequest(.put, "/put", body: .following(5), expectContinue: true)
@@ -201,7 +201,7 @@ struct ConnectionTests {
         let server = try await ScriptedServer.start { number in
             number == 0 ? steps : [.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")]
         }
-        // A loop of its own: time counts here.
+        // A separate event loop, because this test measures time.
         let shard = Shard(index: 0, eventLoop: SupportLoops.group.any())
         let connection = try HTTPConnection("http://127.0.0.1:\(server.port)", shard: shard, timeout: .seconds(3))
         let error = await #expect(throws: SkeinError.self) {

@@ -8,10 +8,10 @@ import SkeinTransport
 import Synchronization
 import Testing
 
-/// The resolver against dnsmasq, and against a server that truncates, lies, stalls and refuses.
+/// The resolver against dnsmasq, and against a server that truncates, sends false data, stalls and refuses.
 @Suite("DNS", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DNSPeerTests {
-    /// A loop of its own: time counts here.
+    /// A separate event loop, because this test measures time.
     private static let loop = MultiThreadedEventLoopGroup(numberOfThreads: 1).any()
 
     private static let dnsmasq = Task {
@@ -67,7 +67,7 @@ struct DNSPeerTests {
         return DNSResolver(configuration, eventLoop: Self.loop)
     }
 
-    @Test("addresses, aliases, names in any case, of other scripts and inside of search domains")
+    @Test("addresses, aliases, names in any case, internationalised names, search domains")
     func answers() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let resolver = resolver([server]) { $0.searchDomains = ["search.test"] }
@@ -85,12 +85,13 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("an answer that does not fit comes over TCP")
+    @Test("a truncated response is repeated over TCP")
     func truncated() async throws {
         let (port, _) = try await Self.dnsmasq.value
         let resolver = resolver(["127.0.0.1:\(port)"])
         #expect(try await Self.addresses(resolver, "many.test").count == 60)
-        // Sixty addresses fit into the 1232 bytes of EDNS; a server that says it cut them is asked over TCP all the same.
+        // Sixty addresses fit into the 1232 bytes of EDNS; if the server marks the response as truncated, the client
+        // still repeats the query over TCP.
         let cut = try await ScriptedDNSServer.start { question, _ in
             [ScriptedDNSServer.answer(question, address: [192, 0, 2, 1], flags: 0x8380)]
         }
@@ -101,7 +102,7 @@ struct DNSPeerTests {
         await failing.close()
     }
 
-    @Test("one question for a name, however many wait; none while the answer is kept")
+    @Test("one query for a name, for any number of callers; none while it is cached")
     func oneQuestion() async throws {
         let server = try await ScriptedDNSServer.start { question, _ in
             [ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])]
@@ -115,7 +116,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("what has a wrong number, another question or makes no sense is dropped")
+    @Test("responses with a wrong ID or question, and malformed ones, are dropped")
     func lies() async throws {
         let server = try await ScriptedDNSServer.start { question, _ in
             var wrongNumber = ScriptedDNSServer.answer(question, address: [6, 6, 6, 6])
@@ -133,7 +134,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("a dead first server costs its time limit once; one that refuses or fails costs nothing")
+    @Test("a dead first server costs one timeout; one that refuses or fails costs none")
     func deadServer() async throws {
         let silent = try await ScriptedDNSServer.start { _, _ in [] }
         let failing = try await ScriptedDNSServer.start { question, _ in
@@ -150,7 +151,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("when nobody answers, it is code 704 and says whom it asked")
+    @Test("when no server responds, it is code 704 with the servers' names")
     func nobody() async throws {
         let resolver = resolver(["127.0.0.1:9", "[::1]:9"])
         let error = await #expect(throws: SkeinError.self) { try await Self.addresses(resolver, "a.test") }
@@ -164,7 +165,7 @@ struct DNSPeerTests {
         await resolver.close()
     }
 
-    @Test("a session resolves by itself; a dead IPv6 beside a living IPv4 costs no more than the wait for it")
+    @Test("a session resolves by itself; a dead IPv6 address costs only the connection attempt delay")
     func session() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.http.dns = Self.configuration(["127.0.0.1:\(try await Self.dnsmasq.value.port)"])
@@ -186,7 +187,7 @@ struct DNSPeerTests {
         #expect(await SkeinClient(configuration).get("http://localhost:\(port)/hello").dispatch().statusCode == 200)
     }
 
-    @Test("a name is resolved while its request waits for a place; a connection leaves from the address that is set")
+    @Test("a name is resolved while its request waits for a slot; the source address is used")
     func prefetch() async throws {
         let names = try await ScriptedDNSServer.start { question, _ in
             [ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])]
@@ -218,7 +219,7 @@ struct DNSPeerTests {
         await names.stop()
     }
 
-    @Test("many names, one question each, over few sockets")
+    @Test("many names, one query each, over few sockets")
     func manyNames() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let resolver = resolver([server]) { $0.timeout = .seconds(5) }
@@ -234,7 +235,7 @@ struct DNSPeerTests {
         "one kind of address counts when the server fails for the other one, in a session and in skein resolve",
         arguments: [UInt16(0x8182), 0x8184, 0x8185, 0], [true, false])
     func partly(flags: UInt16, hasIPv4: Bool) async throws {
-        // SERVFAIL, NOTIMP, REFUSED, and silence for the other kind.
+        // SERVFAIL, NOTIMP, REFUSED, and no response for the other record type.
         let names = try await ScriptedDNSServer.start { question, _ in
             let type = question.getInteger(at: question.writerIndex - 11 - 4, as: UInt16.self)
             if (type == 1) == hasIPv4 {
@@ -259,7 +260,7 @@ struct DNSPeerTests {
         await names.stop()
     }
 
-    @Test("an answer is kept for its own time, or for the least that is set")
+    @Test("a response is cached for its TTL, or for the minimum that is set")
     func kept() async throws {
         for (seconds, minimum, expected) in [(UInt32(0), Duration.zero, 2), (0, .seconds(300), 1), (60, .zero, 1)] {
             let names = try await ScriptedDNSServer.start { question, _ in
@@ -276,7 +277,7 @@ struct DNSPeerTests {
         }
     }
 
-    @Test("a name whose answers may not be kept is not asked for by every request that waits")
+    @Test("a name with an uncacheable response is not queried for every waiting request")
     func zeroTimeToLive() async throws {
         let names = try await ScriptedDNSServer.start { question, _ in
             var answer = ScriptedDNSServer.answer(question, address: [127, 0, 0, 1])
@@ -295,7 +296,7 @@ struct DNSPeerTests {
         await names.stop()
     }
 
-    @Test("an address of the local link with its interface is connected to; the server is not told of it")
+    @Test("a link-local address with its interface is connected to; the zone is not sent")
     func zone() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("::1", port: 0)], threads: 1)) { request in
             .text(request.headers["Host"] ?? "")
@@ -309,7 +310,7 @@ struct DNSPeerTests {
         await server.stop()
     }
 
-    @Test("skein resolve asks and prints; load and get take addresses by hand")
+    @Test("skein resolve prints addresses; load and get accept fixed addresses")
     func command() async throws {
         let server = "127.0.0.1:\(try await Self.dnsmasq.value.port)"
         let found = try await runToEnd(CommandTests.skein, ["resolve", "both.test", "none.test", "--server", server])

@@ -6,7 +6,7 @@ import SkeinPostgres
 import SkeinRedis
 import Testing
 
-/// What a caller lets go of gives back its place, its stream and its connection, whichever moment that is.
+/// A corequest that is dropped frees its place, its stream and its connection, at whichever moment it is dropped.
 @Suite("Dropped", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DroppedTests {
     private func session(_ change: (inout SkeinClient.Configuration) -> Void = { _ in }) -> SkeinClient {
@@ -17,7 +17,7 @@ struct DroppedTests {
         return SkeinClient(configuration)
     }
 
-    /// Does something many times, ten at a time; then nothing is held, and the next call is answered at once.
+    /// Runs work many times, ten at a time; then nothing is held, and the next call is answered immediately.
     private func thousandTimes(
         _ skein: SkeinClient, _ count: Int = 1000, next: @escaping @Sendable () async throws -> Void,
         _ drop: @escaping @Sendable (Int) async throws -> Void
@@ -28,7 +28,7 @@ struct DroppedTests {
             }
             try await group.waitForAll()
         }
-        // What was let go of last is on its way back.
+        // The resources of the last dropped corequest are being freed.
         let end = ContinuousClock.now + .seconds(10)
         while skein.tracking.exchanges > 0, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(10)) }
         #expect(skein.tracking.exchanges == 0)
@@ -59,7 +59,7 @@ struct DroppedTests {
             var iterator = await corequest.dispatch().stream?.makeAsyncIterator()
             for _ in 0..<(number % 4) { _ = try? await iterator?.next() }
             if number % 7 == 0 {
-                // Let go of while somebody waits for more.
+                // Dropped while a reader waits for more.
                 let task = Task { [iterator] in
                     var iterator = iterator
                     while try await iterator?.next() != nil {}
@@ -70,9 +70,9 @@ struct DroppedTests {
         }
     }
 
-    @Test("a response of which all has arrived, but was not read, leaves a connection that can be used")
+    @Test("a complete but unread response leaves a reusable connection")
     func fullBuffer() async throws {
-        // Exactly as many bytes as stop the reading of a connection.
+        // Exactly the number of bytes at which a connection stops reading.
         func answer(_ content: String) -> [ScriptedServer.Step] {
             [
                 .until("\r\n\r\n"),
@@ -155,7 +155,7 @@ struct DroppedTests {
         let begun = ContinuousClock.now
         async let own = skein.get(url, timeout: .milliseconds(300)).dispatch()
         async let standard = skein.get(url).dispatch()
-        // Which limit ended it is told by its words: this task may get its turn long after the request has ended.
+        // The message tells which limit ended it: this task may run long after the request has ended.
         let early = await own
         #expect(
             early.failure?.code == .timeout
@@ -171,11 +171,11 @@ struct DroppedTests {
         await skein.shutdown()
         await server.stop()
 
-        // A queue that moves takes as long as it takes.
+        // There is no time limit for a queue that makes progress.
         let port = try await Peers.shared.nginxPort()
         let patient = session {
             $0.concurrency = 1
-            // A loop of its own: what other tests do on the shared one would be a queue that does not move.
+            // A separate event loop: work of other tests on the shared one would be a queue that makes no progress.
             $0.threads = 1
             $0.http.timeout = .seconds(1)
             $0.http.keepAlive = false
@@ -205,7 +205,7 @@ struct DroppedTests {
         await server.stop()
     }
 
-    @Test("connections driven by hand")
+    @Test("manually driven connections")
     func driven() async throws {
         let port = try await Peers.shared.nginxPort()
         let before = try descriptors(to: port)
@@ -221,7 +221,7 @@ struct DroppedTests {
         #expect(try descriptors(to: port) <= before + 5)
     }
 
-    /// Sockets of this process that lead to a port of the loopback interface.
+    /// Sockets of this process that are connected to a port of the loopback interface.
     private func descriptors(to port: Int) throws -> Int {
         let own = Set(
             try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { name in

@@ -2,7 +2,7 @@ import Foundation
 import PeerSupport
 import Testing
 
-/// The programs of `examples`, tried from outside by curl, websockets and grpcio.
+/// The programs of `examples`, tested from outside by curl, websockets and grpcio.
 @Suite("Examples", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct ExampleTests {
     private static func program(_ name: String) -> String {
@@ -30,7 +30,7 @@ struct ExampleTests {
         #expect(load.output.contains("200: 200\n") && load.output.contains("p99"), "\(load)")
     }
 
-    @Test("blog keeps posts")
+    @Test("blog stores posts")
     func blog() async throws {
         let port = try await Ports.free()
         let base = "http://127.0.0.1:\(port)"
@@ -45,7 +45,7 @@ struct ExampleTests {
         #expect(await blog.stop() == 0)
     }
 
-    @Test("everybody in a chat's room hears everybody")
+    @Test("all members of a chat room receive all messages")
     func chat() async throws {
         let port = try await Ports.free()
         let chat = try await start("chat", port, ["--listen", "127.0.0.1:\(port)"])
@@ -70,7 +70,7 @@ struct ExampleTests {
         #expect(await chat.stop() == 0)
     }
 
-    @Test("file-server serves over TLS, and leads there from clear text")
+    @Test("file-server serves over TLS, and redirects from clear text")
     func files() async throws {
         let certificates = try await Certificates.shared.folder()
         let (port, clear) = (try await Ports.free(), try await Ports.free())

@@ -3,19 +3,19 @@ import PeerSupport
 import Skein
 import Testing
 
-/// What can go wrong below HTTP: each has its code and its sentence, and the run goes on.
+/// Failures below HTTP: each has its code and its message, and the client continues to work.
 @Suite("Failures", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct FailureTests {
     private static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-    /// A server that does not do what HTTP says, and the code that comes of it; shown by its name.
+    /// A server that violates HTTP, and the resulting code; shown by its name.
     struct Misbehaviour: CustomTestStringConvertible {
         let testDescription: String
         let steps: [ScriptedServer.Step]
         let code: Int
     }
 
-    /// A session whose limits are short enough to be met.
+    /// A session whose limits are short enough to be reached.
     private func session() -> SkeinClient {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1  // of its own: time counts here
@@ -70,7 +70,7 @@ struct FailureTests {
         #expect(response.statusCode == code, "\(response.reportLine)")
         #expect(response.reportLine.hasPrefix("REQID 0. \(code) "))
         #expect(response.failure?.message.isEmpty == false)
-        // The run goes on.
+        // The client continues to work.
         #expect(await skein.get("http://127.0.0.1:\(good.port)/", timeout: .seconds(20)).dispatch().statusCode == 200)
         let summary = await skein.fetchAll()
         #expect(summary.failures == 1)
@@ -78,7 +78,7 @@ struct FailureTests {
         await good.stop()
     }
 
-    @Test("an unknown host, a refused port, a malformed URL, a header that cannot be sent")
+    @Test("an unknown host, a refused port, a malformed URL, an invalid header")
     func neverSent() async throws {
         let skein = session()
         #expect(await skein.get("http://no-such-host.invalid/", timeout: .seconds(20)).dispatch().statusCode == 704)
@@ -96,7 +96,7 @@ struct FailureTests {
         await server.stop()
     }
 
-    @Test("an idempotent request on a connection that had died is sent once more, and only once")
+    @Test("an idempotent request on a dead connection is sent once more, and only once")
     func replay() async throws {
         let server = try await ScriptedServer.start { number in
             number == 0 ? [.send(Self.ok), .wait, .close] : [.send(Self.ok), .wait, .send(Self.ok)]
@@ -131,7 +131,7 @@ struct FailureTests {
         await server.stop()
     }
 
-    @Test("bytes behind an answer that nobody asked for end the connection before another request sees them")
+    @Test("unsolicited bytes after a response close the connection before the next request")
     func responseSplitting() async throws {
         let server = try await ScriptedServer.start { _ in
             [.send(Self.ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"), .wait]
@@ -143,7 +143,7 @@ struct FailureTests {
         await server.stop()
     }
 
-    @Test("a peer that takes no bytes ends an upload at the time limit, whose source is not drained into memory")
+    @Test("an upload to a peer that does not read ends at the timeout, without buffering its source")
     func stuckUpload() async throws {
         let server = try await ScriptedServer.start { _ in [.stopReading] }
         let skein = session()
@@ -155,7 +155,7 @@ struct FailureTests {
         })
         let response = await skein.post("http://127.0.0.1:\(server.port)/", body: .stream(pieces)).dispatch()
         #expect(response.statusCode == 702)
-        // What the sockets hold, and no more.
+        // As much as the sockets hold, and no more.
         #expect((1...500).contains(made.count))
         await server.stop()
     }

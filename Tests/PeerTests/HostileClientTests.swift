@@ -3,10 +3,10 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Clients that do what no client should, over a bare socket; the server answers, closes, and serves the next one.
+/// Clients that violate the protocol, over a raw socket; the server responds, closes, and serves the next one.
 @Suite("Hostile clients", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileClientTests {
-    /// Sends bytes and reads until the server closes, or until so many responses have come.
+    /// Sends bytes and reads until the server closes, or until a number of responses have been received.
     private func exchange(_ port: Int, _ pieces: [String]) async throws -> String {
         let client = try await RawClient.connect(port)
         for piece in pieces { try await client.send(piece) }
@@ -44,7 +44,7 @@ struct HostileClientTests {
         }
     }
 
-    @Test("what is smuggled behind a refused request is never answered")
+    @Test("requests smuggled behind a refused one are never answered")
     func smuggling() async throws {
         try await ServerTests.serving { port in
             let answer = try await exchange(
@@ -58,7 +58,7 @@ struct HostileClientTests {
         }
     }
 
-    @Test("pipelined requests are answered in order, whatever their handlers take")
+    @Test("pipelined requests are answered in order, however long their handlers take")
     func pipelined() async throws {
         try await ServerTests.serving { port in
             let requests = ["/slow", "/", "/echo?x", "/nothing", "/stream", "/json"].map {
@@ -80,7 +80,7 @@ struct HostileClientTests {
         }
     }
 
-    @Test("a request cut at every byte is answered all the same")
+    @Test("a request split at any byte is answered")
     func cut() async throws {
         try await ServerTests.serving { port in
             let request =
@@ -112,7 +112,7 @@ struct HostileClientTests {
         }
     }
 
-    @Test("a client that never says a word, or stops in its content, is let go")
+    @Test("a client that sends nothing, or stops in its content, is disconnected")
     func silence() async throws {
         let change: (inout ServerConfiguration) -> Void = {
             $0.headerTimeout = .seconds(2)
@@ -129,7 +129,7 @@ struct HostileClientTests {
         }
     }
 
-    @Test("a client that does not take its answer is let go, and others are served meanwhile")
+    @Test("a client that does not read its response is disconnected, and others are served meanwhile")
     func slowReader() async throws {
         try await ServerTests.serving({ $0.bodyTimeout = .milliseconds(300) }) { port in
             let client = try await RawClient.connect(port, readsByItself: false)
@@ -140,7 +140,7 @@ struct HostileClientTests {
         }
     }
 
-    @Test("connections beyond the limit are told so and closed")
+    @Test("connections beyond the limit get a response and are closed")
     func tooMany() async throws {
         try await ServerTests.serving({ $0.maximumConnections = 3 }) { port in
             var clients: [RawClient] = []
@@ -157,7 +157,7 @@ struct HostileClientTests {
 }
 
 extension String {
-    /// How often a text occurs.
+    /// The number of occurrences of a text.
     fileprivate func components(_ separator: String) -> Int {
         split(separator: separator, omittingEmptySubsequences: false).count - 1
     }

@@ -13,11 +13,11 @@ import Testing
 @testable import SkeinEngine
 @testable import SkeinHTTP
 
-/// Texts that get out of their quotation marks where they are handled as characters, through everything that writes text for a peer,
-/// and back from the peer.
+/// Strings that break out of their quotation marks if they are processed as characters, through all code that writes
+/// text for a peer, and back from the peer.
 @Suite("Hostile texts", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileTextTests {
-    @Test("there are enough of them")
+    @Test("the table is complete")
     func count() { #expect(HostileStrings.all.count >= 60) }
 
     private func databases() async throws -> [(SkeinClient, any SQLExecutor)] {
@@ -28,7 +28,7 @@ struct HostileTextTests {
         ]
     }
 
-    @Test("identifiers and values of SQL stay what they are")
+    @Test("identifiers and values of SQL are not changed")
     func sql() async throws {
         for (skein, db) in try await databases() {
             for text in HostileStrings.all where !text.utf8.contains(0) {
@@ -45,7 +45,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("two statements that are equal only as characters are two", arguments: HostileStrings.twins)
+    @Test("two statements that are equal only by canonical equivalence are distinct", arguments: HostileStrings.twins)
     func statements(pair: (String, String)) async throws {
         for (skein, db) in try await databases() {
             try await db.execute("CREATE TEMP TABLE twins (k text, n int)").dispatch().raiseForStatus()
@@ -68,7 +68,7 @@ struct HostileTextTests {
         let texts = HostileStrings.all.filter { !$0.utf8.contains(0) }
         let back = try await db.execute("SELECT \(texts)::text[]").one([String].self)
         #expect(back.count == texts.count && zip(back, texts).allSatisfy { $0.equalsBytes($1) })
-        // As text, which is what is sent where a type is not known.
+        // As text, which is sent where a type is not known.
         let written = SQLValue.array(texts.map { .text($0) }).description
         let read = try await db.execute("SELECT (\(written)::text)::text[]").one([String].self)
         #expect(read.count == texts.count && zip(read, texts).allSatisfy { $0.equalsBytes($1) })
@@ -81,7 +81,7 @@ struct HostileTextTests {
         await skein.shutdown()
     }
 
-    @Test("keys, fields, channels and kept answers of Redis")
+    @Test("keys, fields, channels and cached responses of Redis")
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
         let skein = SkeinClient()
@@ -142,12 +142,12 @@ struct HostileTextTests {
             print(json.dumps([[len(head.encode().split(b"\\r\\n")), head.encode().count(b"\\n"), head.encode().count(b'"')] for head in json.load(open(sys.argv[1]))]))
             """, input)
         for (number, text) in texts.enumerated() {
-            // Two lines and the empty one, and no quotation mark but the four around two names.
+            // Two lines and the empty one, and no quotation marks except the four around two names.
             #expect(lines[number] == .array([.integer(3), .integer(2), .integer(4)]), "\(text.debugDescription)")
         }
     }
 
-    @Test("names of uploaded files name no folder and hold no line")
+    @Test("names of uploaded files contain no folder and no line end")
     func uploads() {
         for text in HostileStrings.all + [
             "..", ".", "a/..", "a\\..", "x/\u{301}y", "/etc/passwd", "a\r\nSet-Cookie: x",
@@ -158,12 +158,12 @@ struct HostileTextTests {
                     && !name.utf8.contains { $0 < 0x20 || $0 == 0x2F || $0 == 0x5C || $0 == 0x7F })
         }
         #expect(UploadedFile.safeName("C:\\folder\\a.txt") == "a.txt")
-        // A quotation mark before a combining mark ends a name all the same.
+        // A quotation mark before a combining mark still ends a name.
         let (_, attributes) = MediaType.split("form-data; filename=\"\u{301}; name=evil; x=\"; name=good")
         #expect(attributes["name"] == "good")
     }
 
-    @Test("events that a server sends are as many as there were")
+    @Test("the number of server-sent events does not change")
     func events() {
         for text in HostileStrings.all {
             let event = ServerSentEvent(text, name: text, id: text)
@@ -174,7 +174,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("Prometheus reads labels as they were, CSV and log lines stay lines")
+    @Test("Prometheus reads labels unchanged, CSV and log lines stay lines")
     func lines() async throws {
         let labels = HostileStrings.all.map { "m{l=\"\(PrometheusText.escape($0))\"} 1" }.joined(separator: "\n") + "\n"
         let path = try TestFolder.write(labels, as: "labels.txt")
@@ -191,7 +191,7 @@ struct HostileTextTests {
         }
     }
 
-    @Test("a jar's file cannot be made to hold other cookies than were set")
+    @Test("a jar's file cannot be manipulated to hold other cookies")
     func jar() throws {
         let url = try HTTPURL("https://a.example.com/")
         let jar = CookieJar(publicSuffixes: .builtIn)
@@ -207,7 +207,7 @@ struct HostileTextTests {
             #expect(read.cookies.allSatisfy { $0.domain == "a.example.com" && $0.isHostOnly })
             #expect(!read.cookies.contains { $0.name.hasPrefix("__") })
         }
-        // What no server could have set is not taken from a file.
+        // A cookie that no server could have set is not read from a file.
         let forged = try TestFolder.write(
             """
             .com\tTRUE\t/\tFALSE\t0\tall\t1

@@ -5,11 +5,11 @@ import Skein
 import SkeinTransport
 import Testing
 
-/// For whom a certificate is, beside openssl's word and curl's.
+/// Matching a certificate to a host name, compared with openssl and curl.
 @Suite("Identity of servers", .timeLimit(.minutes(3)))
 struct IdentityTests {
-    /// Names of a certificate, the host that is asked for, and whether the two fit (RFC 9525). `!` marks those where openssl, which
-    /// keeps to an older rule, says something else.
+    /// Names of a certificate, the requested host, and whether the two match (RFC 9525). `!` marks those where openssl,
+    /// which follows an older rule, differs.
     private static let table: [(names: String, host: String, fits: Bool)] = [
         ("DNS:a.test", "a.test", true), ("DNS:a.test", "A.TEST", true), ("DNS:A.Test", "a.test", true),
         ("DNS:a.test", "b.test", false), ("DNS:a.test", "x.a.test", false), ("DNS:a.test", "a.test.evil", false),
@@ -33,7 +33,7 @@ struct IdentityTests {
         ("", "common.test", false), ("DNS:a.test", "common.test", false),
     ]
 
-    @Test("a table of names, beside openssl")
+    @Test("a table of names, compared with openssl")
     func names() async throws {
         let folder = TestFolder.path("identity")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -65,15 +65,15 @@ struct IdentityTests {
             #expect(ServerIdentity(certificate).isFor(row.host) == row.fits, "\(row)")
             if answers[number] != .bool(row.fits) { different.append("\(row.names) \(row.host)") }
         }
-        // Where openssl says something else: it takes the common name of a certificate without names, and wildcards within a label,
-        // and knows nothing of the root's dot.
+        // Where openssl differs: it uses the common name of a certificate without names, and wildcards within a label,
+        // and does not handle the trailing dot of the root.
         #expect(
             Set(different) == [
                 " common.test", "DNS:x*.a.test xy.a.test", "DNS:*x.a.test yx.a.test", "DNS:a.test a.test.",
             ])
     }
 
-    @Test("a certificate of an address is for no name, directly and through a proxy's tunnel")
+    @Test("a certificate for an address does not match a name, directly and through a proxy's tunnel")
     func addressIsNoName() async throws {
         let folder = try await Certificates.shared.folder()
         let made = try await runToEnd(

@@ -1,12 +1,12 @@
-// A few tests at a time: more than that on a small machine, and each waits for the others until its time limits are over.
+// Runs a few tests at a time: with more on a small machine, tests delay each other until their time limits are over.
 
 import Testing
 
-/// Lets so many tests run at one time, whatever their suites.
+/// Limits how many tests run at the same time, across all suites.
 struct InTurn: SuiteTrait, TestTrait, TestScoping {
     private static let gate = Gate(4)
 
-    /// How many it takes: a test of several busy processes is more than one.
+    /// The number of places it takes: a test with several busy processes takes more than one.
     var places = 1
 
     let isRecursive = true
@@ -31,7 +31,7 @@ struct InTurn: SuiteTrait, TestTrait, TestScoping {
 
         init(_ places: Int) { free = places }
 
-        /// Waits until so many are free at once, and until all that have waited before have theirs.
+        /// Waits until this many places are free at once, and until all earlier waiters have theirs.
         func enter(_ places: Int) async {
             if waiting.isEmpty, free >= places {
                 free -= places
@@ -51,6 +51,6 @@ struct InTurn: SuiteTrait, TestTrait, TestScoping {
 }
 
 extension Trait where Self == InTurn {
-    /// Waits for its turn among the tests that talk to peers.
+    /// Waits for a place among the tests that talk to peers.
     static var inTurn: InTurn { InTurn() }
 }

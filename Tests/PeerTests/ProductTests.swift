@@ -2,10 +2,10 @@ import Foundation
 import PeerSupport
 import Testing
 
-/// Who imports one product of the package builds nothing that belongs to another.
+/// A program that imports one product of the package builds nothing that belongs to another product.
 @Suite("Products")
 struct ProductTests {
-    /// The targets and outside products that a target needs, read from the manifest as SwiftPM reads it.
+    /// The targets and external products that a target needs, read from the manifest as SwiftPM reads it.
     private static let needs = Task { () async throws -> [String: Set<String>] in
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -56,7 +56,7 @@ struct ProductTests {
         #expect(needed.contains("NIOCore"))
     }
 
-    @Test("`import Skein` brings at most 80 names, none of them a word for everything")
+    @Test("`import Skein` adds at most 80 names, without overly general ones")
     func names() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()

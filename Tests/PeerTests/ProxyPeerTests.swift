@@ -3,14 +3,14 @@ import PeerSupport
 import Skein
 import Testing
 
-/// Proxies that we did not write: squid, with and without a user, and microsocks.
+/// Third-party proxies: squid, with and without a user, and microsocks.
 @Suite("Proxies", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ProxyPeerTests {
     static let squid = Task {
         let (plain, known) = (try await Ports.free(), try await Ports.free())
         let folder = TestFolder.path("squid")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        // Started by root, squid becomes another user, who writes here.
+        // If root starts squid, it switches to another user, which writes here.
         try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: folder)
         let hash = try await runToEnd("openssl", ["passwd", "-apr1", "secret"]).output
         try "weaver:\(hash)".write(toFile: "\(folder)/users", atomically: true, encoding: .utf8)
@@ -59,7 +59,7 @@ struct ProxyPeerTests {
         return SkeinClient(configuration)
     }
 
-    @Test("plain requests go to the proxy in absolute form, over a kept connection")
+    @Test("plain requests are sent to the proxy in absolute form, over a reused connection")
     func forward() async throws {
         let proxy = "http://127.0.0.1:\(try await Self.squid.value.plain)"
         let skein = try await session(proxy)
@@ -77,7 +77,7 @@ struct ProxyPeerTests {
         #expect(String(buffer: posted.content).contains("\"data\":\"hello\""))
     }
 
-    @Test("TLS goes through a tunnel, and HTTP/2 inside of it; plain requests do when that is wanted")
+    @Test("TLS uses a tunnel, with HTTP/2 inside; plain requests do if enabled")
     func tunnel() async throws {
         let (port, roots) = try await TLSTests.goodPort()
         for proxy in [
@@ -101,7 +101,7 @@ struct ProxyPeerTests {
         }
     }
 
-    @Test("a proxy that wants a user gets the one in its URL; without or with a wrong one, the failure says so")
+    @Test("proxy authentication uses the URL's credentials; missing or wrong ones are a clear error")
     func authentication() async throws {
         let (port, _) = try await TLSTests.goodPort()
         let plainURL = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
@@ -119,11 +119,11 @@ struct ProxyPeerTests {
                 #expect(response.failure?.message.contains("user") == true)
             }
         }
-        // To a plain request, 407 is an answer like any other.
+        // For a plain request, 407 is a response like any other.
         #expect(await (try await session("http://127.0.0.1:\(squid)")).get(plainURL).dispatch().statusCode == 407)
     }
 
-    @Test("a proxy that is not there, or cannot reach the server, is code 714 and names itself")
+    @Test("an unreachable proxy, or one that cannot reach the server, is code 714 with its name")
     func unreachable() async throws {
         let dead = try await session("http://127.0.0.1:1").get("https://localhost:1/").dispatch()
         #expect(dead.statusCode == 714, "\(dead.reportLine)")
@@ -152,7 +152,7 @@ struct ProxyPeerTests {
         #expect(await proxied.start(HTTPRequest(.get, url)).dispatch().header("Via") != nil)
     }
 
-    @Test("a connection driven by hand goes through a tunnel")
+    @Test("a manually driven connection uses a tunnel")
     func driven() async throws {
         let (port, roots) = try await TLSTests.goodPort()
         let proxy = try Proxy("http://127.0.0.1:\(try await Self.squid.value.plain)")
@@ -166,7 +166,7 @@ struct ProxyPeerTests {
         }
     }
 
-    @Test("the command line takes a proxy by hand and from the environment")
+    @Test("the command line takes a proxy from an option and from the environment")
     func command() async throws {
         let proxy = "http://127.0.0.1:\(try await Self.squid.value.plain)"
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"

@@ -7,12 +7,12 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// Redirects and credentials, against httpbin and nginx, and against a server of ours for what they cannot do wrong.
+/// Redirects and credentials, against httpbin and nginx, and against a server of ours for incorrect behaviour.
 @Suite("Redirects and credentials", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct RedirectTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
 
-    @Test("redirects are followed, relative and absolute, with their history, over kept connections")
+    @Test("redirects are followed, relative and absolute, with their history, over reused connections")
     func followed() async throws {
         let base = try await httpbin()
         let skein = SkeinClient()
@@ -29,7 +29,7 @@ struct RedirectTests {
         #expect(try nginx.text() == "hello world")
     }
 
-    @Test("one switch turns them off; more than the limit are code 711")
+    @Test("a switch disables them; more than the limit are code 711")
     func limits() async throws {
         let base = try await httpbin()
         var configuration = SkeinClient.Configuration()
@@ -44,7 +44,7 @@ struct RedirectTests {
         #expect(far.history.count == 3)
     }
 
-    @Test("a redirect leads to no unix socket, and a login's way is no circle")
+    @Test("a redirect to a unix socket is refused, and a login sequence is not a loop")
     func ways() async throws {
         let socket = TestFolder.path("own.sock")
         let asked = Mutex(0)
@@ -75,7 +75,7 @@ struct RedirectTests {
                 let base = "http://127.0.0.1:\(port)"
                 let refused = await SkeinClient().post("\(base)/socket", body: .text("content")).dispatch()
                 #expect(refused.statusCode == 711 && asked.withLock { $0 } == 0, "\(refused.reportLine)")
-                // On a socket that the caller has chosen, a redirect may stay there.
+                // On a socket that the caller has chosen, a redirect may stay on it.
                 #expect(try await SkeinClient().get("http+unix://\(encoded)/relative").dispatch().text() == "local")
                 var configuration = SkeinClient.Configuration()
                 configuration.http.cookies = CookieJar()
@@ -92,7 +92,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("the default entry of a .netrc is for the host that was asked for, and an entry of its own for each other")
+    @Test("the default entry of a .netrc applies to the requested host, other hosts need their own entry")
     func netrc() async throws {
         var second = Engine()
         second.mount("/") { .text($0.headers["Authorization"] ?? "none") }
@@ -118,7 +118,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("a session for strangers' URLs connects to the public internet only, whatever a name or a redirect leads to")
+    @Test("a session for untrusted URLs connects to public addresses only, whatever names and redirects say")
     func publicOnly() async throws {
         let sockets = try await ScriptedServer.start { _ in
             [.until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")]
@@ -139,7 +139,7 @@ struct RedirectTests {
                     == true)
             await skein.shutdown()
         }
-        // A proxy would resolve what is written in another way.
+        // A proxy would resolve other spellings differently.
         configuration.http.proxy = .always(try Proxy("http://127.0.0.1:\(sockets.port)"))
         let behind = SkeinClient(configuration)
         for host in [
@@ -193,7 +193,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("circles, nonsense, a body that can be sent once, and a way out of TLS are code 711 with their reason")
+    @Test("loops, malformed targets, a body that cannot be replayed, and a downgrade from TLS are code 711")
     func refused() async throws {
         try await redirecting { (base) async throws in
             let skein = SkeinClient()
@@ -226,7 +226,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("a redirect with a long text of its own, a streamed answer behind one, and HTTP/2")
+    @Test("a redirect with long content, a streamed response after one, and HTTP/2")
     func bodies() async throws {
         try await redirecting { (base) async throws in
             for use in [HTTP2Use.never, .priorKnowledge] {
@@ -244,7 +244,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("basic and bearer credentials are what httpbin expects; the command line has both")
+    @Test("basic and bearer credentials as httpbin expects; also on the command line")
     func authentication() async throws {
         let base = try await httpbin()
         let skein = SkeinClient()
@@ -265,7 +265,7 @@ struct RedirectTests {
         #expect(still.output.contains(" 302 "))
     }
 
-    /// A server that redirects as it is told, and says who came with what.
+    /// A server that redirects as a test specifies, and reports the received requests.
     private func redirecting(_ test: (String) async throws -> Void) async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             func redirect(_ status: Int, _ location: String, _ body: HTTPBody = .none) -> ServerResponse {

@@ -4,10 +4,10 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// The server against clients that we did not write: curl, wrk, Python's http.client, requests and dugong.
+/// The server against third-party clients: curl, wrk, Python's http.client, requests and dugong.
 @Suite("Server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ServerTests {
-    /// Starts a server with the routes that these tests need, and stops it after.
+    /// Starts a server with the routes that these tests need, and stops it afterwards.
     static func serving(
         _ change: (inout ServerConfiguration) -> Void = { _ in }, _ test: (Int) async throws -> Void
     ) async throws {
@@ -97,7 +97,7 @@ struct ServerTests {
         }
     }
 
-    @Test("curl: a slow reader of a large answer gets all of it, also when the connection ends behind it")
+    @Test("curl: a slow reader gets a large response completely, also when the connection ends after it")
     func curlSlow() async throws {
         try await Self.serving({ $0.bodyTimeout = .seconds(2) }) { port in
             let base = "http://127.0.0.1:\(port)"
@@ -106,7 +106,7 @@ struct ServerTests {
                     version, "--limit-rate", "5M", "-o", "/dev/null", "-w", "%{size_download}", "\(base)/large")
                 #expect(size == "\(20 << 20)")
             }
-            // A client that has said all it wants to say still gets its answer.
+            // A client that has closed its sending side still gets its response.
             let client = try await RawClient.connect(port)
             try await client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             try await client.finishSending()
@@ -114,7 +114,7 @@ struct ServerTests {
         }
     }
 
-    @Test("curl: too large a content is refused before and while it arrives")
+    @Test("curl: too large content is refused before and during its arrival")
     func curlTooLarge() async throws {
         try await Self.serving({ $0.maximumBodySize = 1000 }) { port in
             let base = "http://127.0.0.1:\(port)"
@@ -153,7 +153,7 @@ struct ServerTests {
         await server.stop()
     }
 
-    @Test("wrk: a mixed load over many connections brings no error")
+    @Test("wrk: a mixed load over many connections without errors")
     func wrk() async throws {
         try await Self.serving { port in
             for path in ["/", "/stream"] {
@@ -226,7 +226,7 @@ struct ServerTests {
         }
     }
 
-    @Test("an orderly shutdown finishes what is under way and begins nothing")
+    @Test("a graceful shutdown completes requests in flight and accepts no new ones")
     func shutdown() async throws {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 2)
         configuration.logger = .silent
@@ -252,7 +252,7 @@ struct ServerTests {
         #expect(server.connectionCount == 0)
     }
 
-    @Test("a port in use is an error that says so")
+    @Test("a port in use is a clear error")
     func portInUse() async throws {
         let port = try await Peers.shared.nginxPort()
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: port)], threads: 1)) { _ in

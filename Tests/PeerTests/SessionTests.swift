@@ -29,7 +29,7 @@ struct SessionTests {
         #expect(await skein.fetchAll().tasks == 0)
     }
 
-    @Test("a callback may start more requests; the workers stay as many as they are")
+    @Test("a callback may start more requests; the concurrency limit holds")
     func generator() async throws {
         let generator = Generator(url: try await hello(), limit: 20_000)
         let summary = await generator.run(workers: 100)
@@ -64,9 +64,9 @@ struct SessionTests {
         }
     }
 
-    @Test("the request's callback comes before the session's, which comes before the report")
+    @Test("the request's callback takes precedence over the session's, and that over the report")
     func callbacks() async throws {
-        // A closure may not capture a mutex; a class may hold it.
+        // A closure cannot capture a mutex; a class can hold one.
         final class Seen: Sendable { let names = Mutex<[String]>([]) }
         let names = Seen()
         let skein = SkeinClient(concurrency: 1, callback: { _ in names.names.withLock { $0.append("session") } })
@@ -80,7 +80,7 @@ struct SessionTests {
         #expect(names.names.withLock { $0 } == ["session", "request"])
     }
 
-    @Test("without a callback, a response is reported in a line on the logger")
+    @Test("without a callback, a response is logged in a line")
     func report() async throws {
         let path = TestFolder.path("report.log")
         var configuration = SkeinClient.Configuration()
@@ -106,7 +106,7 @@ struct SessionTests {
         #expect(waiter.statusCode == 702)
     }
 
-    @Test("a deadline of the task holds for the requests made in it")
+    @Test("a deadline of the task applies to the requests made in it")
     func deadline() async throws {
         let skein = SkeinClient()
         let url = try await slow(5)
@@ -127,7 +127,7 @@ struct SessionTests {
         #expect(await other.dispatch().statusCode == 200)
     }
 
-    @Test("a queued request can be cancelled, and its place is not lost")
+    @Test("a queued request can be cancelled, and its slot is not lost")
     func cancelQueued() async throws {
         let skein = SkeinClient(concurrency: 1)
         let url = try await hello()
@@ -139,7 +139,7 @@ struct SessionTests {
         #expect(await skein.get(url).dispatch().statusCode == 200)
     }
 
-    @Test("too many queued requests are refused with code 703, not kept without end")
+    @Test("too many queued requests are refused with code 703")
     func queueLimit() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.concurrency = 1
@@ -151,7 +151,7 @@ struct SessionTests {
         #expect(codes.filter { $0 == 200 }.count == 6)
     }
 
-    @Test("at random, every request is sent all the same")
+    @Test("in random order, every request is sent")
     func randomOrder() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.concurrency = 3
@@ -162,7 +162,7 @@ struct SessionTests {
         #expect(await skein.fetchAll().bytes == 2200)
     }
 
-    @Test("a group is indexed, sliced, walked in order and as completed")
+    @Test("a group is indexed, sliced, iterated in order and as completed")
     func groups() async throws {
         let skein = SkeinClient()
         let (fast, late) = (try await hello(), try await slow(6))
@@ -186,7 +186,7 @@ struct SessionTests {
         await #expect(throws: SkeinError.self) { try await failing.commit() }
     }
 
-    @Test("a plain thread may block for an answer; an event loop may not")
+    @Test("a thread may block for a response; an event loop may not")
     func blockingCalls() async throws {
         let skein = SkeinClient()
         let url = try await hello()
@@ -204,7 +204,7 @@ struct SessionTests {
         await skein.fetchAll()
     }
 
-    @Test("a shutdown ends what is under way and what waits with code 705")
+    @Test("a shutdown fails requests in flight and queued ones with code 705")
     func shutdown() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.threads = 1
@@ -217,7 +217,7 @@ struct SessionTests {
         #expect(codes.allSatisfy { $0 == 705 })
     }
 
-    @Test("a callback that repeats a request which cannot be sent ends when it wants to, not with the stack")
+    @Test("a callback that repeats an invalid request does not overflow the stack")
     func failingGenerator() async throws {
         let count = Tally()
         let skein = SkeinClient(concurrency: 3)
@@ -234,7 +234,7 @@ struct SessionTests {
         #expect(count.count == 30_000)
     }
 
-    @Test("a deadline counts while a request waits for its place, too")
+    @Test("a deadline also counts while a request waits for a slot")
     func queuedDeadline() async throws {
         let skein = SkeinClient(concurrency: 1)
         let url = try await slow(9)

@@ -14,7 +14,7 @@ struct TLSTests {
         return SkeinClient(configuration)
     }
 
-    /// Starts nginx with a port for each certificate, and one more that wants a certificate of the client.
+    /// Starts nginx with a port for each certificate, and one more that requires a client certificate.
     private static func nginx() async throws -> (ports: [String: Int], folder: String) {
         let certificates = try await Certificates.shared.folder()
         let folder = TestFolder.path("tls-web")
@@ -59,10 +59,10 @@ struct TLSTests {
         return (ports["good"] ?? 0, "\(folder)/ca.pem")
     }
 
-    /// The port that wants a certificate of the client.
+    /// The port that requires a client certificate.
     static func mutualPort() async throws -> Int { try await shared.value.ports["mutual"] ?? 0 }
 
-    @Test("a certificate that leads to a trusted root is accepted, and readable on the answer")
+    @Test("a certificate of a trusted root is accepted, and available on the response")
     func accepted() async throws {
         let (ports, folder) = try await Self.shared.value
         for roots in [ClientTLSConfiguration.Roots.file("\(folder)/ca.pem"), .directory("\(folder)/roots")] {
@@ -81,7 +81,7 @@ struct TLSTests {
         }
     }
 
-    @Test("HTTP/1.1 where the server or the caller wants it; TLS 1.2 where that is all there is")
+    @Test("HTTP/1.1 if the server or the caller requires it; TLS 1.2 if nothing newer is available")
     func versions() async throws {
         let (ports, folder) = try await Self.shared.value
         let old = session { $0.tls.roots = .file("\(folder)/ca.pem") }
@@ -127,7 +127,7 @@ struct TLSTests {
         #expect(await session { $0.tls.verify = .none }.get(url).dispatch().statusCode == 200)
     }
 
-    @Test("the system's roots do not trust the tests' authority; a file that is no certificate is a clear error")
+    @Test("the system's roots do not trust the test CA; a file without a certificate is a clear error")
     func roots() async throws {
         let (ports, _) = try await Self.shared.value
         let url = "https://localhost:\(ports["good"] ?? 0)/"
@@ -136,7 +136,7 @@ struct TLSTests {
         #expect(missing.failure?.message.contains("/none.pem") == true, "\(missing.reportLine)")
     }
 
-    @Test("a client certificate is shown where it is wanted; without one, the server refuses")
+    @Test("a client certificate is sent on request; without one, the server refuses")
     func clientCertificate() async throws {
         let (ports, folder) = try await Self.shared.value
         let url = "https://localhost:\(ports["mutual"] ?? 0)/"
@@ -149,7 +149,7 @@ struct TLSTests {
         #expect(await session { $0.tls.roots = .file("\(folder)/ca.pem") }.get(url).dispatch().statusCode >= 400)
     }
 
-    @Test("a server that does not speak TLS, or hangs up, is code 713 with the reason; one that is silent a timeout")
+    @Test("a server without TLS, or one that closes, is code 713 with the reason; a silent one a timeout")
     func noTLS() async throws {
         let plain = await session { _ in }.get("https://127.0.0.1:\(try await Peers.shared.nginxPort())/").dispatch()
         #expect(plain.statusCode == 713)
@@ -163,7 +163,7 @@ struct TLSTests {
         await server.stop()
     }
 
-    @Test("a connection driven by hand speaks TLS with options of its own, and shows the certificate")
+    @Test("a manually driven connection with TLS options of its own, and the certificate")
     func driven() async throws {
         let (ports, folder) = try await Self.shared.value
         let connection = try HTTPConnection(
@@ -234,7 +234,7 @@ struct TLSServerTests {
         return finished.output + finished.errors
     }
 
-    @Test("curl: HTTP/2 and HTTP/1.1 by ALPN; the certificate of the host that is asked for")
+    @Test("curl: HTTP/2 and HTTP/1.1 by ALPN; the certificate of the requested host")
     func names() async throws {
         try await serving { (port, folder, _) async throws in
             let roots = "\(folder)/ca.pem"
@@ -253,7 +253,7 @@ struct TLSServerTests {
         }
     }
 
-    @Test("curl: a client certificate of the right authority is let in, another one and none are not")
+    @Test("curl: a client certificate of the right CA is accepted, another one and none are refused")
     func clientCertificates() async throws {
         try await serving {
             $0.clientCertificates = .required(rootsFile: "\($1)/ca.pem")
@@ -267,7 +267,7 @@ struct TLSServerTests {
         }
     }
 
-    @Test("openssl s_client: an old version is refused; certificates are exchanged without a restart")
+    @Test("openssl s_client: an old version is refused; certificates are reloaded at run time")
     func reload() async throws {
         let copy = TestFolder.path("reloaded.pem")
         let folder = try await Certificates.shared.folder()
@@ -290,7 +290,7 @@ struct TLSServerTests {
         }
     }
 
-    @Test("a server without a certificate, or with one that cannot be read, does not start and says why")
+    @Test("a server without a valid certificate does not start, with a reason")
     func missing() async throws {
         var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)
         let none = await #expect(throws: SkeinError.self) {

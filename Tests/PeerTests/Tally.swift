@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A number that closures of many threads may add to.
+/// A number to which closures on many threads may add.
 final class Tally: Sendable {
     private let value = Atomic<Int>(0)
 

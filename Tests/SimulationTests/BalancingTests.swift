@@ -1,10 +1,10 @@
 import SkeinSimulation
 import Testing
 
-/// What a balancer makes of members under a virtual clock. `skein-simulate balancing --check` runs all scenarios, and CI does that.
+/// A balancer's decisions with a virtual clock. `skein-simulate balancing --check` runs all scenarios, as CI does.
 @Suite("Balancing under a virtual clock")
 struct BalancingTests {
-    @Test("a second attempt cuts the tail to a tenth, for three requests in a hundred")
+    @Test("hedging reduces the tail latency to a tenth, with three percent more requests")
     func heavyTail() { #expect(BalancingBars.heavyTail(1, requests: 10_000) == []) }
 
     @Test("the same seed gives the same report")

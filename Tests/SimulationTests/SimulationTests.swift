@@ -1,12 +1,12 @@
 import SkeinSimulation
 import Testing
 
-/// Client, pools and servers against each other, over connections that the simulation makes, under its clock.
+/// Client, pools and servers against each other, over simulated connections, with a virtual clock.
 @Suite("Simulation")
 struct SimulationTests {
-    @Test("whatever peers and networks do, each call ends once and in time, and gives back what it held")
+    @Test("whatever peers and networks do, each call ends once and in time, and releases its resources")
     func seeds() async {
-        // `scripts/simulate` runs more of them, and CI, too.
+        // `scripts/simulate` runs more of them, as CI does.
         for seed in UInt64(1)...100 {
             await Task.yield()  // other tests share the threads
             let report = Simulation.run(History(seed: seed))
@@ -14,7 +14,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("a history runs the same way each time", arguments: UInt64(1)...50)
+    @Test("a history is reproducible", arguments: UInt64(1)...50)
     func replay(seed: UInt64) {
         let history = History(seed: seed)
         let (first, second) = (Simulation.run(history), Simulation.run(history))

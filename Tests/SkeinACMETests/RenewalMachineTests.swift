@@ -4,10 +4,10 @@ import Testing
 
 @testable import SkeinACME
 
-/// When certificates are asked for, and again after a failure.
+/// When certificates are requested, and again after a failure.
 @Suite("Renewal")
 struct RenewalMachineTests {
-    @Test("after two thirds of a life, and a twelfth of chance")
+    @Test("after two thirds of the lifetime, with a random twelfth")
     func renewal() {
         let day = 86_400.0
         #expect(RenewalMachine.renewal(start: 0, end: 90 * day, chance: 0) == 60 * day)
@@ -36,7 +36,7 @@ struct RenewalMachineTests {
         #expect(machine.failed(.init(problem), chance: 0) == pauses[0])
     }
 
-    @Test("names that a certificate can have")
+    @Test("valid names for certificates")
     func names() {
         func problem(_ names: [String], _ challenge: ACMEChallenge = .http) -> Bool {
             var options = ACMEConfiguration(names: names, folder: "x")
@@ -55,7 +55,7 @@ struct RenewalMachineTests {
                 && problem(["*.*.org"], .dns(program: "x")))
     }
 
-    @Test("files: for their owner alone, whole, and what is broken is asked for anew")
+    @Test("files: for their owner only, complete, and broken ones are requested again")
     func files() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }

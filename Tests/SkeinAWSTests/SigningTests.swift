@@ -6,7 +6,7 @@ import Testing
 
 @testable import SkeinAWS
 
-/// The signatures that Amazon prints.
+/// The signatures in the AWS documentation.
 @Suite("AWS signatures")
 struct SigningTests {
     private static let key = AWSCredentials(
@@ -25,7 +25,7 @@ struct SigningTests {
             "Authorization"] ?? ""
     }
 
-    @Test("requests are signed as the test suite of version 4 signs them")
+    @Test("requests are signed as in the test suite of version 4")
     func suite() throws {
         let base = "https://example.amazonaws.com"
         #expect(
@@ -55,7 +55,7 @@ struct SigningTests {
         #expect(signed.headers["Authorization"]?.hasSuffix("Signature=\(signature)") == true)
     }
 
-    @Test("a presigned URL is the one of the manual")
+    @Test("a presigned URL equals that of the manual")
     func presigned() throws {
         let url = try Self.s3.presign(.get, "\(Self.bucket)/test.txt", for: .seconds(86400), at: Self.s3Moment)
         #expect(
@@ -91,7 +91,7 @@ struct SigningTests {
 
     // MARK: Credentials
 
-    @Test("profiles: both files, names with a prefix, comments, what is indented")
+    @Test("profiles: both files, names with a prefix, comments, indented lines")
     func profiles() throws {
         let parsed = AWSProfiles.parse(
             """
@@ -122,7 +122,7 @@ struct SigningTests {
         #expect(try options.region(host) == region)
     }
 
-    @Test("no region is an error that says what to do, and endpoints are those of the region")
+    @Test("a missing region is an error with a remedy, and endpoints are those of the region")
     func endpoints() throws {
         let nothing = AWSConfiguration(environment: ["HOME": "/nowhere"])
         let error = #expect(throws: SkeinError.self) { try nothing.endpoint(of: "sqs") }
@@ -162,7 +162,7 @@ struct AttributeTests {
         let small: UInt8
     }
 
-    @Test("values of Swift become items and come back, through their form on the wire")
+    @Test("Swift values are encoded and decoded, through the wire format")
     func coding() throws {
         let user = User(
             id: "x", age: -7, score: 0.5, balance: try #require(Decimal(string: "12.50")), isActive: true,
@@ -176,7 +176,7 @@ struct AttributeTests {
         #expect(try JSONDecoder().decode(DynamoItem.self, from: wire).decode(User.self) == user)
     }
 
-    @Test("every type has its form on the wire")
+    @Test("every type has its wire format")
     func wire() throws {
         let forms: [(AttributeValue, String)] = [
             (.string("a"), #"{"S":"a"}"#), (1.5, #"{"N":"1.5"}"#), (.binary(Data([255])), #"{"B":"/w=="}"#),
@@ -201,7 +201,7 @@ struct AttributeTests {
         #expect(throws: DecodingError.self) { try AttributeDecoder.decode(Int.self, from: 7.5) }
     }
 
-    @Test("names and values stand beside expressions, and cannot become a part of them")
+    @Test("names and values are separate from expressions, and cannot change them")
     func expressions() {
         let evil = "x OR attribute_exists(id)"
         let condition: DynamoExpression = "\(name: "status") = \(evil)" && !"\(name: "year") < \(1990)"

@@ -4,13 +4,13 @@ import Testing
 
 @testable import SkeinConfiguration
 
-/// Configuration files with mistakes: each is found, with its line, its key and a sentence that says what to do.
+/// Configuration files with errors: each is reported with its line, its key and a message that says what to do.
 @Suite("Configuration files")
 struct ConfigurationTests {
     private static let mount = "[[mount]]\npath = \"/\"\ntext = \"x\"\n"
 
     static let broken: [(text: String, expected: String)] = [
-        // The text.
+        // Syntax.
         ("a = ", "1:5: a value is expected here"),
         ("a 1", "1:3: a key is followed by = and its value"),
         ("= 1", "1:1: a key is expected here: letters, digits, _ and -, or a string"),
@@ -280,20 +280,20 @@ struct ConfigurationTests {
         #expect(found.count == 1 && found.first?.hasPrefix(expected) == true, "\(text)\n\(found)")
     }
 
-    @Test("what is written out is as good as what is left out")
+    @Test("explicit defaults equal omitted settings")
     func written() {
         let text =
             "[[listen]]\naddress = \"a:1\"\ntls = true\n[[listen]]\naddress = \"a:2\"\ntls = false\nredirect_to_tls = true\n[tls]\ncertificate = \"/dev/null\"\n"
         #expect(problems(text + Self.mount) == [])
     }
 
-    @Test("all mistakes of a file are told, in the order of the file")
+    @Test("all mistakes of a file are reported, in file order")
     func several() {
         let found = problems("[server]\nthreads = 0\nhttp2 = 1\nfoo = 1\n")
         #expect(found.map { $0.prefix(2) } == ["1:", "2:", "3:", "4:"])
     }
 
-    @Test("what a file means is a file that means the same", arguments: ConfigurationExample.allCases)
+    @Test("the normal form of a file is equivalent to the file", arguments: ConfigurationExample.allCases)
     func explanation(example: ConfigurationExample) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }

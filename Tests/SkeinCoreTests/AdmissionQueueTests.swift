@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Admission")
 struct AdmissionQueueTests {
-    @Test("so many run, the rest wait in order")
+    @Test("a limited number run, the rest wait in order")
     func order() {
         var queue = AdmissionQueue<String, Int>(limit: 2, order: .fair)
         let outcome1 = queue.admit()
@@ -26,7 +26,7 @@ struct AdmissionQueueTests {
         #expect(outcome7)
     }
 
-    @Test("each key has its turn: a thousand of one do not keep the one of another waiting")
+    @Test("keys take turns: a thousand of one do not delay another")
     func fairness() {
         var queue = AdmissionQueue<String, String>(limit: 1, order: .fair)
         _ = queue.admit()
@@ -36,7 +36,7 @@ struct AdmissionQueueTests {
         #expect(outcome8 == ["a0", "b0", "a1"])
     }
 
-    @Test("at random, everything comes out once")
+    @Test("in random order, every element comes out once")
     func random() {
         var queue = AdmissionQueue<String, Int>(limit: 1, order: .random)
         _ = queue.admit()
@@ -52,7 +52,7 @@ struct AdmissionQueueTests {
 struct ResourcePoolTests {
     private final class Thing: Sendable {}
 
-    @Test("it makes new ones up to the maximum, then goes round")
+    @Test("it creates members up to the maximum, then returns them in turn")
     func roundRobin() {
         let pool = ResourcePool(initial: 2, maximum: 3) { Thing() }
         #expect(pool.count == 2)

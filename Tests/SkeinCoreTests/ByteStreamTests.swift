@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinCore
 
-/// Counts what a stream asks of its source.
+/// Counts a stream's requests to its source.
 private final class Source: ByteStreamSource {
     let wanted = Atomic<Int>(0)
     let cancelled = Atomic<Int>(0)
@@ -17,7 +17,7 @@ private final class Source: ByteStreamSource {
 struct ByteStreamTests {
     private func text(_ bytes: ByteBuffer) -> String { String(buffer: bytes) }
 
-    @Test("pieces come in order, then the end with what it carries")
+    @Test("pieces arrive in order, then the end with its data")
     func order() async throws {
         let stream = ByteStream<Int>(source: nil)
         stream.push(ByteBuffer(string: "a"))
@@ -39,7 +39,7 @@ struct ByteStreamTests {
         #expect(error?.code == .exception)
     }
 
-    @Test("the source pauses above the high-water mark and is told to go on below half of it")
+    @Test("the source pauses above the high-water mark and is resumed below half of it")
     func backPressure() async throws {
         let source = Source()
         let stream = ByteStream<Void>(highWater: 4, source: source)
@@ -53,7 +53,7 @@ struct ByteStreamTests {
         #expect(source.wanted.load(ordering: .relaxed) == wantedAtStart + 1)
     }
 
-    @Test("a source that was told to pause stays so until it is told to go on, however little is left between")
+    @Test("a paused source stays paused until it is resumed")
     func pauseLasts() async throws {
         let source = Source()
         let stream = ByteStream<Void>(highWater: 8, source: source)
@@ -68,7 +68,7 @@ struct ByteStreamTests {
         #expect(source.wanted.load(ordering: .relaxed) == wanted + 1)
     }
 
-    @Test("an error comes after what has arrived before it")
+    @Test("an error is delivered after the data that arrived before it")
     func failure() async throws {
         let stream = ByteStream<Void>(source: nil)
         stream.push(ByteBuffer(string: "a"))
@@ -88,7 +88,7 @@ struct ByteStreamTests {
         #expect(source.cancelled.load(ordering: .relaxed) == 1)
     }
 
-    @Test("a consumer that waits gets the piece as it comes, and a cancelled one does not wait for ever")
+    @Test("a waiting consumer gets the next piece, and a cancelled one does not wait for ever")
     func waiting() async throws {
         let stream = ByteStream<Void>(source: nil)
         async let whole = stream.collect(upTo: 10)

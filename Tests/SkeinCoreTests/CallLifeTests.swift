@@ -2,7 +2,7 @@ import NIOCore
 import SkeinCore
 import Testing
 
-/// The table of a call's life: where it stands, what happens, when it is looked at next.
+/// The table of a call's life: its state, the event, and when it is checked next.
 @Suite("Call life")
 struct CallLifeTests {
     private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
@@ -14,7 +14,7 @@ struct CallLifeTests {
             timeout: timeout.map { .seconds($0) }, standard: standard.map { .seconds($0) }, limit: limit.map { at($0) })
     }
 
-    @Test("a time limit of its own counts in the queue, the standard one from the start on")
+    @Test("the call's own time limit includes the queue, the standard one starts with the slot")
     func limits() {
         var own = life(timeout: 5)
         #expect(own.enqueue(at: at(0)) == at(5))
@@ -29,14 +29,14 @@ struct CallLifeTests {
         #expect(begun.start(at: at(2), holdsSlot: true) == at(7), "without a queue, its time begins with it")
     }
 
-    @Test("the deadline of the caller comes before all", arguments: [(nil, 8), (5, 5), (20, 8)] as [(Int64?, Int64)])
+    @Test("the deadline of the caller takes precedence", arguments: [(nil, 8), (5, 5), (20, 8)] as [(Int64?, Int64)])
     func callersLimit(timeout: Int64?, expected: Int64) {
         var life = life(timeout: timeout, limit: 8)
         #expect(life.enqueue(at: at(0)) == at(expected))
         #expect(life.start(at: at(1), holdsSlot: true) == at(expected))
     }
 
-    @Test("a queue that moves is waited for; one that does not is given up")
+    @Test("a moving queue does not time out; a stuck one does")
     func queue() {
         var life = life()
         _ = life.enqueue(at: at(0))
@@ -55,14 +55,14 @@ struct CallLifeTests {
         #expect(none.timeIsUp(at: at(4), lastRelease: at(3)) == .ownLimitInQueue)
     }
 
-    @Test("once it runs, the end of its time is the end")
+    @Test("a running call ends at its time limit")
     func underWay() {
         var life = life()
         _ = life.start(at: at(0), holdsSlot: true)
         #expect(life.timeIsUp(at: at(30), lastRelease: at(29)) == .underWay)
     }
 
-    @Test("those who wait may shorten its time, never lengthen it")
+    @Test("waiting callers may shorten the time limit, never extend it")
     func tightened() {
         var life = life(limit: 20)
         _ = life.start(at: at(0), holdsSlot: true)
@@ -74,7 +74,7 @@ struct CallLifeTests {
         #expect(timed.tighten(to: at(8)) == nil, "the timer is set for an earlier moment already")
     }
 
-    @Test("a content that was handed out has the caller's deadline alone")
+    @Test("delivered content is limited by the caller's deadline only")
     func streaming() {
         var free = life()
         _ = free.start(at: at(0), holdsSlot: true)
@@ -86,7 +86,7 @@ struct CallLifeTests {
         #expect(limited.stream() == at(60))
     }
 
-    @Test("a time limit that comes in the last moment counts from the start on")
+    @Test("a time limit set at the last moment counts from the start")
     func allowed() {
         var life = life()
         life.allow(.seconds(4))

@@ -1,7 +1,7 @@
 import SkeinCore
 import Testing
 
-/// The formats that several protocols share, by their own documents' examples.
+/// The formats that several protocols share, with the examples of their specifications.
 @Suite("Formats")
 struct FormatsTests {
     @Test(
@@ -23,7 +23,7 @@ struct FormatsTests {
         #expect(!CivilDate(year: Int64(year), month: month, day: day).exists)
     }
 
-    @Test("every day of a hundred and forty years has one date, in order")
+    @Test("every day of 140 years has one date, in order")
     func everyDay() {
         var last = CivilDate(days: -20_001)
         for day in Int64(-20_000)...30_000 {
@@ -45,7 +45,7 @@ struct FormatsTests {
         #expect(HTTPDate.seconds(text) == seconds)
     }
 
-    @Test("the three forms of RFC 9110, section 5.6.7, are one moment")
+    @Test("the three formats of RFC 9110, section 5.6.7, are the same moment")
     func forms() {
         for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             #expect(HTTPDate.seconds(text) == 784_111_777, "\(text)")
@@ -55,7 +55,7 @@ struct FormatsTests {
         }
     }
 
-    @Test("percent-encoding: what is not well encoded is none, or stays")
+    @Test("percent-encoding: malformed text is refused, or left unchanged")
     func percent() {
         #expect(Percent.decode("a%20%C3%A9") == "a é")
         for text in ["%", "%1", "%G0", "a%2"] {
@@ -80,7 +80,7 @@ struct FormatsTests {
     }
 }
 
-/// How long is waited before the next attempt.
+/// The delay before the next attempt.
 @Suite("Back-off")
 struct BackoffTests {
     @Test("each wait is longer than the one before, up to the longest")
@@ -90,7 +90,7 @@ struct BackoffTests {
         #expect(backoff.delay(after: 1_000_000) == .seconds(1))
     }
 
-    @Test("chance makes a wait shorter, never longer", arguments: [(Backoff.Jitter.half, 50), (.full, 0)])
+    @Test("jitter shortens a wait, never extends it", arguments: [(Backoff.Jitter.half, 50), (.full, 0)])
     func jitter(jitter: Backoff.Jitter, least: Int) {
         let backoff = Backoff(first: .milliseconds(100), longest: .seconds(1), jitter: jitter)
         let waits = (0..<1000).map { _ in backoff.delay(after: 1) }
@@ -98,7 +98,7 @@ struct BackoffTests {
         #expect(Set(waits).count > 900)
     }
 
-    @Test("a wait that the deadline would cut short is not begun")
+    @Test("a wait beyond the deadline is not started")
     func deadline() async throws {
         let backoff = Backoff(first: .seconds(100), longest: .seconds(100), jitter: .none)
         try await withDeadline(.after(.seconds(1))) {

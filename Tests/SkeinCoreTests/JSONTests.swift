@@ -35,18 +35,18 @@ struct JSONTests {
     func refused(text: String, word: String, offset: Int) {
         let error = #expect(throws: JSONError.self) { try JSONValue(json: text) }
         #expect(error?.message.contains(word) == true && error?.offset == offset, "\(String(describing: error))")
-        // Values of a type are as strict.
+        // Typed values are decoded as strictly.
         #expect(throws: JSONError.self) { try JSON.decode([String: Int].self, from: text.utf8) }
     }
 
-    @Test("bytes that are no UTF-8 are refused")
+    @Test("invalid UTF-8 is refused")
     func notUTF8() {
         #expect(throws: JSONError.self) { try JSONValue(json: [0x22, 0xFF, 0x22]) }
         #expect(throws: JSONError.self) { try JSONValue(json: [0x22, 0x5C, 0x6E, 0xC3, 0x22]) }
         #expect(throws: (any Error).self) { try JSON.decode([String].self, from: [0x5B, 0x22, 0xFF, 0x22, 0x5D]) }
     }
 
-    @Test("numbers keep their digits; what they are worth is asked of them")
+    @Test("numbers keep their digits; conversion is up to the reader")
     func numbers() throws {
         let value = try JSONValue(
             json: "[1.10, 12345678901234567890, -7, 1e2, 0.1, 123456789012345678901234567890123456789012]")
@@ -71,7 +71,7 @@ struct JSONTests {
         #expect(JSONNumber(Double.infinity) == nil && JSONNumber(1.0)?.text == "1")
     }
 
-    @Test("mutated documents: what is read is JSON for Foundation, too, and is written as it was read")
+    @Test("mutated documents: accepted ones are accepted by Foundation, too, and written back unchanged")
     func fuzzed() throws {
         let seeds = [
             "{\"a\": [1, -2.50e+3, true, null, \"x\\u00e9\\n\\\"\"], \"b\": {\"c\": {}, \"d\": []}, \"ü\": \"😀\\ud83d\\ude00\"}",
@@ -114,7 +114,7 @@ struct JSONTests {
         #expect(throws: EncodingError.self) { try JSON.encode([Double.nan]) }
     }
 
-    @Test("a value passes through the coders of others, and is equal in any order of its members")
+    @Test("a value survives other encoders and decoders, and is equal in any member order")
     func coders() throws {
         let value = try JSONValue(json: "{\"a\":[1,2.5,\"x\",null,true],\"b\":{\"c\":18446744073709551615}}")
         let data = try JSONEncoder().encode(value)
@@ -131,7 +131,7 @@ struct JSONTests {
 
 @Suite("JSON text")
 struct JSONTextTests {
-    @Test("strings are escaped as every reader expects, and stay on one line")
+    @Test("strings are escaped compatibly, and stay on one line")
     func strings() throws {
         #expect(JSONText.string("a\"b\\c/d") == #""a\"b\\c/d""#)
         #expect(JSONText.string("\n\r\t\u{0}\u{1F}\u{7F}") == #""\n\r\t\u0000\u001f\u007f""#)

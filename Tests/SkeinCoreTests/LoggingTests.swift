@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Loggers")
 struct LoggingTests {
-    @Test("a full log file is moved aside, and only so many are kept")
+    @Test("a full log file is renamed, and only a number of them are retained")
     func rotation() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-log-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -48,7 +48,7 @@ struct DeadlineTests {
     }
 }
 
-/// One file of lines that several processes write to.
+/// One log file to which several processes write.
 @Suite("A log file of several processes")
 struct SharedLogFileTests {
     @Test("No line is lost or torn, and a full file is renamed once")
@@ -57,7 +57,7 @@ struct SharedLogFileTests {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let path = "\(folder)/requests.log"
-        // Each has the file open by itself, as processes do.
+        // Each has opened the file separately, as processes do.
         try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in 0..<4 {
                 group.addTask {

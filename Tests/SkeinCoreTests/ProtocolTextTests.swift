@@ -1,10 +1,10 @@
 import SkeinCore
 import Testing
 
-/// Text as bytes: what Swift's own functions would answer differently.
+/// Text as bytes: where Swift's own functions would give other results.
 @Suite("Text of protocols")
 struct ProtocolTextTests {
-    @Test("delimiters are found beside marks that join them to other characters")
+    @Test("delimiters are found before combining marks")
     func found() {
         for text in ["a\"\u{301}b", "a\u{600}\"b", "\"", "x\"\r\n"] {
             #expect(text.containsBytes("\"") && text.containsByte("\""))
@@ -31,7 +31,7 @@ struct ProtocolTextTests {
         #expect(!pair.0.equalsIgnoringCase(pair.1) && "aK".equalsIgnoringCase("Ak"))
     }
 
-    @Test("ends, blanks and case are those of ASCII")
+    @Test("trimming, whitespace and case follow ASCII")
     func ends() {
         #expect(" \t a \u{A0}".trimmingBlanks() == "a \u{A0}")
         #expect("W/\u{301}x".droppingBytes(first: 2).equalsBytes("\u{301}x"))

@@ -9,7 +9,7 @@ struct TimerWheelTests {
 
     private func wheel() -> TimerWheel<String> { TimerWheel(tick: .milliseconds(10), slots: 8, now: at(1000)) }
 
-    @Test("a timer fires at its moment or up to a tick later, never earlier")
+    @Test("a timer fires at its deadline or up to a tick later, never earlier")
     func precision() {
         for moment in 1001...1050 as ClosedRange<UInt64> {
             var wheel = wheel()
@@ -21,7 +21,7 @@ struct TimerWheelTests {
         }
     }
 
-    @Test("a deadline beyond one turn of the wheel waits for its turn")
+    @Test("a deadline beyond one revolution waits for its round")
     func manyTurns() {
         var wheel = wheel()
         _ = wheel.schedule("far", at: at(1500))
@@ -34,7 +34,7 @@ struct TimerWheelTests {
         #expect(outcome3 == ["far"])
     }
 
-    @Test("a cancelled timer does not fire, and its token means nothing to the next one in its place")
+    @Test("a cancelled timer does not fire, and its token does not match a reused slot")
     func cancel() {
         var wheel = wheel()
         let first = wheel.schedule("first", at: at(1020))
@@ -48,7 +48,7 @@ struct TimerWheelTests {
         #expect(wheel.nextLook == nil)
     }
 
-    @Test("after a long sleep every timer that is due fires")
+    @Test("after a long sleep every due timer fires")
     func afterSleep() {
         var wheel = wheel()
         for number in 0..<100 { _ = wheel.schedule("\(number)", at: at(1000 + UInt64(number) * 7)) }
@@ -56,7 +56,7 @@ struct TimerWheelTests {
         #expect(outcome5 == 100)
     }
 
-    @Test("what fires agrees with a sorted list, whatever is set and cancelled in between")
+    @Test("fired timers agree with a sorted list, with random sets and cancellations")
     func againstModel() {
         var wheel = wheel()
         var model: [String: UInt64] = [:]
@@ -74,7 +74,7 @@ struct TimerWheelTests {
             if step % 5 == 0 {
                 now += UInt64(step % 37)
                 let fired = Set(wheel.expire(now: at(now)))
-                // Rounded up to ticks: everything a tick overdue has fired, nothing early has.
+                // Rounded up to ticks: every timer that is a tick overdue has fired, none too early.
                 for name in fired { #expect((model[name] ?? .max) <= now) }
                 for name in fired { model[name] = nil }
                 #expect(!model.values.contains { $0 + 20 <= now })

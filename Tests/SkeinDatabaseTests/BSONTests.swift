@@ -12,7 +12,7 @@ private func bytes(_ hex: String) -> ByteBuffer {
         })
 }
 
-/// Bytes, canonical extended JSON, and the relaxed form where it is another one: the corpus of the specification, type by type.
+/// Bytes, canonical extended JSON, and the relaxed form if it differs: the corpus of the specification, type by type.
 @Suite("BSON")
 struct BSONTests {
     static let valid: [(hex: String, canonical: String, relaxed: String?)] = [
@@ -134,14 +134,14 @@ struct BSONTests {
         ("0500000000", "{}", "{}"),
     ]
 
-    @Test("bytes, extended JSON and values are the same thing", arguments: valid)
+    @Test("bytes, extended JSON and values are equivalent", arguments: valid)
     func sameThing(hex: String, canonical: String, relaxed: String?) throws {
         let encoded = bytes(hex)
         let document = try Document(bytes: encoded)
         #expect(document.extendedJSON(.canonical) == canonical)
         if let relaxed { #expect(document.extendedJSON() == relaxed) }
         #expect(try Document(extendedJSON: canonical).bytes == encoded)
-        // Taken apart and put together again, by values and by coding.
+        // Decoded and encoded again, by values and by Codable.
         #expect(Document(pairs: document.map { ($0.key, $0.value) }).bytes == encoded)
         struct Holder: Codable { let value: Document }
         let coded = try Document(encoding: Holder(value: document))
@@ -149,7 +149,7 @@ struct BSONTests {
         if let relaxed { #expect(try Document(extendedJSON: relaxed).map(\.key) == document.map(\.key)) }
     }
 
-    @Test("arrays whose keys are no numbers are arrays all the same")
+    @Test("arrays with non-numeric keys are accepted")
     func arrayKeys() throws {
         let strange = try Document(bytes: bytes("130000000461000B00000010000A0000000000"))
         #expect(strange == (try Document(bytes: bytes("130000000461000B00000010000A0000000000"))))
@@ -222,7 +222,7 @@ struct BSONTests {
         ("", "nothing"), ("05", "one byte"),
     ]
 
-    @Test("what is no document is refused", arguments: invalid)
+    @Test("invalid documents are refused", arguments: invalid)
     func refused(hex: String, what: String) {
         #expect(throws: BSONError.self, "\(what)") { try Document(bytes: bytes(hex)) }
     }
@@ -289,7 +289,7 @@ struct BSONTests {
         let link: URL
     }
 
-    @Test("values of Swift become documents and come back")
+    @Test("Swift values are encoded and decoded")
     func coding() throws {
         let post = Post(
             _id: ObjectID(), title: "How to swim",
@@ -308,7 +308,7 @@ struct BSONTests {
         )
     }
 
-    @Test("numbers become what is asked for when nothing is lost, and are refused else")
+    @Test("numbers are converted only if the conversion is exact")
     func numbers() throws {
         struct One<Value: Codable>: Codable { let v: Value }
         #expect(try Document(dictionaryLiteral: ("v", 7.0)).decode(One<Int>.self).v == 7)
@@ -334,11 +334,11 @@ struct BSONTests {
         document.append("d", 3)
         #expect(document["d"]?.double == 2.5 && document.count == 4)
         #expect(Document().isEmpty && document != ["a": 1])
-        // A NUL would cut a name, so that it became another one.
+        // A NUL would cut the name, so that it became a different one.
         #expect(Document(dictionaryLiteral: ("is\0Admin", 1)).keys == ["is\u{FFFD}Admin"])
     }
 
-    @Test("identifiers are different, in order, and know their time")
+    @Test("IDs are unique, ordered, and carry their time")
     func identifiers() throws {
         let ids = (0..<1000).map { _ in ObjectID() }
         #expect(Set(ids).count == 1000)
@@ -347,7 +347,7 @@ struct BSONTests {
         #expect(ObjectID("56e1fc72e0c917e9c471416") == nil && ObjectID("+6e1fc72e0c917e9c4714161") == nil)
     }
 
-    @Test("mutated documents are refused or read, and nothing else")
+    @Test("mutated documents are refused or parsed, without a crash")
     func fuzz() throws {
         var generator = SystemRandomNumberGenerator()
         let seeds = try Self.valid.map { Array(try Document(bytes: bytes($0.hex)).bytes.readableBytesView) }
@@ -363,7 +363,7 @@ struct BSONTests {
                 }
             }
             guard let document = try? Document(bytes: ByteBuffer(bytes: input)) else { continue }
-            // Whatever is taken for a document can be read to its end, and written.
+            // Whatever is accepted as a document can be read to its end, and written.
             _ = try Document(bytes: Document(pairs: document.map { ($0.key, $0.value) }).bytes)
             _ = document.description
         }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinMongo
 
-/// What servers say, and what is thought of them then.
+/// The responses of servers, and the resulting view of the topology.
 @Suite("MongoDB topology")
 struct MongoTopologyTests {
     private static func at(_ name: String) -> Endpoint { .host(name, port: 27017) }
@@ -39,7 +39,7 @@ struct MongoTopologyTests {
             .sorted()
     }
 
-    @Test("one server of no set is used as it is")
+    @Test("a standalone server is used directly")
     func standalone() throws {
         var topology = try Self.topology("a")
         #expect(Self.names(topology, .write).isEmpty && topology.kind == .unknown)
@@ -47,7 +47,7 @@ struct MongoTopologyTests {
         #expect(topology.kind == .single && Self.names(topology, .write) == ["a"])
     }
 
-    @Test("a set is found by any of its members, and its primary by itself")
+    @Test("a set is found through any member, and its primary as well")
     func discovery() throws {
         var topology = try Self.topology("b", [Self.member("b", "secondary")])
         #expect(topology.kind == .replicaSetWithoutPrimary && topology.servers.count == 3)
@@ -57,7 +57,7 @@ struct MongoTopologyTests {
         #expect(topology.kind == .replicaSetWithPrimary && Self.names(topology, .write) == ["a"])
         #expect(Self.names(topology, .read(.secondary)) == ["b", "c"])
         #expect(Self.names(topology, .read(.nearest)) == ["a", "b", "c"])
-        // It steps down, and another one is elected.
+        // The primary steps down, and another one is elected.
         topology.update(MongoServer(Self.at("a"), problem: "it said: not primary"))
         #expect(
             topology.kind == .replicaSetWithoutPrimary && Self.names(topology, .read(.primaryPreferred)) == ["b", "c"])
@@ -65,7 +65,7 @@ struct MongoTopologyTests {
         #expect(Self.names(topology, .write) == ["b"])
     }
 
-    @Test("members that the primary does not name are dropped, those it names are added")
+    @Test("members not listed by the primary are removed, listed ones are added")
     func membership() throws {
         let topology = try Self.topology("a,x/?replicaSet=rs", [Self.member("a", "primary", hosts: ["a", "d"])])
         #expect(Set(topology.servers.keys.map(\.host)) == ["a", "d"])
@@ -85,7 +85,7 @@ struct MongoTopologyTests {
         #expect(topology.servers.keys.map(\.host) == ["a"] && Self.names(topology, .write) == ["a"])
     }
 
-    @Test("a primary of an older election is none, and of two there is the newer one")
+    @Test("a primary of an older election is ignored, and of two the newer one counts")
     func elections() throws {
         var topology = try Self.topology("a,b/?replicaSet=rs", [Self.member("a", "primary", election: 5)])
         topology.update(Self.member("b", "primary", election: 4))
@@ -96,7 +96,7 @@ struct MongoTopologyTests {
         #expect(Self.names(topology, .write) == ["b"])
     }
 
-    @Test("news that are older than what is known are passed over")
+    @Test("outdated news is ignored")
     func stale() throws {
         let process = ObjectID()
         func version(_ counter: Int) -> Document {
@@ -115,7 +115,7 @@ struct MongoTopologyTests {
         #expect(Self.names(topology, .write).isEmpty)
     }
 
-    @Test("routers are all used, and whatever else is there is not")
+    @Test("all routers are used, and other servers are not")
     func sharded() throws {
         func router(_ name: String, _ time: Duration) -> MongoServer {
             MongoServer(Self.at(name), hello: ["ok": 1, "msg": "isdbgrid"], roundTrip: time, now: 0)
@@ -126,7 +126,7 @@ struct MongoTopologyTests {
         #expect(Self.names(topology, .write) == ["a"])  // b is too far away
     }
 
-    @Test("tags, latency and age decide who is read from")
+    @Test("tags, latency and staleness select the server for reads")
     func preferences() throws {
         func write(_ milliseconds: Int64) -> Document {
             ["lastWrite": ["lastWriteDate": .date(BSONDate(milliseconds: milliseconds))]]

@@ -84,7 +84,7 @@ struct MongoWireTests {
         }
     }
 
-    @Test("mutated messages are refused or read, and nothing else")
+    @Test("mutated messages are refused or parsed, without a crash")
     func fuzz() {
         let seeds = [
             Self.message(), Self.message(checksum: true), Self.message(compressor: .zlib),
@@ -107,7 +107,7 @@ struct MongoWireTests {
     private static func options(_ text: String) throws -> MongoConfiguration { try MongoConfiguration(text) }
     private static let hello: Document = ["ok": 1, "isWritablePrimary": true, "maxWireVersion": 17]
 
-    @Test("a server that does not know hello is greeted as one did before")
+    @Test("a server without hello gets the legacy handshake")
     func oldServer() throws {
         var handshake = MongoHandshake(try Self.options("h"))
         #expect(try handshake.begin().keys.first == "hello")
@@ -138,7 +138,7 @@ struct MongoWireTests {
         #expect(error?.message.contains(words) == true)
     }
 
-    @Test("the published conversation of SCRAM-SHA-1 and SCRAM-SHA-256, with a server that cannot prove itself refused")
+    @Test("the published exchanges of SCRAM-SHA-1 and SCRAM-SHA-256; a server that cannot authenticate is refused")
     func scram() throws {
         // The messages that the authentication specification prints, with its nonces.
         var sha1 = SCRAMClient<Insecure.SHA1>(
@@ -159,7 +159,7 @@ struct MongoWireTests {
         #expect(throws: SkeinError.self) { try sha256.verify("v=AAAAI25JD1yNYZRMpZ4VHvhZ9e0=") }
     }
 
-    @Test("a server that is content before it has proved itself is refused")
+    @Test("a server that ends the exchange before it has authenticated is refused")
     func greedy() throws {
         var handshake = MongoHandshake(try Self.options("mongodb://u:p@h/"))
         let first = try handshake.begin()
@@ -176,7 +176,7 @@ struct MongoWireTests {
 
     // MARK: Addresses
 
-    @Test("addresses say everything that they can say")
+    @Test("all parts of connection strings")
     func addresses() throws {
         let options = try MongoConfiguration(
             "mongodb://us%40er:p%3Ass@a:1,B,[::1]:3/blog?replicaSet=rs0&tls=true&tlsCAFile=/x&authSource=users&w=majority&wTimeoutMS=5"

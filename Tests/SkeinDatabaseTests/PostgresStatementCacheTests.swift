@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinPostgres
 
-/// Which statement of PostgreSQL has which name, and which one goes for another.
+/// The names of PostgreSQL statements, and which one is evicted for another.
 @Suite("PostgreSQL: prepared statements")
 struct PostgresStatementCacheTests {
     private func cache(limit: Int = 2, isNamed: Bool = true) -> PostgresStatementCache {
@@ -25,7 +25,7 @@ struct PostgresStatementCacheTests {
         #expect(cache.make("SELECT 2").made.name == "s_2")
     }
 
-    @Test("the one that was used last stays; one that is being prepared does not go")
+    @Test("the most recently used statement stays; one that is being prepared is not evicted")
     func evicted() {
         var cache = cache()
         let first = prepared("1", &cache)
@@ -39,7 +39,7 @@ struct PostgresStatementCacheTests {
         #expect(cache.make("5").evicted == nil, "none is prepared")
     }
 
-    @Test("a statement is forgotten once, and another of its text is not")
+    @Test("a statement is forgotten once, and another one with its text is not")
     func forgotten() {
         var cache = cache()
         let old = prepared("1", &cache)
@@ -50,7 +50,7 @@ struct PostgresStatementCacheTests {
         #expect(cache["1"] === new)
     }
 
-    @Test("a statement that the server does not know: dropped by SQL, or asked of another session")
+    @Test("an unknown statement: dropped by SQL, or executed by another session")
     func unknown() {
         var cache = cache()
         _ = prepared("1", &cache)

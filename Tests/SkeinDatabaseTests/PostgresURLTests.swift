@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Addresses of databases")
 struct AddressTests {
-    @Test("URIs, words and short forms")
+    @Test("URIs, keyword/value pairs and short forms")
     func forms() throws {
         let uri = try PostgresConfiguration(
             "postgresql://us%40er:p%3Ass@[::1]:5433,db.example/my%20db?sslmode=verify-full&target_session_attrs=read-write&application_name=x&connect_timeout=3"

@@ -42,7 +42,7 @@ struct PostgresWireTests {
         (message("Z", [0x54]), .ready(.inTransaction)),
     ]
 
-    @Test("a conversation cut at every place is the same conversation")
+    @Test("a byte stream split anywhere yields the same messages")
     func cuts() throws {
         let bytes = Self.conversation.flatMap(\.bytes)
         for cut in 0...bytes.count {
@@ -72,7 +72,7 @@ struct PostgresWireTests {
         #expect(throws: PostgresProtocolError.self) { try decoder.next() }
     }
 
-    @Test("any bytes at all are read or refused, and rows of them stay inside of their bounds")
+    @Test("any bytes are parsed or refused, and rows stay within their bounds")
     func fuzzed() async {
         var random = SystemRandomNumberGenerator()
         let layout = PostgresLayout(
@@ -106,7 +106,7 @@ struct PostgresWireTests {
         }
     }
 
-    @Test("an array that promises more elements than there are bytes makes no memory")
+    @Test("an array that announces too many elements allocates no memory")
     func promises() {
         let array: [UInt8] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1]
         #expect(throws: SkeinError.self) {
@@ -149,7 +149,7 @@ struct SCRAMTests {
         arguments: [("I\u{AD}X", "IX"), ("\u{AA}", "a"), ("\u{2168}", "IX"), ("a\u{A0}b", "a b"), ("plain", "plain")])
     func preparation(given: String, expected: String) { #expect(SASLprep.prepare(given) == expected) }
 
-    @Test("texts with parts are read to the depth that the server knows, and no further")
+    @Test("composite texts are parsed up to the server's depth")
     func textForms() {
         #expect(PostgresTextReader.value("{{a,NULL},{\"NULL\",\"\\\"\"}}", 1002) == [["a", .null], ["NULL", "\""]])
         #expect(PostgresTextReader.value("(1,\"a \"\"b\"\"\",,)", 2249) == .record(["1", "a \"b\"", .null, .null]))

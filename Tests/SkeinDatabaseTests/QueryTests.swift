@@ -10,7 +10,7 @@ struct QueryTests {
         return "\(sql.text) -- \(sql.parameters.map(\.description).joined(separator: "|"))"
     }
 
-    @Test("what is interpolated becomes a number in the text")
+    @Test("interpolated values become numbered placeholders")
     func interpolation() {
         let (id, name, list) = (7, "x'; --", [1, 2, 3])
         let sql: SQL =

@@ -20,7 +20,7 @@ struct RESPTests {
         ("$4\r\n\r\n\r\n\r\n", .text("\r\n\r\n")),
     ]
 
-    @Test("values cut at every place are the same values")
+    @Test("values split anywhere are parsed the same")
     func cuts() throws {
         let bytes = Self.values.flatMap { Array($0.text.utf8) } + Array(">2\r\n+message\r\n:1\r\n".utf8)
         for cut in 0...bytes.count {
@@ -50,7 +50,7 @@ struct RESPTests {
         #expect(throws: RESPError.self) { while try decoder.next() != nil {} }
     }
 
-    @Test("any bytes at all are read or refused")
+    @Test("any bytes are parsed or refused")
     func fuzzed() {
         var random = SystemRandomNumberGenerator()
         let all = Self.values.flatMap { Array($0.text.utf8) }
@@ -70,7 +70,7 @@ struct RESPTests {
         }
     }
 
-    @Test("commands are written as lists of strings")
+    @Test("commands are encoded as arrays of strings")
     func commands() {
         func written(_ command: RedisCommand) -> String {
             var output = ByteBuffer()

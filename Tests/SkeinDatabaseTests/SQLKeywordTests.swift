@@ -13,7 +13,7 @@ struct SQLKeywordTests {
         ])
     func first(text: String, word: String) { #expect(SQLKeyword.first(of: text) == word) }
 
-    @Test("comments of SQLite end at their first end")
+    @Test("comments of SQLite are not nested")
     func plainComments() {
         #expect(SQLKeyword.first(of: "/* a /* b */ BEGIN */", nestsComments: false) == "BEGIN")
         #expect(SQLKeyword.first(of: "/* a /* b */ BEGIN */") == "")
@@ -36,7 +36,7 @@ struct SQLKeywordTests {
         ])
     func scripts(text: String, isScript: Bool) { #expect(SQLKeyword.isScript(text) == isScript) }
 
-    @Test("words stand anywhere, as words or as parts of them")
+    @Test("words are found anywhere, as words or as parts of words")
     func mentions() {
         #expect(SQLKeyword.mentions(["temp"], asWords: true, in: "CREATE TEMP TABLE x"))
         #expect(!SQLKeyword.mentions(["temp"], asWords: true, in: "SELECT temperature, a_temp"))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Who may, as a table of policies and what they say of requests with and without an identity.
+/// Access control, as a table of policies and their decisions for requests with and without an identity.
 @Suite("Access policies")
 struct AccessPolicyTests {
     typealias Decision = AccessPolicy.Decision
@@ -45,7 +45,7 @@ struct AccessPolicyTests {
         (.certificate("other.example.org"), .forbidden, .forbidden, .forbidden),
     ]
 
-    @Test("each policy, for an administrator, a user, and nobody", arguments: rows.indices)
+    @Test("each policy, for an administrator, a user, and an anonymous client", arguments: rows.indices)
     func decisions(row: Int) {
         let row = Self.rows[row]
         for (identity, expected) in [(Self.admin, row.admin), (Self.user, row.user), (nil, row.none)] {

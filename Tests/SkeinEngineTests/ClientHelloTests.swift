@@ -5,10 +5,10 @@ import Testing
 
 @testable import SkeinEngine
 
-/// The first message of TLS clients, whole, in parts, and broken.
+/// The first message of TLS clients, complete, in parts, and malformed.
 @Suite("Client hello")
 struct ClientHelloTests {
-    /// A message with extensions, in records of a size.
+    /// A message with extensions, in records of a given size.
     private static func hello(_ extensions: [(UInt16, [UInt8])], recordSize: Int = 16_384) -> [UInt8] {
         func prefixed(_ bytes: [UInt8], _ size: Int) -> [UInt8] {
             (0..<size).reversed().map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes
@@ -43,18 +43,18 @@ struct ClientHelloTests {
         #expect(ClientHello.read(ByteBuffer(bytes: bytes + [23, 3, 3])) == .hello(Self.expected))
     }
 
-    @Test("what is none, and what is too long")
+    @Test("other messages, and too long ones")
     func other() {
         #expect(ClientHello.read(ByteBuffer(string: "GET / HTTP/1.1\r\n")) == .other)
         #expect(ClientHello.read(ByteBuffer(bytes: [22, 3, 1, 0, 1, 2])) == .other)
         #expect(ClientHello.read(ByteBuffer(bytes: [22, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF])) == .other)
         #expect(ClientHello.read(ByteBuffer(bytes: Self.hello([]))) == .hello(ClientHello()))
-        // One byte in each record: nobody's first message, but much work.
+        // One byte in each record: no real client sends this, and it is expensive to parse.
         #expect(ClientHello.read(ByteBuffer(bytes: Self.hello([Self.name, Self.protocols], recordSize: 1))) == .other)
         #expect(ClientHello.read(ByteBuffer(bytes: Self.hello([(16, [0, 9, 1])]))) == .other)
     }
 
-    @Test("mutated messages are read, waited for or refused")
+    @Test("mutated messages are parsed, incomplete or refused")
     func mutated() async {
         let good = Self.hello([Self.name, Self.protocols], recordSize: 50)
         var mutator = Mutator(random: SeededGenerator(seed: 5))

@@ -5,12 +5,12 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Mutated input finds no crash, and what is taken is sound. `SKEIN_FUZZ` sets the number of inputs.
+/// Mutated input causes no crash, and accepted input is valid. `SKEIN_FUZZ` sets the number of inputs.
 @Suite("Engine fuzzed")
 struct EngineFuzzTests {
     private static let inputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 24_000
 
-    @Test("a path has one normal form, and none of them wanders")
+    @Test("a path has one normal form, without dot segments")
     func paths() async {
         let seeds = [
             "/a/b/c.txt?x=y", "/%41%2f%2e%2e/%c3%a4", "/.well-known/./x", "http://host:80/a/../b", "/a%00/..%2f//<>|",
@@ -29,7 +29,7 @@ struct EngineFuzzTests {
         }
     }
 
-    @Test("PROXY headers are read, waited for, or refused")
+    @Test("PROXY headers are parsed, incomplete, or refused")
     func proxyHeaders() async {
         let seeds = ProxyHeaderTests.good.map(\.0)
         var mutator = Mutator(random: SeededGenerator(seed: 2))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// The rules about parts, states and codings of files (RFC 9110).
+/// The rules about ranges, preconditions and codings of files (RFC 9110).
 @Suite("Rules of files")
 struct FileRuleTests {
     @Test(
@@ -37,7 +37,7 @@ struct FileRuleTests {
             (["If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"], .notModified),
             (["If-Modified-Since": "Sun, 06 Nov 1994 08:49:36 GMT"], .proceed),
             (["If-Modified-Since": "nonsense"], .proceed),
-            // The tag goes before the date (section 13.2.2).
+            // The tag takes precedence over the date (section 13.2.2).
             (["If-None-Match": "\"b\"", "If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"], .proceed),
             (["If-Match": "\"a\""], .proceed), (["If-Match": "*"], .proceed), (["If-Match": "\"b\""], .failed),
             (["If-Match": "W/\"a\""], .failed),
@@ -51,7 +51,7 @@ struct FileRuleTests {
         #expect(Preconditions.weigh(headers, .get, validators) == expected)
     }
 
-    @Test("a method that changes something fails where one that reads is told that nothing is new")
+    @Test("an unsafe method fails with 412 where a safe one gets 304")
     func changing() {
         let validators = Validators(tag: "\"a\"", modified: Self.modified)
         #expect(Preconditions.weigh(["If-None-Match": "*"], .put, validators) == .failed)

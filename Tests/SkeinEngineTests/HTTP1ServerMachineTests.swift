@@ -26,7 +26,7 @@ struct ServerExchangeTests {
         #expect(exchange.received == 1001 && exchange.maximum == 1000)
     }
 
-    @Test("content that arrives after the response is discarded, up to a limit of its own")
+    @Test("content after the response is discarded, up to a separate limit")
     func discarded() {
         var exchange = exchange(maximum: 1 << 30)
         #expect(exchange.receive(ServerExchange.discardLimit * 2, at: at(1)) == .deliver)
@@ -38,7 +38,7 @@ struct ServerExchangeTests {
                 && exchange.receive(1, at: at(1)) == .stop)
     }
 
-    @Test("both sides have to end")
+    @Test("both sides must end")
     func ends() {
         var early = exchange()
         early.beginResponse(isEndless: false)
@@ -67,7 +67,7 @@ struct ServerExchangeTests {
         #expect(answered.contentIsWanted(at: at(1)) == false)
     }
 
-    @Test("a slow client is told from a slow handler")
+    @Test("a slow client is distinguished from a slow handler")
     func rate() {
         var exchange = exchange(rate: 10)
         _ = exchange.receive(50, at: at(1))
@@ -86,7 +86,7 @@ struct ServerExchangeTests {
         #expect(!awaited.isTooSlow(at: at(1009)) && awaited.isTooSlow(at: at(1011)))
     }
 
-    @Test("a client that has its response has to end its request soon")
+    @Test("a client with a complete response must end its request soon")
     func overdue() {
         var exchange = exchange()
         #expect(exchange.isOverdue(at: at(1000), isSending: false) == false, "the handler runs")
@@ -145,7 +145,7 @@ struct HTTP1ServerMachineTests {
 
     // MARK: Receiving
 
-    @Test("what is expected of the decoder")
+    @Test("the next part that the decoder expects")
     func expectations() {
         #expect(machine().expectation == .head)
         #expect(serving().expectation == .nothing, "the next request waits for the response")
@@ -159,7 +159,7 @@ struct HTTP1ServerMachineTests {
         #expect(machine.receiveContent(1, at: at(5)) == .discard && machine.endResponse(at: at(2)) == .nothing)
     }
 
-    @Test("a content that says that it is too large is not begun")
+    @Test("content with too large a Content-Length is refused at the head")
     func tooLarge() {
         var machine = machine()
         #expect(machine.receiveHead(head(.known(11)), maximum: 10, at: at(0)) == false)
@@ -179,7 +179,7 @@ struct HTTP1ServerMachineTests {
 
     // MARK: Sending
 
-    @Test("the connection is kept if both sides want it and the content is worth reading")
+    @Test("the connection is kept if both sides want it and the remaining content is short")
     func persistence() {
         #expect(serving().persists(closes: false))
         #expect(!serving().persists(closes: true))
@@ -243,7 +243,7 @@ struct HTTP1ServerMachineTests {
         #expect(finished.outputTaken(at: at(2)) == .cutOff)
     }
 
-    @Test("a server that stops leaves idle clients a moment, and ends what has no end")
+    @Test("a stopping server gives idle clients a moment, and ends endless responses")
     func drain() {
         let moment = at(5) + HTTP1ServerMachine.lastChance
         var fresh = machine()
@@ -262,7 +262,7 @@ struct HTTP1ServerMachineTests {
 
     // MARK: Time
 
-    @Test("deadlines follow what is waited for")
+    @Test("deadlines match the awaited part")
     func deadlines() {
         var machine = machine()
         #expect(machine.deadline == at(10))
@@ -285,7 +285,7 @@ struct HTTP1ServerMachineTests {
         #expect(pipelined.deadline == at(14))
     }
 
-    @Test("a deadline that has passed ends what stands still, and not a handler that works")
+    @Test("a deadline ends a stalled exchange, but not a busy handler")
     func overdue() {
         func fired(_ machine: HTTP1ServerMachine, bytes: Bool = true, isReading: Bool = true, isWriting: Bool = false)
             -> HTTP1ServerMachine.Overdue

@@ -9,21 +9,21 @@ import Testing
 struct KeySetMachineTests {
     private func at(_ seconds: Double) -> NIODeadline { .uptimeNanoseconds(UInt64(1e12 + seconds * 1e9)) }
 
-    @Test("the first token fetches, those beside it wait; afterwards keys are used")
+    @Test("the first token starts a fetch, concurrent ones wait; later the keys are used")
     func first() {
         var machine = KeySetMachine()
         #expect(machine.needs(isKnown: false, at: at(0)) == .fetch)
         #expect(machine.needs(isKnown: false, at: at(1)) == .wait)
         machine.ended(true, at: at(2))
         #expect(machine.needs(isKnown: true, at: at(3)) == .use)
-        // A kid that nobody knows, too soon after the last fetch.
+        // An unknown kid, too soon after the last fetch.
         #expect(machine.needs(isKnown: false, at: at(4)) == .use)
         #expect(machine.needs(isKnown: false, at: at(30)) == .fetch)
         #expect(machine.needs(isKnown: true, at: at(31)) == .use)
         #expect(machine.needs(isKnown: false, at: at(31)) == .wait)
     }
 
-    @Test("an issuer that is down: nobody waits for it more than once in 30 s, and old keys stay in use")
+    @Test("an unreachable issuer: at most one wait in 30 s, and old keys stay in use")
     func down() {
         var machine = KeySetMachine()
         #expect(machine.needs(isKnown: false, at: at(0)) == .fetch)
@@ -38,7 +38,7 @@ struct KeySetMachineTests {
         #expect(machine.needs(isKnown: true, at: at(650)) == .use)
         #expect(machine.needs(isKnown: true, at: at(662)) == .useAndFetch)
         machine.ended(false, at: at(667))
-        // After so long, the issuer is asked first.
+        // After this time, the keys are fetched first.
         #expect(machine.needs(isKnown: true, at: at(100_000)) == .fetch)
         #expect(machine.needs(isKnown: true, at: at(100_001)) == .use)
     }

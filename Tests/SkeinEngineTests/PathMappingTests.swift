@@ -4,7 +4,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// What a back end gets for a path, and clients for its redirects.
+/// The path that a back end receives, and the redirects that clients receive.
 @Suite("Path mapping")
 struct PathMappingTests {
     private func mapping(_ base: String, _ change: (inout UpstreamConfiguration) -> Void = { _ in }) throws
@@ -52,7 +52,7 @@ struct PathMappingTests {
         #expect(mapping.path(ByteBuffer(string: "/m" + path), localStart: 2) == expected)
     }
 
-    @Test("a pattern that cannot be filled is refused")
+    @Test("a pattern with a missing parameter is refused")
     func refused() {
         #expect(throws: SkeinError.self) { try mapping("/") { $0.path = .patterns([("/a/<x>", "/b/<y>")]) } }
         #expect(throws: SkeinError.self) { try mapping("/") { $0.path = .patterns([("/a/<x>", "/b/*")]) } }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// PROXY headers, whole and cut.
+/// PROXY headers, complete and truncated.
 @Suite("PROXY header")
 struct ProxyHeaderTests {
     private static func version2(_ kind: UInt8, _ family: UInt8, _ rest: [UInt8]) -> [UInt8] {
@@ -19,7 +19,7 @@ struct ProxyHeaderTests {
         (version2(0x20, 0x00, []), nil), (version2(0x21, 0x31, [UInt8](repeating: 0, count: 216)), nil),
     ]
 
-    @Test("headers are read, and what follows stays", arguments: good)
+    @Test("headers are consumed, and the following bytes stay", arguments: good)
     func read(header: [UInt8], client: String?) {
         for cut in 0..<header.count {
             var part = ByteBuffer(bytes: header[..<cut])

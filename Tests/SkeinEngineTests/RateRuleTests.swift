@@ -4,10 +4,10 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Meters, by hand and against a list of all that has come.
+/// Rate meters, with fixed examples and against a list of all requests.
 @Suite("Rate limits")
 struct RateRuleTests {
-    @Test("a bucket lets a burst through, then the rate")
+    @Test("a bucket allows a burst, then the rate")
     func bucket() {
         let rule = RateRule(10, per: .seconds(10), .tokenBucket(size: 3))
         var meter = RateMeter(at: 0)
@@ -16,11 +16,11 @@ struct RateRuleTests {
         #expect(meter.take(rule, at: 0.5).retryAfter == 0.5)
         #expect(meter.take(rule, at: 1) == RateDecision(isAllowed: true, remaining: 0, reset: 3, retryAfter: 1))
         #expect(meter.take(rule, at: 100) == RateDecision(isAllowed: true, remaining: 2, reset: 1, retryAfter: 0))
-        // A clock that goes back gives nothing.
+        // A clock that goes back adds nothing.
         #expect(meter.take(rule, at: 50).remaining == 1)
     }
 
-    @Test("a window counts what lies in the last seconds")
+    @Test("a window counts the requests of the last seconds")
     func window() {
         let rule = RateRule(4, per: .seconds(10), .slidingWindow)
         var meter = RateMeter(at: 0)
@@ -62,7 +62,8 @@ struct RateRuleTests {
             for _ in 0..<decision.remaining { #expect(rest.take(rule, at: now).isAllowed) }
             #expect(!rest.take(rule, at: now).isAllowed)
         }
-        // In any span, a bucket lets through its size and the rate; a window twice its limit at most, since the past counts evenly.
+        // In any interval, a bucket allows its size plus the rate; a window at most twice its limit, because past
+        // requests are assumed to be evenly distributed.
         for (first, start) in passed.enumerated() {
             for (count, end) in passed[first...].enumerated() {
                 let most =
@@ -73,7 +74,7 @@ struct RateRuleTests {
         }
     }
 
-    @Test("a store holds so many meters, and the busy ones")
+    @Test("a store has a limit, and keeps the most recently used counts")
     func store() {
         let store = LocalRateStore(maximum: 100)
         let rule = RateRule(5, per: .seconds(60), .slidingWindow)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// What is sent of a handler's response: (status, body, trailers, method) → (announcement, content, trailers).
+/// Which parts of a handler's response are sent: (status, body, trailers, method) → (announcement, content, trailers).
 @Suite("Response plan")
 struct ResponsePlanTests {
     private static let stream = HTTPBody.sequence([ByteBuffer(string: "piece")])
@@ -40,13 +40,13 @@ struct ResponsePlanTests {
         #expect(plan.announcement == .length(0) && word(plan.content) == "nothing" && plan.isHeadAlone)
     }
 
-    @Test("a stream of unknown length is open")
+    @Test("a stream of unknown length has open framing")
     func open() {
         let plan = plan(Self.stream)
         #expect(plan.announcement == .open && word(plan.content) == "stream" && !plan.isHeadAlone)
     }
 
-    @Test("HEAD has the announcement of GET and no content (RFC 9110, section 9.3.2)")
+    @Test("HEAD has the framing fields of GET and no content (RFC 9110, section 9.3.2)")
     func head() {
         for (body, trailers) in [(HTTPBody.text("hello"), nil), (Self.stream, Self.trailers), (.none, Self.trailers)] {
             let get = plan(body, trailers: trailers)
@@ -56,7 +56,7 @@ struct ResponsePlanTests {
         }
     }
 
-    @Test("204 and 304 announce nothing and have no content (RFC 9110, section 8.6)", arguments: [204, 304])
+    @Test("204 and 304 have no framing fields and no content (RFC 9110, section 8.6)", arguments: [204, 304])
     func bodiless(code: Int) {
         let plan = plan(.text("hello"), status: HTTPStatus(code), trailers: Self.trailers)
         #expect(plan.announcement == .nothing && word(plan.content) == "nothing")

@@ -63,7 +63,7 @@ struct RouterTests {
         ])
     func found(path: String, text: String) async throws {
         let client = try await TestClient.inMemory(Self.router())
-        // In memory, the path stands as it would be sent.
+        // In a test without sockets, the path is given as it would be sent.
         let response = try await client.get(path)
         #expect(response.status == .ok && response.text == text)
         await client.stop()
@@ -81,7 +81,7 @@ struct RouterTests {
         await client.stop()
     }
 
-    @Test("HEAD is answered as GET, OPTIONS with the methods, another one with 405")
+    @Test("HEAD is handled like GET, OPTIONS returns the methods, other methods get 405")
     func methods() async throws {
         let client = try await TestClient.inMemory(Self.router())
         let head = try await client.send(.head, "/posts")
@@ -133,12 +133,12 @@ struct RouterTests {
         #expect(try await client.get("/v2").text == "/v2||/v2/x")
         #expect(try await client.get("/v22").text == "root /v22")
         #expect(try await client.get("/passed").text == "second")
-        // A longer mount is another place: what it does not serve is not served.
+        // A longer mount is separate: requests that it does not serve are not passed to the shorter one.
         #expect(try await client.get("/v1/nothing").status == .notFound)
         await client.stop()
     }
 
-    @Test("hosts: a name before a wildcard before all, and the longest path first")
+    @Test("hosts: exact names before wildcards before all, and the longest path first")
     func hosts() async throws {
         var engine = Engine()
         engine.mount("/") { _ in .text("any") }
@@ -165,7 +165,7 @@ struct RouterTests {
         await client.stop()
     }
 
-    @Test("an app can be exported with a bootstrap, and extended by mounting into it")
+    @Test("an app can be prepared by bootstrap, and extended by mounts")
     func exported() async throws {
         struct Shop: App {
             let currency: String
@@ -193,7 +193,7 @@ struct RouterTests {
         await #expect(throws: SkeinError.self) { try await TestClient.inMemory(finished) }
     }
 
-    @Test("errors are pages for browsers, problems for programs, and an app's own where it has some")
+    @Test("errors are pages for browsers, problems for programs, and custom pages of an app")
     func errors() async throws {
         var engine = Engine()
         engine.configuration.logger = .silent

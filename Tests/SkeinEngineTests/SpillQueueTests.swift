@@ -5,7 +5,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// What waits for a slow client, in memory and in a file, comes out as it went in.
+/// Data that waits for a slow client, in memory and in a file, is read as it was written.
 @Suite("Spill queue")
 struct SpillQueueTests {
     /// A queue with its file.
@@ -51,7 +51,7 @@ struct SpillQueueTests {
         #expect(spill.take() == [7, 8, 9, 10, 11, 12, 13])
     }
 
-    @Test("a write that ends after everything before it was read; a file that takes no more")
+    @Test("a write that ends after all earlier bytes were read; a file that fails")
     func writing() {
         var spill = Spill(queue: SpillQueue(memory: 1, disk: 10))
         _ = spill.put([1])
@@ -69,7 +69,7 @@ struct SpillQueueTests {
         #expect(spill.put([5]) == .memory && spill.take() == [5])
     }
 
-    @Test("whatever comes and goes in whatever order, nothing is lost, doubled or out of its place", arguments: 1...200)
+    @Test("in any order of events, nothing is lost, duplicated or reordered", arguments: 1...200)
     func chance(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let (memory, disk) = (Int.random(in: 0...20, using: &random), Int.random(in: 0...40, using: &random))

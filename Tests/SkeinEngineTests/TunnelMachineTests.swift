@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinEngine
 
-/// Who is read, ended and closed in a tunnel, as a table.
+/// Which side of a tunnel is read, ended and closed, as a table.
 @Suite("Tunnel")
 struct TunnelMachineTests {
     typealias Step = (TunnelMachine.Event, TunnelMachine.Side, [TunnelMachine.Action])

@@ -6,7 +6,7 @@ import Testing
 @testable import SkeinHTTP
 @testable import SkeinWire
 
-/// Credentials by the examples of their specifications.
+/// Credentials, with the examples of their specifications.
 @Suite("Credentials")
 struct AuthTests {
     private func request(
@@ -15,7 +15,7 @@ struct AuthTests {
         HTTPRequest(method, try HTTPURL(url), headers: headers, body: body)
     }
 
-    @Test("challenges are told apart, whatever stands in their quotes")
+    @Test("challenges are parsed correctly, whatever their quoted strings contain")
     func challenges() {
         let fields = [
             #"Basic realm="a, \"b\"", Digest realm="c",nonce="n", algorithm=SHA-256 , qop="auth,auth-int""#,
@@ -51,7 +51,7 @@ struct AuthTests {
             field.contains("nc=00000001") && field.contains("qop=auth,") && field.contains("uri=\"/dir/index.html\""))
     }
 
-    @Test("a hashed user name of other letters, by SHA-512-256")
+    @Test("a hashed user name with non-ASCII letters, by SHA-512-256")
     func userHash() throws {
         let challenge = Challenge.parse(
             """
@@ -68,7 +68,7 @@ struct AuthTests {
             field.contains("response=\"7a4e1192babbba02e91182d2895bfdbf7adafc6e48d4e517ca301974843d840c\""), "\(field)")
     }
 
-    @Test("what cannot be answered is not")
+    @Test("challenges that cannot be answered are not")
     func unanswerable() {
         for field in [
             #"Digest realm="a""#, #"Digest realm="a", nonce="n", algorithm=ROT13"#,
@@ -136,7 +136,7 @@ struct AuthTests {
             HTTPCredentials(netrc: "machine a login b password c").auth(for: try HTTPURL("http://d/").origin) == nil)
     }
 
-    @Test("trace contexts are read and written as W3C says, and refused where it says so")
+    @Test("trace contexts are parsed and written as W3C specifies, and refused where it says so")
     func trace() throws {
         let field = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         let context = try #require(TraceContext(traceparent: field, state: "a=b"))

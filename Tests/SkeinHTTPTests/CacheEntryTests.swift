@@ -6,7 +6,7 @@ import Testing
 @testable import SkeinHTTP
 @testable import SkeinWire
 
-/// What RFC 9111 says about a kept response, as a table.
+/// The rules of RFC 9111 for a stored response, as a table.
 @Suite("Cache entries")
 struct CacheEntryTests {
     private static let now = Date(timeIntervalSince1970: 784_111_777)  // Sun, 06 Nov 1994 08:49:37 GMT
@@ -47,7 +47,7 @@ struct CacheEntryTests {
         #expect(try use(["Cache-Control": control], age: age, asked: asked) == expected)
     }
 
-    @Test("Expires, Age, a guess from Last-Modified; a shared cache listens to s-maxage")
+    @Test("Expires, Age, heuristic freshness by Last-Modified; s-maxage in a shared cache")
     func times() throws {
         #expect(try use(["Expires": "Sun, 06 Nov 1994 08:50:37 GMT"], age: 59) == "serve")
         #expect(try use(["Expires": "Sun, 06 Nov 1994 08:50:37 GMT"], age: 61) == "ask")
@@ -80,7 +80,7 @@ struct CacheEntryTests {
         #expect(!may("max-age=10, stale-if-error=60", 80))
         #expect(!may("max-age=10, stale-if-error=60, must-revalidate", 20))
         #expect(!may("max-age=10", 11))
-        // A server that is not there (RFC 9111, section 4.2.4).
+        // A server that is unreachable (RFC 9111, section 4.2.4).
         #expect(may("max-age=10", 11, grace: 5))
         #expect(!may("max-age=10", 16, grace: 5))
         for control in ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage=1"] {
@@ -88,7 +88,7 @@ struct CacheEntryTests {
         }
     }
 
-    @Test("the oldest go first when there is no room; what was used again stays, and what comes back")
+    @Test("the oldest are evicted first; reused entries stay, and returning keys are remembered")
     func order() {
         var order = CacheOrder<Int>(maximum: 100)
         for key in 0..<10 { #expect(order.put(key, size: 10).isEmpty) }
@@ -102,7 +102,7 @@ struct CacheEntryTests {
         #expect(order.total <= 100)
     }
 
-    @Test("what is kept and removed again and again leaves nothing behind")
+    @Test("repeated storing and removing leaves nothing behind")
     func removed() {
         var order = CacheOrder<Int>(maximum: 1000)
         for key in 0..<100_000 {
@@ -112,7 +112,7 @@ struct CacheEntryTests {
         #expect(order.total == 0 && order.placeCount < 200)
     }
 
-    @Test("what passes by once does not push out what is asked for again and again")
+    @Test("entries used once do not evict frequently used ones")
     func scan() {
         var order = CacheOrder<Int>(maximum: 1000)
         for key in 0..<50 { _ = order.put(key, size: 10) }
@@ -152,7 +152,7 @@ struct CacheEntryTests {
         #expect(entry.lifetime(isShared: false) == 10)
     }
 
-    @Test("parts, and what a client has already")
+    @Test("ranges and conditional requests")
     func parts() throws {
         var entry = entry(["ETag": "\"a,b\"", "Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"])
         entry.content = ByteBuffer(string: "0123456789")
@@ -179,7 +179,7 @@ struct CacheEntryTests {
         #expect(try !isKnown(["If-Modified-Since": "Sun, 06 Nov 1994 08:49:36 GMT"]))
     }
 
-    @Test("memory before a folder holds all variants of a URL, or none")
+    @Test("memory in front of a folder holds all variants of a URL, or none")
     func tiered() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -195,7 +195,7 @@ struct CacheEntryTests {
         let first = try store()
         await first.keep(entry("de"))
         await first.keep(entry("fr"))
-        // After a restart the new variant comes first, and the old ones are found all the same.
+        // After a restart the new variant comes first, and the old ones are still found.
         let second = try store()
         await second.keep(entry("it"))
         #expect(await Set(second.entries("http://a/").map { String(buffer: $0.content) }) == ["de", "fr", "it"])

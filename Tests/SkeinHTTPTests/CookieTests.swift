@@ -5,7 +5,7 @@ import Testing
 @testable import SkeinHTTP
 @testable import SkeinWire
 
-/// The cookie jar by the rules of RFC 6265bis.
+/// The cookie jar, by the rules of RFC 6265bis.
 @Suite("Cookies")
 struct CookieTests {
     private static let now = Date(timeIntervalSince1970: 1_700_000_000)
@@ -13,7 +13,7 @@ struct CookieTests {
 
     private func jar() -> CookieJar { CookieJar([], publicSuffixes: Self.suffixes, now: { Self.now }) }
 
-    /// What is sent to a URL after another one has set cookies.
+    /// The cookies sent to a URL after another one has set cookies.
     private func sent(_ fields: [String], from: String, to: String) throws -> String? {
         let jar = jar()
         var headers = Headers()
@@ -76,7 +76,7 @@ struct CookieTests {
         #expect(try sent([field], from: from, to: to) == expected)
     }
 
-    @Test("control characters and what is too long are not taken")
+    @Test("control characters and too long cookies are refused")
     func refused() throws {
         let url = try HTTPURL("http://x.com/")
         #expect(jar().accept("a=b\u{1}", from: url, Self.now) == nil)
@@ -98,7 +98,7 @@ struct CookieTests {
         #expect(jar.field(for: url) == "b=2; c=4")
     }
 
-    @Test("a cookie set over TLS is not covered up without it")
+    @Test("a cookie set over TLS is not overwritten without TLS")
     func secureStays() throws {
         let jar = jar()
         jar.store(["Set-Cookie": "id=good; Secure"], from: try HTTPURL("https://x.com/"))
@@ -107,7 +107,7 @@ struct CookieTests {
         #expect(jar.cookies.map(\.value) == ["good"])
     }
 
-    @Test("a jar holds so many of a domain, and so many in all")
+    @Test("a jar has a limit for each domain, and in all")
     func limits() throws {
         let jar = jar()
         let url = try HTTPURL("http://x.com/")
@@ -131,7 +131,7 @@ struct CookieTests {
         }
     }
 
-    @Test("files: what is written comes back, in both formats, for their owner alone")
+    @Test("files: written cookies are read back, in both formats, readable for the owner only")
     func files() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -26,7 +26,7 @@ struct HTTP1ClientMachineTests {
         return Machine(limits, at: at(0))
     }
 
-    /// A machine that has sent requests, each in a write of its own.
+    /// A machine that has sent requests, each in a separate write.
     private func sent(_ calls: Call..., depth: Int = 1, keepsAlive: Bool = true) -> Machine {
         var machine = machine(depth: depth, keepsAlive: keepsAlive)
         for (write, call) in calls.enumerated() { machine.send(call, at: at(0), writes: write) }
@@ -35,7 +35,7 @@ struct HTTP1ClientMachineTests {
 
     // MARK: Sending
 
-    @Test("one that is open, idle, young and not stale takes a request")
+    @Test("an open, idle, young and fresh connection takes a request")
     func usable() {
         let machine = machine()
         #expect(machine.isIdle && machine.isUsable(at: at(0)) && machine.isUsable(at: at(29)))
@@ -47,7 +47,7 @@ struct HTTP1ClientMachineTests {
         #expect(!busy.isUsable(at: at(600)), "too old")
     }
 
-    @Test("others follow only behind what may be followed, up to the depth")
+    @Test("requests are pipelined only behind requests that allow it, up to the depth")
     func pipelining() {
         #expect(sent(first, depth: 2).isPipelinable(at: at(1)))
         #expect(!sent(first, second, depth: 2).isPipelinable(at: at(1)))
@@ -61,7 +61,7 @@ struct HTTP1ClientMachineTests {
         #expect(!held.isPipelinable(at: at(1)))
     }
 
-    @Test("a held content is released once: by the server's word or by the clock")
+    @Test("held content is released once: by 100 (Continue) or by the timer")
     func held() {
         var machine = sent(first)
         machine.holdContent(of: first)
@@ -74,7 +74,7 @@ struct HTTP1ClientMachineTests {
         }
     }
 
-    @Test("an answer before the content spares it, and costs the connection")
+    @Test("after an early response, content is not sent and the connection is closed")
     func spared() {
         var machine = sent(first)
         machine.holdContent(of: first)
@@ -84,7 +84,7 @@ struct HTTP1ClientMachineTests {
         #expect(end?.call === first && end?.next == .close)
     }
 
-    @Test("a connection whose content is still being sent is free behind its last piece")
+    @Test("a connection that is still sending content is free after its last piece")
     func streamed() {
         var machine = sent(first)
         machine.streamContent(of: first)
@@ -103,7 +103,7 @@ struct HTTP1ClientMachineTests {
 
     // MARK: Receiving
 
-    @Test("what arrives when nothing has left was not asked for")
+    @Test("bytes before any request was sent are unsolicited")
     func unsolicited() {
         #expect(machine().expectant(after: 0) == nil)
         let machine = sent(first)
@@ -123,7 +123,7 @@ struct HTTP1ClientMachineTests {
         #expect(machine.receiveEnd(reusable: true, isClean: true) == nil)
     }
 
-    @Test("bytes behind an answer are the next one's when that was asked for")
+    @Test("bytes after a response belong to the next one if it was requested")
     func pipelined() {
         var machine = sent(first, second, depth: 2)
         let end = machine.receiveEnd(reusable: true, isClean: false)
@@ -133,7 +133,7 @@ struct HTTP1ClientMachineTests {
 
     // MARK: The end
 
-    @Test("whom the end of the connection does not blame")
+    @Test("requests that did not cause the end of the connection")
     func blame() {
         var fresh = sent(first, second, depth: 2)
         let lost = fresh.ended()
@@ -146,7 +146,7 @@ struct HTTP1ClientMachineTests {
         #expect(!given.isOpen && given.isIdle)
     }
 
-    @Test("it closes once, and nothing is taken then")
+    @Test("it closes once, and takes no requests afterwards")
     func closing() {
         var machine = sent(first)
         #expect(machine.close() == true)
@@ -162,7 +162,7 @@ struct HTTP1ClientMachineTests {
         #expect(machine.failFirst() == nil)
     }
 
-    @Test("a connection that leaves HTTP takes its first request along")
+    @Test("a connection that leaves HTTP hands over its first request")
     func handedOver() {
         var machine = sent(first)
         #expect(machine.handOver() === first)
@@ -172,7 +172,7 @@ struct HTTP1ClientMachineTests {
 
     // MARK: Time
 
-    @Test("silence fails the request that waits; a server that is not listened to is not silent")
+    @Test("silence fails the waiting request; while reading is paused, silence does not count")
     func silence() {
         var machine = sent(first)
         #expect(machine.look(at: at(30), isRead: true) == .wait(until: at(30) + .milliseconds(100)))
@@ -183,7 +183,7 @@ struct HTTP1ClientMachineTests {
         #expect(paused.look(at: at(100), isRead: true) == .wait(until: at(100) + .milliseconds(100)))
     }
 
-    @Test("an idle connection is kept for its time; one that still sends a content is not idle for less")
+    @Test("an idle connection is kept for the idle timeout, also when content is still being sent")
     func idle() {
         var machine = machine()
         #expect(machine.look(at: at(29), isRead: true) == .wait(until: at(30)))

@@ -3,7 +3,7 @@ import SkeinHTTP
 import SkeinWire
 import Testing
 
-/// What a client keeps of the streams of an HTTP/2 connection.
+/// The client's records of the streams of an HTTP/2 connection.
 @Suite("HTTP/2 client streams")
 struct HTTP2ClientStreamsTests {
     final class Call {}
@@ -21,7 +21,7 @@ struct HTTP2ClientStreamsTests {
         return streams
     }
 
-    @Test("a slot that another stream has now is not the stream it was")
+    @Test("a reused slot is not mistaken for the earlier stream")
     func slots() {
         var streams = streams()
         let next = HTTP2Stream(id: 7, slot: 0)
@@ -38,7 +38,7 @@ struct HTTP2ClientStreamsTests {
         #expect(streams.touch(first, at: at(1)) == nil)
     }
 
-    @Test("a content that waits is released once")
+    @Test("waiting content is released once")
     func held() {
         var streams = streams()
         #expect(streams.releaseContent(on: first) == nil)
@@ -47,7 +47,7 @@ struct HTTP2ClientStreamsTests {
         #expect(streams.releaseContent(on: first) == nil)
     }
 
-    @Test("what the reader is behind with is given back to the server once")
+    @Test("unconsumed bytes are returned to the window once")
     func withheld() {
         var streams = streams()
         streams.withhold(10, on: first)
@@ -56,7 +56,7 @@ struct HTTP2ClientStreamsTests {
         #expect(streams.release(first, at: at(1)) == 0)
     }
 
-    @Test("a server is silent on a stream when it might speak, and its reader has read what it said")
+    @Test("silence counts only when the server may send and the reader has consumed everything")
     func stalled() {
         var streams = streams()
         #expect(streams.stalled(since: at(0)).map { $0 === call } == [true])
@@ -69,7 +69,7 @@ struct HTTP2ClientStreamsTests {
         #expect(streams.stalled(since: at(29)).map { $0 === call } == [true])
     }
 
-    @Test("with the connection all are over")
+    @Test("all streams end with the connection")
     func removed() {
         var streams = streams()
         #expect(streams.streams == [first, third])

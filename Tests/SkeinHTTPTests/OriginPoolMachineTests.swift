@@ -39,7 +39,7 @@ struct OriginPoolMachineTests {
         return Machine(version, limits)
     }
 
-    /// All actions that the machine has now, in words; what is sent on a connection stays there.
+    /// All pending actions of the machine as text; requests sent on a connection stay on it.
     private func actions(_ machine: inout Machine) -> [String] {
         var names: [String] = []
         while let action = machine.next(at: now), names.count < 20 {
@@ -57,7 +57,7 @@ struct OriginPoolMachineTests {
 
     // MARK: HTTP/1.1
 
-    @Test("requests that wait are given connections, up to the limit")
+    @Test("waiting requests get connections, up to the limit")
     func connects() {
         var machine = machine()
         for _ in 0..<3 { machine.enqueue(Call()) }
@@ -68,7 +68,7 @@ struct OriginPoolMachineTests {
         #expect(actions(&machine) == ["send b"] && !machine.isEmpty)
     }
 
-    @Test("the connection that was used last is taken first, without waiting")
+    @Test("the most recently used connection is taken first, without waiting")
     func reuse() {
         var machine = machine()
         let (a, b) = (Serial("a"), Serial("b"))
@@ -94,7 +94,7 @@ struct OriginPoolMachineTests {
         #expect(actions(&machine) == ["connect"])
     }
 
-    @Test("a request that waits is served before one that arrives, and not at all when it is over")
+    @Test("a waiting request is served before a new one, and not at all when it is over")
     func order() {
         var machine = machine(serial: 1)
         let (first, second) = (Call(), Call())
@@ -112,7 +112,7 @@ struct OriginPoolMachineTests {
         #expect(sent === second)
     }
 
-    @Test("pipelining begins when no more connections may be made, behind what may be followed")
+    @Test("pipelining starts at the connection limit, only behind requests that allow it")
     func pipelining() {
         var machine = machine(serial: 1, depth: 4)
         machine.enqueue(Call())
@@ -132,7 +132,7 @@ struct OriginPoolMachineTests {
         #expect(actions(&machine) == ["send a"])
     }
 
-    @Test("an attempt that fails takes one request with it")
+    @Test("a failed attempt fails one request")
     func fails() {
         var machine = machine()
         let (first, second) = (Call(), Call())
@@ -144,7 +144,7 @@ struct OriginPoolMachineTests {
         #expect(machine.connectFailed().isEmpty && machine.isEmpty)
     }
 
-    @Test("a pool that is retired keeps nothing, and serves what waits")
+    @Test("a retired pool keeps no connections, but serves waiting requests")
     func retired() {
         var machine = machine(serial: 1)
         machine.enqueue(Call())
@@ -164,7 +164,7 @@ struct OriginPoolMachineTests {
         #expect(machine.shutdown().count == 1 && machine.isEmpty)
     }
 
-    @Test("a connection that is made after the shutdown is closed")
+    @Test("a connection established after the shutdown is closed")
     func late() {
         var machine = machine()
         machine.enqueue(Call())
@@ -175,7 +175,7 @@ struct OriginPoolMachineTests {
 
     // MARK: HTTP/2
 
-    @Test("one connection is made to learn how many streams the server allows")
+    @Test("one connection is opened to learn the server's stream limit")
     func capacity() {
         var machine = machine(.http2, multiplexed: 3)
         for _ in 0..<6 { machine.enqueue(Call()) }
@@ -193,7 +193,7 @@ struct OriginPoolMachineTests {
         #expect(member === first)
     }
 
-    @Test("a connection without room makes requests wait, one that leaves makes room for another")
+    @Test("a full connection makes requests wait, a leaving one is replaced")
     func leaving() {
         var machine = machine(.http2)
         let first = Multiplexed()
@@ -209,7 +209,7 @@ struct OriginPoolMachineTests {
         #expect(machine.connectFailed().count == 1 && machine.isEmpty)
     }
 
-    @Test("a connection without a limit of streams is enough")
+    @Test("a connection without a stream limit is enough")
     func unlimited() {
         var machine = machine(.http2, multiplexed: 8)
         let first = Multiplexed()
@@ -224,7 +224,7 @@ struct OriginPoolMachineTests {
 
     // MARK: Undecided
 
-    @Test("the first connection tells the version, the others wait for it")
+    @Test("the first connection decides the version, other requests wait for it")
     func undecided() {
         var machine = machine(.undecided, serial: 6)
         for _ in 0..<3 { machine.enqueue(Call()) }

@@ -52,7 +52,7 @@ struct URLTests {
         #expect(url.origin.authority == "a")
     }
 
-    @Test("a reference with an authority leads there, with the scheme it has or the one it comes from")
+    @Test("a reference with an authority uses its own scheme or that of the base URL")
     func elsewhere() throws {
         let base = try HTTPURL("https://a/b")
         #expect(try base.resolving("//other:8443/c").description == "https://other:8443/c")
@@ -90,7 +90,7 @@ struct URLTests {
         #expect(error?.message.hasPrefix("the URL ") == true)
     }
 
-    @Test("parameters are appended in order, lists as often as they have elements")
+    @Test("parameters are appended in order, lists once for each element")
     func parameters() throws {
         let parameters: Parameters = ["q": "a b&c=d/é", "id": [1, 2], "on": true, "x": ""]
         #expect(parameters.encoded == "q=a+b%26c%3Dd%2F%C3%A9&id=1&id=2&on=true&x=")

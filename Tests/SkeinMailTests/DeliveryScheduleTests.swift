@@ -24,7 +24,7 @@ struct DeliveryScheduleTests {
         return limits
     }
 
-    @Test("a destination gets five at first, one more for each window that went well, and twenty at most")
+    @Test("a destination starts with five, grows by one per successful window, up to twenty")
     func window() {
         var schedule = DeliverySchedule(limits())
         for number in 0..<1000 { schedule.add(Self.entry(number), to: a) }
@@ -37,7 +37,7 @@ struct DeliveryScheduleTests {
             most = max(most, running)
         }
         #expect(most == 20)
-        // A server that wants less gets half as much.
+        // A server that throttles the client gets half as much.
         _ = schedule.ended(a, .throttled, at: 0)
         #expect(schedule.start(at: 0).isEmpty)
         #expect(schedule.running == 19)
@@ -52,7 +52,7 @@ struct DeliveryScheduleTests {
         #expect(started.filter { $0.0 == a }.count == 3 && started.filter { $0.0 == b }.count == 3)
     }
 
-    @Test("the urgent come first, then those that were due first")
+    @Test("urgent messages first, then by due time")
     func priority() {
         var schedule = DeliverySchedule(
             limits {
@@ -72,7 +72,7 @@ struct DeliveryScheduleTests {
         #expect(schedule.start(at: 98).isEmpty && schedule.start(at: 99).count == 1)
     }
 
-    @Test("a destination that cannot be reached is left alone for longer and longer, and then asked by one message")
+    @Test("an unreachable destination is paused for longer and longer, then tested by one message")
     func rest() {
         var schedule = DeliverySchedule(limits())
         for number in 0..<100 { schedule.add(Self.entry(number), to: a) }
@@ -88,7 +88,7 @@ struct DeliveryScheduleTests {
         #expect(schedule.start(at: 180_002).count == 5)
     }
 
-    @Test("what has no time left does not wait for a destination that cannot be reached")
+    @Test("expired messages do not wait for an unreachable destination")
     func expired() {
         var schedule = DeliverySchedule(limits { $0.initial = 1 })
         schedule.add(Self.entry(1, due: 0), to: a)
@@ -99,14 +99,14 @@ struct DeliveryScheduleTests {
         #expect(schedule.count == 1)
     }
 
-    @Test("a rate spaces deliveries out, and a clock that is set back does not stop them")
+    @Test("a rate limit spaces deliveries, also when the clock is set back")
     func rate() {
         var schedule = DeliverySchedule(limits { $0.interval = 100 })
         for number in 0..<10 { schedule.add(Self.entry(number), to: a) }
         #expect(schedule.start(at: 1000).count == 1)
         #expect(schedule.start(at: 1099).isEmpty)
         #expect(schedule.start(at: 1100).count == 1)
-        // An hour back: what was due within it is due now.
+        // An hour back: messages that were due within it are due now.
         for number in 10..<20 { schedule.add(Self.entry(number, due: 1_000_000), to: b) }
         #expect(schedule.start(at: 1_000_000).contains { $0.0 == b })
         #expect(schedule.start(at: 500_000).isEmpty)
@@ -127,7 +127,7 @@ struct DeliveryScheduleTests {
         #expect(schedule.start(at: 14_400_000).map(\.1.serial) == [0])
     }
 
-    @Test("destinations for which nothing waits are forgotten")
+    @Test("destinations without waiting messages are removed")
     func tidy() {
         var schedule = DeliverySchedule(limits())
         for number in 0..<1000 {
@@ -140,7 +140,7 @@ struct DeliveryScheduleTests {
         #expect(schedule.overview(limit: 10, at: 0).isEmpty && schedule.count == 0)
     }
 
-    @Test("whatever happens, no limit is exceeded and nothing is lost", arguments: 0..<200)
+    @Test("in any order of events, no limit is exceeded and nothing is lost", arguments: 0..<200)
     func histories(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         var schedule = DeliverySchedule(limits { $0.total = 12 })

@@ -7,7 +7,7 @@ import Testing
 struct MessageLedgerTests {
     private let id = MailID(key: "a")
 
-    @Test("a message to two destinations is settled when both have ended, whichever ends last")
+    @Test("a message to two destinations is completed after both deliveries, in any order")
     func destinations() throws {
         var ledger = MessageLedger()
         let serialTaken = ledger.take(id, destinations: 2)
@@ -15,7 +15,7 @@ struct MessageLedgerTests {
         #expect(ledger.start(id, serial: serial) == .begin && ledger.start(id, serial: serial) == .begin)
         #expect(!ledger.isFree(id) && !ledger.isLast(id))
         #expect(ledger.end(id, isDone: true) == .nothing && ledger.isLast(id))
-        // Some of the other destination are to be tried again.
+        // Some recipients of the other destination are to be tried again.
         #expect(ledger.end(id, isDone: false) == .nothing && ledger.isFree(id))
         #expect(ledger.start(id, serial: serial) == .begin)
         #expect(ledger.end(id, isDone: true) == .settle && !ledger.isFree(id))
@@ -23,7 +23,7 @@ struct MessageLedgerTests {
         #expect(ledger.count == 0 && ledger.start(id, serial: serial) == .void)
     }
 
-    @Test("a message that nobody waits for is settled at once")
+    @Test("a message without pending recipients is completed at once")
     func nobody() {
         var ledger = MessageLedger()
         #expect(ledger.take(id, destinations: 0) == nil && !ledger.isFree(id))
@@ -31,7 +31,7 @@ struct MessageLedgerTests {
         #expect(ledger.settleAgain(id) && !ledger.settleAgain(id))
     }
 
-    @Test("while a message is taken in anew nothing begins, and afterwards what was planned before is void")
+    @Test("during the intake of a message no delivery starts, and earlier deliveries are void")
     func anew() throws {
         var ledger = MessageLedger()
         let oldTaken = ledger.take(id, destinations: 1)
@@ -42,14 +42,14 @@ struct MessageLedgerTests {
         let new = try #require(newTaken)
         ledger.endTaking([id])
         #expect(ledger.start(id, serial: old) == .void && ledger.start(id, serial: new) == .begin)
-        // One that could not be read stays as it was.
+        // A message that could not be read stays unchanged.
         #expect(ledger.end(id, isDone: false) == .nothing)
         ledger.beginTaking([id])
         ledger.endTaking([id])
         #expect(ledger.start(id, serial: new) == .begin)
     }
 
-    @Test("a file that was taken away ends the message when everything under way has ended")
+    @Test("a removed file ends the message after all deliveries in progress")
     func gone() throws {
         var ledger = MessageLedger()
         let serialTaken = ledger.take(id, destinations: 2)
@@ -62,7 +62,8 @@ struct MessageLedgerTests {
         #expect(ledger.end(id, isDone: true) == .nothing)
     }
 
-    @Test("whatever happens, a message is not delivered while it is taken in, and settled once", arguments: 0..<200)
+    @Test(
+        "in any order of events, no delivery runs during the intake, and a message completes once", arguments: 0..<200)
     func histories(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         var ledger = MessageLedger()

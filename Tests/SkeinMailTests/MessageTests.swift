@@ -41,7 +41,7 @@ struct MessageTests {
                 """)
     }
 
-    @Test("who gets a blind copy stands in no field")
+    @Test("blind copy recipients are in no field")
     func blind() throws {
         var message = MailMessage(from: "a@x.org", to: [], subject: "s")
         message.bcc = ["secret@x.org", "secret@x.org"]
@@ -144,7 +144,7 @@ struct MessageTests {
         let header = parts.prefix { $0.count > 1 }
         for line in header { #expect(line.count <= 79, "\(String(Substring(line)))") }
         #expect(!header.contains { $0.allSatisfy { $0 == 32 || $0 == 13 } })
-        // What was written is what is read.
+        // The parsed message equals the written one.
         let read = ReadMessage(Array(text.utf8))
         #expect(read["subject"].equalsBytes(message.subject))
         #expect(read.parts.last?.name == message.attachments[0].name)
@@ -178,12 +178,12 @@ struct MessageTests {
         Array(" C\r\nD E".utf8).withUnsafeBytes { expected.append($0) }
         #expect(hash.finish() == expected.finish())
         #expect(RelaxedHeader.field(name: "SubJect ", value: " AbC\r\n \t d ") == Array("subject:AbC d".utf8))
-        // The hash of nothing, as RFC 6376 has it for the relaxed form.
+        // The hash of an empty body, as RFC 6376 gives it for the relaxed form.
         var empty = RelaxedBodyHash()
         #expect(Data(empty.finish()).base64EncodedString() == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
     }
 
-    @Test("templates fill in values, escaped in HTML and as they are in text")
+    @Test("templates insert values, escaped in HTML and unescaped in text")
     func templates() throws {
         let template = try MailTemplate(
             subject: "For {{name}}", text: "Dear {{name}}{{#items}}, {{.}}{{/items}}", html: "<p>{{name}}</p>{{{raw}}}")
@@ -195,7 +195,7 @@ struct MessageTests {
         #expect(throws: SkeinError.self) { _ = try MailTemplate(text: "{{#open}}") }
     }
 
-    @Test("a MIME reader takes any bytes", arguments: 1...20)
+    @Test("the MIME reader accepts any bytes", arguments: 1...20)
     func reader(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         var message = MailMessage(from: "a@b.c", to: ["d@e.f"], subject: "é", text: "é", html: "<b>")
@@ -215,7 +215,7 @@ struct MessageTests {
 
 @Suite("Servers for mail as URLs")
 struct MailRelayTests {
-    @Test("what a URL means")
+    @Test("the meaning of URLs")
     func urls() throws {
         let plain = try MailRelay("smtp://mail.example.org")
         #expect(plain.target == .server(.host("mail.example.org", port: 25), isLMTP: false))
@@ -234,7 +234,7 @@ struct MailRelayTests {
         #expect(try MailRelay("smtp://u:p@127.0.0.1").tls == .opportunistic)
     }
 
-    @Test("who asks for a proof does not go on without one, and no password is shown")
+    @Test("required authentication is not skipped, and no password is shown")
     func proofs() throws {
         for url in ["smtp://mail.example.org?verify=full", "smtp://mail.example.org?ca=/x.pem"] {
             #expect(try MailRelay(url).tls == .required)

@@ -13,7 +13,7 @@ struct SMTPMachineTests {
         return (try? decoder.next()) ?? SMTPReply(code: 0, lines: [])
     }
 
-    /// What the machine does, in words.
+    /// The actions of the machine, as text.
     private static func words(_ actions: [SMTPClientMachine.Action]) -> [String] {
         actions.map { action in
             switch action {
@@ -37,7 +37,7 @@ struct SMTPMachineTests {
         }
     }
 
-    /// Goes through a history: `S: reply`, `C: expected actions`, or an event in parentheses.
+    /// Plays a dialogue: `S: reply`, `C: expected actions`, or an event in parentheses.
     private func follow(
         _ history: [String], _ settings: SMTPClientMachine.Settings = .init(), recipients: [String] = ["b@x"],
         size: Int = 100,
@@ -93,7 +93,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("with pipelining all commands go at once; the content waits for the answer to DATA")
+    @Test("with pipelining all commands are sent at once; the content waits for the reply to DATA")
     func pipelining() {
         follow(
             Self.offering("PIPELINING", "SIZE 1000") + [
@@ -104,7 +104,7 @@ struct SMTPMachineTests {
             ], recipients: ["b@x", "c@x"])
     }
 
-    @Test("with chunks a short message needs one answer to wait for")
+    @Test("with chunks a short message needs a single reply")
     func chunking() {
         follow(
             Self.offering("PIPELINING", "CHUNKING") + [
@@ -117,7 +117,7 @@ struct SMTPMachineTests {
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|", "S: 250 ok", "S: 250 ok", "C: BDAT 99999 LAST| (chunk)",
                 "(written)", "S: 452 full", "C: RSET|", "S: 250 ok", "C: (deferred 452) (ready)",
             ], size: 99999)
-        // Nobody is to get the chunk, and its refusal says nothing new.
+        // No recipient is to receive the chunk, and its refusal adds no information.
         follow(
             Self.offering("PIPELINING", "CHUNKING") + [
                 "(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|BDAT 100 LAST| (chunk)", "(written)", "S: 250 ok",
@@ -126,7 +126,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("when nobody is accepted, a content that the server asks for is empty")
+    @Test("when no recipient is accepted, the content after DATA is empty")
     func nobody() {
         follow(
             Self.offering("PIPELINING") + [
@@ -135,7 +135,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("a refused sender is the answer for all recipients, whatever the server says of them")
+    @Test("a refused sender is the result for all recipients, whatever their replies")
     func sender() {
         follow(
             Self.plain + [
@@ -153,7 +153,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("a connection that ends before the last dot has sent nothing; behind it, nobody knows")
+    @Test("a connection that ends before the final dot has sent nothing; after it, the result is unknown")
     func lost() {
         let begun =
             Self.plain + [
@@ -166,11 +166,11 @@ struct SMTPMachineTests {
         follow(begun + ["(written)", "(lost)", "C: (deferred 451, uncertain)"])
         follow(begun + ["(written)", "(silence)", "C: (deferred 451, uncertain) (close)"])
         follow(begun + ["(written)", "S: 421 4.3.0 full", "C: (deferred 421) (close)"])
-        // The server answers in the middle of the content: it does not want the rest.
+        // The server replies in the middle of the content: it does not want the rest.
         follow(begun + ["S: 552 too large", "C: (refused 552) (close)"])
     }
 
-    @Test("a yes before the content was sent is none, and what comes behind the end of a connection is told at once")
+    @Test("a positive reply before the content is invalid, and messages after the end of a connection fail at once")
     func early() {
         let begun =
             Self.plain + [
@@ -181,7 +181,8 @@ struct SMTPMachineTests {
         follow(Self.plain + ["S: 421 bye", "C: (close)", "(send)", "C: (deferred 451, not begun)"])
         follow(Self.plain + ["(lost)", "(send)", "C: (deferred 451, not begun)"])
         follow(Self.plain + ["(send)", "C: MAIL FROM:<a@x>|", "(lost)", "C: (deferred 451, not begun)"])
-        // Whoever has sent all of it at once knows nothing when the connection ends without a word, and all when there is one.
+        // After everything was sent at once, the outcome is unknown if the connection ends without a reply, and known
+        // with one.
         let sent =
             Self.offering("PIPELINING", "CHUNKING")
             + ["(send)", "C: MAIL FROM:<a@x>|RCPT TO:<b@x>|BDAT 100 LAST| (chunk)", "(written)"]
@@ -193,7 +194,7 @@ struct SMTPMachineTests {
             ])
     }
 
-    @Test("greetings and hellos that are no yes")
+    @Test("greetings and hello replies that are not positive")
     func refused() {
         follow(["S: 554 no service", "C: (fail 714) (close)"])
         follow(["S: 421 busy", "C: (fail 714) (close)"])
@@ -205,7 +206,7 @@ struct SMTPMachineTests {
         follow(Self.plain + ["S: 250 what nobody asked for", "C: (close)"])
     }
 
-    @Test("TLS when it is offered, or not at all; what was offered before it counts no more")
+    @Test("TLS if offered or required; extensions from before it are discarded")
     func startTLS() {
         let offered = ["S: 220 hi", "C: EHLO localhost|", "S: 250-x|250-AUTH PLAIN|250 STARTTLS"]
         follow(
@@ -217,7 +218,7 @@ struct SMTPMachineTests {
         required.tls = .required
         follow(offered + ["C: STARTTLS|", "S: 454 not now", "C: (fail 713) (close)"], required)
         follow(["S: 220 hi", "C: EHLO localhost|", "S: 250 x", "C: (fail 713) (close)"], required)
-        // Credentials were offered in clear text only, where the password must not be sent.
+        // The server offered only credentials in clear text, where the password must not be sent.
         var secret = required
         secret.credentials = .password(user: "u", password: "p")
         follow(
@@ -227,7 +228,7 @@ struct SMTPMachineTests {
             ], secret)
     }
 
-    @Test("a password is sent only where nobody else can read it")
+    @Test("a password is sent only over a protected connection")
     func authentication() {
         var settings = SMTPClientMachine.Settings()
         settings.credentials = .password(user: "u", password: "p")
@@ -262,7 +263,7 @@ struct SMTPMachineTests {
             ], settings)
     }
 
-    @Test("a server that does not prove that it knows the password is not believed")
+    @Test("a server that does not authenticate is refused")
     func scram() {
         var settings = SMTPClientMachine.Settings()
         settings.credentials = .password(user: "u", password: "p")
@@ -273,7 +274,7 @@ struct SMTPMachineTests {
         #expect(Self.words(machine.receive(.received(Self.reply("235 2.7.0 welcome")))) == ["(fail 706)", "(close)"])
     }
 
-    @Test("LMTP answers for each recipient that was accepted")
+    @Test("LMTP has a reply for each accepted recipient")
     func lmtp() {
         var settings = SMTPClientMachine.Settings()
         settings.isLMTP = true
@@ -288,7 +289,7 @@ struct SMTPMachineTests {
             settings, recipients: ["b@x", "c@x", "d@x"])
     }
 
-    @Test("what the server cannot take is not sent")
+    @Test("messages that the server cannot accept are not sent")
     func problems() {
         follow(Self.offering("SIZE 99") + ["(send)", "C: (refused 552)"])
         follow(Self.plain + ["(send)", "C: (refused 553)"], utf8: true)
@@ -345,7 +346,7 @@ struct SMTPMachineTests {
         #expect(!open && machine.phase == .closed)
     }
 
-    @Test("replies are found wherever the bytes are cut")
+    @Test("replies are parsed however the bytes are split")
     func decoder() throws {
         let bytes = Array("220-first\r\n220 second\r\n250 2.1.0 ok\r\n550\n".utf8)
         for size in 1...bytes.count {
@@ -370,7 +371,7 @@ struct SMTPMachineTests {
         #expect(throws: SkeinError.self) { while try decoder.next() != nil {} }
     }
 
-    @Test("replies without an end are not kept")
+    @Test("replies without an end are not buffered")
     func endless() {
         var line = SMTPReplyDecoder()
         line.append(ByteBuffer(repeating: 0x32, count: 10_000))
@@ -380,7 +381,7 @@ struct SMTPMachineTests {
         #expect(throws: SkeinError.self) { _ = try lines.next() }
     }
 
-    @Test("only CR LF ends a line, and dots are doubled, wherever the bytes are cut")
+    @Test("only CR LF ends a line, and dots are doubled, however the bytes are split")
     func dots() {
         let cases = [
             ("", ".\r\n"), ("a", "a\r\n.\r\n"), ("a\r\n", "a\r\n.\r\n"), (".\r\n", "..\r\n.\r\n"),

@@ -15,7 +15,7 @@ struct SpoolTests {
 
     private let message = MailMessage(from: "a@b.c", to: ["d@e.f", "g@h.i"], subject: "Größe", text: "text")
 
-    @Test("a message is stored whole, with its envelope")
+    @Test("a message is stored completely, with its envelope")
     func stored() throws {
         let spool = try spool()
         var options = MailSpool.Options()
@@ -55,7 +55,7 @@ struct SpoolTests {
         #expect(before.prefix(fixed) == after.prefix(fixed) && after.count > before.count)
     }
 
-    @Test("a file that was cut or changed anywhere is no message, or fails its checksum")
+    @Test("a truncated or modified file is refused, or fails its checksum")
     func broken() throws {
         let spool = try spool()
         let id = try spool.store(message)
@@ -78,7 +78,7 @@ struct SpoolTests {
         }
     }
 
-    @Test("numbers of a file that was tampered with do no harm")
+    @Test("manipulated numbers in a file do no harm")
     func numbers() throws {
         let spool = try spool()
         let id = try spool.store(message)
@@ -108,7 +108,7 @@ struct SpoolTests {
         #expect(throws: SkeinError.self) { _ = try spool.store(old) }
     }
 
-    @Test("a pipe or a folder is not attached, and not waited for")
+    @Test("a pipe or a folder is refused as an attachment, without blocking")
     func pipes() throws {
         let spool = try spool()
         let pipe = TestFolder.path("pipe")
@@ -121,7 +121,7 @@ struct SpoolTests {
         #expect(throws: SkeinError.self) { _ = try MailSpool(existing: "/nonexistent/spool") }
     }
 
-    @Test("with a key, the same message is stored once, wherever it is by now")
+    @Test("with a key, the same message is stored once, in any state")
     func keys() throws {
         let spool = try spool()
         var options = MailSpool.Options()
@@ -138,7 +138,7 @@ struct SpoolTests {
         #expect(try spool.store(message, options) != id && spool.names(.new).count == 1)
     }
 
-    @Test("a full spool says so, and has room again when messages are gone")
+    @Test("a full spool refuses messages, and accepts them after others are deleted")
     func full() throws {
         let spool = try spool { $0.count = 2 }
         let id = try spool.store(message)
@@ -159,7 +159,7 @@ struct SpoolTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(bytes.folder)/new").isEmpty)
     }
 
-    @Test("a file that is not there is an error that names it, and leaves nothing behind")
+    @Test("a missing attachment is an error with its name, and leaves no files")
     func missing() throws {
         let spool = try spool()
         var message = message
@@ -182,7 +182,7 @@ struct SpoolTests {
         #expect(try spool.delete(id) && !spool.delete(id) && !spool.hold(id) && !spool.retry(id))
     }
 
-    @Test("counts are set right, and what was never finished is removed after a day")
+    @Test("counts are corrected, and unfinished files are removed after a day")
     func tidy() throws {
         let spool = try spool()
         _ = try spool.store(message)
@@ -197,7 +197,7 @@ struct SpoolTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(spool.folder)/tmp") == ["new"])
     }
 
-    @Test("many threads store at one time, and every message is there")
+    @Test("many threads store concurrently, and every message is stored")
     func producers() async throws {
         let spool = try spool()
         let ids = try await withThrowingTaskGroup(of: MailID.self) { group in
@@ -231,7 +231,7 @@ struct SMTPServerMachineTests {
         return (replies, mails)
     }
 
-    @Test("a message comes out as it went in, wherever the bytes are cut", arguments: [1, 2, 3, 7, 1000])
+    @Test("a message is received unchanged, however the bytes are split", arguments: [1, 2, 3, 7, 1000])
     func message(size: Int) {
         let (replies, mails) = talk(
             "EHLO c\r\nMAIL FROM:<a@b> SIZE=3\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\na\r\n..b\r\n.c\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<g@h>\r\nBDAT 3\r\nx\r\nBDAT 2 LAST\r\nyzQUIT\r\n",
@@ -269,7 +269,7 @@ struct SMTPServerMachineTests {
         ])
     func order(text: String, expected: String) { #expect(talk(text).replies == expected) }
 
-    @Test("too much of anything is refused")
+    @Test("exceeding any limit is refused")
     func limits() {
         var limits = SMTPServerMachine.Limits()
         limits.message = 10

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Policies of domains (MTA-STS)")
 struct TransportPolicyTests {
-    @Test("a policy, with either end of lines")
+    @Test("a policy, with either line end")
     func policy() throws {
         for end in ["\r\n", "\n"] {
             let text = [

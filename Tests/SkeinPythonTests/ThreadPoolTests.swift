@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinPython
 
-/// When a thread of Python is woken, begun and ended.
+/// When a Python thread is woken, started and ended.
 @Suite("Threads of Python")
 struct ThreadPoolTests {
     private func machine(minimum: Int = 1, maximum: Int = 8, queue: Int = 100, parallelism: Int = 1)
@@ -11,7 +11,7 @@ struct ThreadPoolTests {
         ThreadPoolMachine(.init(minimum: minimum, maximum: maximum, queue: queue, parallelism: parallelism))
     }
 
-    /// A pool with one thread that has done a call of so many nanoseconds, again and again, and sleeps.
+    /// A pool with one thread that has repeatedly run a call of this many nanoseconds, and sleeps.
     private func used(_ time: Int64, maximum: Int = 8) -> ThreadPoolMachine {
         var pool = machine(maximum: maximum)
         for turn in 0..<100 {
@@ -24,7 +24,7 @@ struct ThreadPoolTests {
         return pool
     }
 
-    @Test("the first call begins a thread, the next ones wait until it is there")
+    @Test("the first call starts a thread, the next ones wait for it")
     func first() {
         var pool = machine()
         #expect(pool.submitted() == .spawn)
@@ -37,7 +37,7 @@ struct ThreadPoolTests {
         #expect((pool.idle, pool.waiting) == (1, 0))
     }
 
-    @Test("more calls than may wait are refused")
+    @Test("calls beyond the queue's limit are refused")
     func full() {
         var pool = machine(queue: 2)
         #expect(pool.submitted() == .spawn)
@@ -47,7 +47,7 @@ struct ThreadPoolTests {
         #expect(pool.submitted() == .none)
     }
 
-    @Test("while calls are short, the thread that works takes them all, and no other one is woken")
+    @Test("while calls are short, the running thread takes them all, and no other one is woken")
     func short() {
         var pool = machine(minimum: 2)
         #expect(pool.submitted() == .spawn)
@@ -58,7 +58,7 @@ struct ThreadPoolTests {
         #expect(pool.took() == .none)
     }
 
-    @Test("while calls are long, another thread is woken for each that waits")
+    @Test("while calls are long, another thread is woken for each waiting call")
     func long() {
         var pool = used(5_000_000)
         #expect(pool.submitted() == .wake)
@@ -72,7 +72,7 @@ struct ThreadPoolTests {
         #expect(pool.took() == .none)
     }
 
-    @Test("a short call that turns out to be long is seen by the clock")
+    @Test("a call that turns out to be long is detected by the timer")
     func late() {
         var pool = machine(minimum: 2)
         #expect(pool.submitted() == .spawn)
@@ -83,7 +83,7 @@ struct ThreadPoolTests {
         #expect(pool.tick() == .spawn)
     }
 
-    @Test("threads are added while calls wait without computing, twice as many each time, up to the maximum")
+    @Test("threads are added while calls wait for I/O, twice as many each time, up to the maximum")
     func growth() {
         var pool = used(10_000_000, maximum: 10)
         for _ in 0..<50 { _ = pool.submitted() }
@@ -103,7 +103,7 @@ struct ThreadPoolTests {
         #expect(pool.threads == 10)
     }
 
-    @Test("no thread is added while Python computes: one holds the lock anyway", arguments: [0.8, 1.0, 1.5])
+    @Test("no thread is added while Python computes, since one holds the GIL", arguments: [0.8, 1.0, 1.5])
     func busy(load: Double) {
         var pool = used(10_000_000)
         for _ in 0..<50 { _ = pool.submitted() }
@@ -113,14 +113,14 @@ struct ThreadPoolTests {
         #expect(pool.measured(load: load) == 0)
     }
 
-    @Test("without the lock, as many threads come as can run")
+    @Test("without the GIL, as many threads are added as can run")
     func parallel() {
         var pool = machine(minimum: 4, parallelism: 4)
         let actions = (0..<6).map { _ in pool.submitted() }
         #expect(actions == [.spawn, .spawn, .spawn, .spawn, .none, .none])
     }
 
-    @Test("a thread that has slept long ends, but for the least")
+    @Test("an idle thread ends after a while, above the minimum")
     func ends() {
         var pool = used(10_000_000, maximum: 4)
         for _ in 0..<8 { _ = pool.submitted() }
@@ -135,12 +135,12 @@ struct ThreadPoolTests {
         #expect(pool.sleptLong() == .end)
         #expect(pool.sleptLong() == .sleep)
         #expect((pool.threads, pool.idle) == (1, 1))
-        // The one that was woken goes on, however long it has slept.
+        // The woken thread continues, however long it has slept.
         #expect(pool.submitted() == .wake)
         #expect(pool.sleptLong() == .sleep)
     }
 
-    @Test("a call that takes too long lets another thread take its thread's place, until it comes back")
+    @Test("the thread of a call that takes too long is replaced until the call returns")
     func lost() {
         var pool = machine(maximum: 1)
         #expect(pool.submitted() == .spawn)
@@ -155,7 +155,7 @@ struct ThreadPoolTests {
         #expect((pool.threads, pool.lost) == (2, 0))
     }
 
-    @Test("no order of events lets a call wait while a thread sleeps and none comes", arguments: 0..<200)
+    @Test("in no order of events does a call wait while a thread sleeps and none is coming", arguments: 0..<200)
     func histories(seed: UInt64) {
         var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
         func random(_ count: Int) -> Int {
@@ -186,7 +186,7 @@ struct ThreadPoolTests {
             }
             #expect(pool.threads == pool.idle + pool.coming + working)
             #expect(pool.threads <= pool.limits.maximum)
-            // Someone is there, or on the way.
+            // A thread exists, or is starting.
             if pool.waiting > 0 { #expect(pool.coming + working > 0) }
         }
     }

@@ -1,9 +1,9 @@
-// What the defaults of an alias have to make of the scenarios.
+// The limits that an alias with its defaults has to meet in the scenarios.
 
-/// The bars of docs/Balancing.md.
+/// The limits in docs/Balancing.md.
 package enum BalancingBars {
-    /// Runs every scenario, in the smallest size that shows what it is for.
-    /// - Returns: the bars that were missed, in words.
+    /// Runs every scenario, in the smallest size that shows its effect.
+    /// - Returns: the limits that were missed, as text.
     package static func missed(seed: UInt64) -> [String] {
         slowMember(seed) + unequalMembers(seed) + heavyTail(seed) + outage(seed) + manyClients(seed)
     }
@@ -37,7 +37,8 @@ package enum BalancingBars {
                 "heavy tail: \(hedged.attempts) attempts for \(hedged.requests) requests")
     }
 
-    /// While all members fail, attempts are those of the budget; when they are back, so is the service, and no member gets most of it.
+    /// While all members fail, the number of attempts stays within the budget; when they recover, so does the service,
+    /// and no member gets most of the load.
     private static func outage(_ seed: UInt64) -> [String] {
         let seconds = BalancingScenario.outage.run(seed: seed).seconds
         return seconds[25..<49].flatMap { second in
@@ -58,7 +59,7 @@ package enum BalancingBars {
             }
     }
 
-    /// A thousand clients give no member more than one and a half of its share by weight.
+    /// With a thousand clients, no member gets more than one and a half times its share by weight.
     private static func manyClients(_ seed: UInt64) -> [String] {
         let scenario = BalancingScenario.manyClients.of(100_000)
         let report = scenario.run(seed: seed)

@@ -1,4 +1,5 @@
-// Requests over the members of an alias under a virtual clock: what a balancer makes of members that are slow, fail, or come back.
+// Requests over the members of an alias with a virtual clock: how a balancer handles members that are slow, fail, or
+// recover.
 
 import HeapModule
 import NIOCore
@@ -17,7 +18,7 @@ package struct BalancingScenario: Sendable {
         }
     }
 
-    /// What came out.
+    /// The results.
     package struct Report: Sendable {
         package var requests = 0
         package var answered = 0
@@ -40,7 +41,7 @@ package struct BalancingScenario: Sendable {
     package enum Load: Sendable {
         /// Requests a second, at random times.
         case open(Double)
-        /// So many requests in flight at all times.
+        /// A constant number of requests in flight.
         case closed(Int)
     }
 
@@ -49,7 +50,7 @@ package struct BalancingScenario: Sendable {
     package var requests: Int
     /// For a request with all its attempts.
     package var timeout = Duration.seconds(30)
-    /// Clients, each with a balancer of its own.
+    /// Clients, each with its own balancer.
     package var clients = 1
     package var configuration = BalancingConfiguration()
     /// How a member serves an attempt that begins at a time.
@@ -271,7 +272,7 @@ extension BalancingScenario {
         }
     }
 
-    /// Five members of about 10 ms, of whose answers one in a hundred takes a second.
+    /// Five members of about 10 ms; one in a hundred of their responses takes a second.
     package static var heavyTail: BalancingScenario {
         BalancingScenario(members: 5, load: .open(500), requests: 100_000) { _, _, random in
             let isSlow = uniform(&random) < 0.01
@@ -309,14 +310,14 @@ extension BalancingScenario {
         return other
     }
 
-    /// With so many requests.
+    /// With a number of requests.
     package func of(_ requests: Int) -> BalancingScenario {
         var other = self
         other.requests = requests
         return other
     }
 
-    /// Nobody is ejected or refused.
+    /// No member is ejected, and no request is refused.
     package var withoutEjection: BalancingScenario {
         var other = self
         other.configuration.outliers.consecutiveFailures = .max

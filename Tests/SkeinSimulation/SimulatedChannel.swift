@@ -166,7 +166,7 @@ package final class SimulatedChannel: Channel, ChannelCore, NIOSynchronousChanne
         readIfWanted()
     }
 
-    /// The connection was reset: what was not read yet is lost.
+    /// The connection was reset: unread bytes are lost.
     func wasReset() {
         received = []
         receivedBytes = 0

@@ -2,7 +2,7 @@ import Testing
 
 @testable import SkeinTransport
 
-/// Which addresses are of the public internet (RFC 6890), and which of this machine.
+/// Which addresses belong to the public internet (RFC 6890), and which to this machine.
 @Suite("Addresses")
 struct AddressPolicyTests {
     @Test(
@@ -29,7 +29,7 @@ struct AddressPolicyTests {
         #expect(IPAddress.isPublic(try #require(IPAddress.bytes(text))))
     }
 
-    @Test("a name that looks like an address of this machine is none")
+    @Test("a name that looks like a loopback address is not one")
     func local() {
         for host in ["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"] {
             #expect(Endpoint.host(host, port: 1).isLocal, "\(host)")

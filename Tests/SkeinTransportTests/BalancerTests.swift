@@ -2,7 +2,7 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// The balancer's table: (members, what they did) → whom a request goes to.
+/// The balancer's table: (members, their history) → the member for a request.
 @Suite("Balancer")
 struct BalancerTests {
     /// A balancer with members `m0`, `m1`, …, asked at seconds after its start.
@@ -57,7 +57,7 @@ struct BalancerTests {
         func mayRetry(at seconds: Double = 0) -> Bool { balancer.mayRetry(at: time(seconds)) }
     }
 
-    @Test("without a member there is none, and with one it is that one")
+    @Test("no member without members, and the only one with one")
     func few() {
         #expect(Members([]).pick() == .none)
         for policy in [BalancingConfiguration.Policy.peakEWMA, .roundRobin, .leastRequests, .consistentHash] {
@@ -65,14 +65,14 @@ struct BalancerTests {
         }
     }
 
-    @Test("in turn, each gets its share by weight, evenly mixed")
+    @Test("round robin: shares by weight, evenly interleaved")
     func inTurn() {
         #expect(Members([3, 2, 1]).counts(60) == [30, 20, 10])
         let mixed = Members([2, 1])
         #expect((0..<6).map { _ in mixed.send() } == [0, 1, 0, 0, 1, 0])
     }
 
-    @Test("the fewest in flight, by weight")
+    @Test("the fewest requests in flight, by weight")
     func leastRequests() {
         let two = Members([2, 1], .leastRequests)
         #expect((0..<6).count { _ in two.attempt()?.index == 0 } == 4)
@@ -96,13 +96,13 @@ struct BalancerTests {
         #expect(max(first, 20 - first) <= 13, "\(first)")
     }
 
-    @Test("five failures in a row eject a member for 30 s, then one attempt tries it, and it starts slowly")
+    @Test("five failures in a row eject a member for 30 s, then one trial, and a slow start")
     func ejection() {
         let three = Members([1, 1, 1])
         for _ in 0..<15 { three.send { $0 == 0 ? .failure : .success } }
         #expect(!three.isAvailable(0, at: 29))
         #expect(three.counts(30, at: 29) == [0, 15, 15])
-        // One on trial, while it has no answer.
+        // A member on trial, while its response is pending.
         let picked = (0..<9).compactMap { _ in three.attempt(at: 31) }
         #expect(picked.count { $0.index == 0 } == 1)
         #expect(three[0].standing == .onTrial)
@@ -113,7 +113,7 @@ struct BalancerTests {
         #expect(three.counts(300, at: 60)[0] == 100)
     }
 
-    @Test("a member that cannot be connected to is ejected at once, and tried as soon as it is known to be back")
+    @Test("an unreachable member is ejected at once, and tried as soon as it is back")
     func unreachable() {
         let two = Members([1, 1])
         for _ in 0..<2 { two.send { $0 == 0 ? .unreachable : .success } }
@@ -124,7 +124,7 @@ struct BalancerTests {
         #expect(two[0].standing == .trusted)
     }
 
-    @Test("a member that fails on trial is ejected for longer")
+    @Test("a member that fails its trial is ejected for longer")
     func secondEjection() {
         let two = Members([1, 1])
         for _ in 0..<10 { two.send { $0 == 0 ? .failure : .success } }
@@ -133,7 +133,7 @@ struct BalancerTests {
         #expect(two[0].standing == .ejected(until: two.time(31.01 + 60)))
     }
 
-    @Test("only the attempt on trial ends or extends an ejection; a trial that is refused is repeated after a pause")
+    @Test("only a trial ends or extends an ejection; a refused trial is repeated after a pause")
     func trial() {
         let two = Members([1, 1])
         var early: [Balancer.Attempt] = []
@@ -152,7 +152,7 @@ struct BalancerTests {
         #expect(two[0].standing == .trusted)
     }
 
-    @Test("a trial that is given up is repeated")
+    @Test("an abandoned trial is repeated")
     func abandonedTrial() {
         let two = Members([1, 1])
         for _ in 0..<2 { two.send { $0 == 0 ? .unreachable : .success } }
@@ -161,7 +161,7 @@ struct BalancerTests {
         #expect(again?.index == 0 && again?.isTrial == true)
     }
 
-    @Test("a member whose clients are handed out is not on trial")
+    @Test("a member whose clients are returned to callers is not on trial")
     func handedOut() {
         let two = Members([1, 1])
         for _ in 0..<2 { two.send { $0 == 0 ? .unreachable : .success } }
@@ -201,7 +201,7 @@ struct BalancerTests {
         #expect(two.counts(10, at: 8)[1] > 0)
     }
 
-    @Test("a member that fails its check gets nothing, and the last one is used all the same")
+    @Test("a member that fails its check gets no requests, but the last one is still used")
     func checks() {
         let two = Members([1, 1])
         two.balancer.checked(two[0].id, isHealthy: false)
@@ -212,7 +212,7 @@ struct BalancerTests {
         #expect(two.counts(10) == [10, 0])
     }
 
-    @Test("a member that was tried is tried again only when there is no other")
+    @Test("a tried member is tried again only when there is no other")
     func tried() {
         let two = Members([1, 1])
         for _ in 0..<5 { #expect(two.attempt(tried: [two[0].id])?.index == 1) }
@@ -237,7 +237,7 @@ struct BalancerTests {
         let one = Members([1], limit: ConcurrencyConfiguration())
         var open: [Balancer.Attempt] = []
         var now = 0.0
-        /// Answers that take some milliseconds each, with as many in flight as there may be.
+        /// Responses that take some milliseconds each, with the maximum number in flight.
         func answer(_ milliseconds: Double, _ times: Int) {
             for attempt in open { one.end(attempt, .cancelled, at: now) }
             open = []
@@ -258,7 +258,7 @@ struct BalancerTests {
         #expect(one[0].concurrencyLimit == 200)
     }
 
-    @Test("attempts beside the first are a share of the requests and ten a second")
+    @Test("retries are limited to a share of the requests plus ten a second")
     func budget() {
         let two = Members([1, 1])
         for _ in 0..<10 { #expect(two.mayRetry()) }
@@ -270,7 +270,7 @@ struct BalancerTests {
         #expect(two.mayRetry(at: 0.11))
     }
 
-    @Test("what was learned about a member stays when others come and go")
+    @Test("the statistics of a member are kept when others are added or removed")
     func changes() {
         let two = Members([1, 1])
         for _ in 0..<10 { two.send() }
@@ -289,7 +289,7 @@ struct BalancerTests {
         #expect(two.balancer.members.map(\.inFlight) == [0])
     }
 
-    @Test("a second attempt is sent after what most answers take, once a hundred answers are known")
+    @Test("a hedged attempt is sent after the usual latency, once a hundred responses are known")
     func hedgeDelay() {
         let two = Members([1, 1])
         #expect(two.balancer.hedgeDelay == nil)

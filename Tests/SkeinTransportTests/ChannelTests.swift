@@ -2,10 +2,10 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// What every connection's side of a channel has in common.
+/// The common behaviour of all connections over a channel.
 @Suite("Channel sides")
 struct ChannelTests {
-    @Test("reading is on when no reason against it is left, whoever takes his back first")
+    @Test("reading resumes when the last reason to pause is removed, in any order")
     func gate() {
         var gate = ReadGate()
         #expect(gate.isOpen)
@@ -22,7 +22,7 @@ struct ChannelTests {
         #expect(gate.open(nil) == false)
     }
 
-    @Test("what was taken is not taken again; what is written then begins anew")
+    @Test("output is taken once; later output starts a new buffer")
     func buffer() {
         var output = OutputBuffer()
         #expect(output.take() == nil)
@@ -35,7 +35,7 @@ struct ChannelTests {
         #expect(output.take() == ByteBuffer(string: "three"))
     }
 
-    @Test("the memory of one large message is let go of with it")
+    @Test("the memory of one large message is released with it")
     func large() {
         var output = OutputBuffer(largestKept: 1000)
         output.bytes.writeRepeatingByte(1, count: 100)

@@ -14,7 +14,7 @@ struct DNSTests {
             ("BÜCHER.example", "xn--bcher-kva.example"), ("bu\u{308}cher.example", "xn--bcher-kva.example"),
             ("münchen.de", "xn--mnchen-3ya.de"), ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("a_b.c", "a_b.c"),
             ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
-            // UTS 46: full-width and compatibility letters, the full stops of other scripts, what is ignored.
+            // UTS 46: full-width and compatibility letters, the full stops of other scripts, ignored characters.
             ("ＥＸＡＭＰＬＥ.org", "example.org"), ("Ⅳ.example", "iv.example"), ("例え。jp", "xn--r8jz45g.jp"),
             ("a\u{AD}b.example", "ab.example"), ("faß.de", "xn--fa-hia.de"), ("ａ．ｂ", "a.b"), ("☃.net", "xn--n3h.net"),
         ])
@@ -52,7 +52,7 @@ struct DNSTests {
         DNSQuestion(try #require(DNSName(name)), type)
     }
 
-    @Test("a question is written as RFC 1035 and RFC 6891 want it")
+    @Test("a query is encoded as in RFC 1035 and RFC 6891")
     func asked() throws {
         let plain = try question("a.bc").message(id: 0x0102, extended: false)
         #expect(
@@ -61,7 +61,7 @@ struct DNSTests {
         #expect(Array(extended.readableBytesView.suffix(15)) == [0, 28, 0, 1, 0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test("aliases are followed through compressed names, and the shortest time counts")
+    @Test("aliases are followed through compressed names, and the shortest TTL applies")
     func aliases() throws {
         let question = try question("www.a")
         // www.a → [4]b.a (pointing at "a" in the question) → 1.2.3.4 and 5.6.7.8
@@ -76,13 +76,13 @@ struct DNSTests {
         #expect(
             message.answer(to: question)
                 == .records([.address([1, 2, 3, 4]), .address([5, 6, 7, 8])], timeToLive: 30))
-        // Cut anywhere, it is an error and nothing worse.
+        // Truncated at any place, it is an error and nothing worse.
         for length in 0..<bytes.readableBytes {
             #expect(throws: DNSError.self) { try DNSResponse(bytes.getSlice(at: 0, length: length) ?? ByteBuffer()) }
         }
     }
 
-    @Test("an alias without an address has to be asked for; circles lead nowhere")
+    @Test("an alias without an address needs another query; loops are refused")
     func circles() throws {
         let question = try question("a")
         let alias = try DNSResponse(response(question, answers: [([0xC0, 12], 5, 9, [1, 98, 0])]))
@@ -92,7 +92,7 @@ struct DNSTests {
         if case .records = circle.answer(to: question) { Issue.record("a circle has no address") }
     }
 
-    @Test("nothing is kept for as long as the authority says")
+    @Test("negative responses are cached for the time of the SOA record")
     func negative() throws {
         let question = try question("a")
         let authority: [UInt8] = [0, 0] + Array(repeating: 0, count: 16) + [0, 0, 0, 90]
@@ -153,7 +153,7 @@ struct DNSTests {
         }
     }
 
-    @Test("answers are kept until their time is over, and no more of them than allowed")
+    @Test("responses are cached until their TTL ends, up to the limit")
     func cache() throws {
         var cache = DNSCache(limit: 8)
         func moment(_ seconds: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(seconds) }
@@ -166,7 +166,7 @@ struct DNSTests {
         #expect(cache.find(try question("n0"), at: moment(0)) == nil)
     }
 
-    @Test("the system's files are understood, comments and options included")
+    @Test("the system's files are parsed, with comments and options")
     func files() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-dns-\(getpid())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

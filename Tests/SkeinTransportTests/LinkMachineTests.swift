@@ -24,7 +24,7 @@ struct LinkMachineTests {
         return link
     }
 
-    @Test("A state takes calls or not, and reads or not", arguments: states)
+    @Test("Each state accepts calls or not, and reads or not", arguments: states)
     func uses(_ state: LinkMachine.State) {
         let link = Self.link(state)
         #expect(link.state == state)
@@ -56,7 +56,7 @@ struct LinkMachineTests {
         #expect(link.state == .closed)
     }
 
-    /// What the timer leads to, at times after the connection's opening.
+    /// The effect of the timer, at times after the connection was opened.
     private static func look(
         _ link: inout LinkMachine, after seconds: Int64, underWay: Int = 0, isAbandoned: Bool = false,
         isRead: Bool = true, mayClose: Bool = true
@@ -69,7 +69,7 @@ struct LinkMachineTests {
             mayClose: mayClose)
     }
 
-    @Test("Only an open or a leaving connection that is read is looked at", arguments: states)
+    @Test("Only an open or leaving connection that is being read is checked", arguments: states)
     func looks(_ state: LinkMachine.State) {
         var link = Self.link(state)
         #expect(Self.look(&link, after: 100, isRead: false) == .nothing)
@@ -80,7 +80,7 @@ struct LinkMachineTests {
         #expect(answer == (state == .open || state == .leaving ? .silent : .nothing))
     }
 
-    @Test("An idle connection is checked, and fails when it does not answer the check")
+    @Test("An idle connection is checked, and fails without a response")
     func checks() {
         var link = Self.link(.open)
         #expect(Self.look(&link, after: 10) == .check)
@@ -90,7 +90,7 @@ struct LinkMachineTests {
         #expect(Self.look(&link, after: 40) == .unanswered)
     }
 
-    @Test("The idle time begins with the last call; a check is none")
+    @Test("The idle time starts with the last call; checks do not count")
     func idle() {
         var link = Self.link(.open)
         link.sends(isFirst: true, isUse: true, at: Self.start + .seconds(30))
@@ -104,7 +104,7 @@ struct LinkMachineTests {
         #expect(Self.look(&link, after: 90) == .close)
     }
 
-    @Test("Calls under way have their time as long as a caller waits, or the server answers")
+    @Test("Calls in flight continue while a caller waits or the server responds")
     func silence() {
         var link = Self.link(.open)
         link.sends(isFirst: true, isUse: true, at: Self.start + .seconds(50))

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinTransport
 import Testing
 
-/// The table of a pool whose connections are shared and granted: (state, occasion) → (action, state).
+/// The table of a pool whose connections are shared and leased: (state, event) → (action, state).
 @Suite("Pool")
 struct PoolMachineTests {
     final class Member: PoolMember {
@@ -35,7 +35,7 @@ struct PoolMachineTests {
         return machine
     }
 
-    /// What a machine wants to have done, in words.
+    /// The actions of a machine, as text.
     private func all(_ machine: inout Machine, _ occasion: Machine.Occasion) -> [String] {
         var words: [String] = []
         while let action = machine.next(occasion), words.count < 20 {
@@ -52,7 +52,7 @@ struct PoolMachineTests {
 
     // MARK: Calls
 
-    @Test("the first call makes a connection, and those that follow wait for it")
+    @Test("the first call opens a connection, and the next ones wait for it")
     func first() {
         var machine = machine(3)
         #expect(machine.pick(at: now) == nil)
@@ -66,7 +66,7 @@ struct PoolMachineTests {
         #expect(machine.count == 1 && machine.connecting == 0 && !machine.hasWaiting)
     }
 
-    @Test("a call goes to an idle connection, else to the one with the fewest")
+    @Test("a call goes to an idle connection, else to the one with the fewest calls")
     func leastLoaded() {
         let (one, two) = (Member(), Member())
         var machine = open(one, two, maximum: 2)
@@ -82,7 +82,7 @@ struct PoolMachineTests {
         #expect(machine.pick(at: now) == nil && machine.hasWaiting)
     }
 
-    @Test("another connection is made when all are silent with calls under way, and there may be one")
+    @Test("another connection is opened when all are silent with calls in flight, below the maximum")
     func growing() {
         let member = Member()
         member.underWay = 1
@@ -91,7 +91,7 @@ struct PoolMachineTests {
         #expect(machine.pick(at: now + .milliseconds(5)) == nil)
         machine.enqueue(Call())
         #expect(all(&machine, .need) == ["connect"])
-        // The slow one answers before the new one is there.
+        // The slow one replies before the new one is connected.
         #expect(all(&machine, .room(member)) == ["send"])
         var full = open(member, maximum: 1)
         #expect(full.pick(at: now + .seconds(5)) === member, "there can be no other")
@@ -114,7 +114,7 @@ struct PoolMachineTests {
         #expect(all(&machine, .made(member)) == [])
     }
 
-    @Test("a connection that cannot be made takes with it who waited for nothing else")
+    @Test("a failed connection attempt fails the calls that have no other connection")
     func failed() {
         var machine = machine(2)
         machine.enqueue(Call())
@@ -124,7 +124,7 @@ struct PoolMachineTests {
         let lost = machine.connectFailed()
         #expect(lost.calls.count == 1 && lost.leases.count == 1)
         #expect(all(&machine, .noMore) == [])
-        // With one that stands, calls go there.
+        // If there is an open connection, calls are sent on it.
         let member = Member()
         member.underWay = 1
         var open = open(member, maximum: 2)
@@ -136,7 +136,7 @@ struct PoolMachineTests {
 
     // MARK: Leases
 
-    @Test("a lease gets an idle connection, or one that is made for it")
+    @Test("a lease gets an idle connection, or a new one")
     func lease() {
         let member = Member()
         var machine = open(member, maximum: 3)
@@ -158,7 +158,7 @@ struct PoolMachineTests {
         #expect(all(&machine, .room(member)) == ["lend"])
     }
 
-    @Test("where calls wait, a new connection is theirs first")
+    @Test("waiting calls use a new connection before leases")
     func callsFirst() {
         var machine = machine(3)
         machine.enqueue(Call())
@@ -172,7 +172,7 @@ struct PoolMachineTests {
         #expect(all(&machine, .made(second)) == ["lend"])
     }
 
-    @Test("the one connection that all share is lent only when there can be no other")
+    @Test("the only shared connection is leased only when no other can be opened")
     func lastOne() {
         let member = Member()
         var machine = open(member, maximum: 2, shared: 1)
@@ -185,7 +185,7 @@ struct PoolMachineTests {
         #expect(all(&single, .need) == ["lend"])
     }
 
-    @Test("a connection that somebody waits for takes no more calls until it is lent")
+    @Test("a connection reserved for a lease takes no more calls")
     func reserved() {
         let member = Member()
         member.underWay = 1
@@ -201,7 +201,7 @@ struct PoolMachineTests {
         #expect(all(&machine, .room(member)) == ["send"])
     }
 
-    @Test("who is dismissed is not served, and what was kept for him is free")
+    @Test("a dismissed lease is not served, and its reserved connection is released")
     func dismissed() {
         let member = Member()
         member.underWay = 1
@@ -220,7 +220,7 @@ struct PoolMachineTests {
 
     // MARK: The end
 
-    @Test("a connection that leaves or is gone makes room for another")
+    @Test("a leaving or closed connection is replaced")
     func gone() {
         let (one, two) = (Member(), Member())
         one.underWay = 1
@@ -235,7 +235,7 @@ struct PoolMachineTests {
         #expect(machine.giveBack(one, isKept: false) == false)
     }
 
-    @Test("one that comes back broken is not kept")
+    @Test("a broken connection is not returned to the pool")
     func broken() {
         let member = Member()
         var machine = open(member, maximum: 1)
@@ -245,7 +245,7 @@ struct PoolMachineTests {
         #expect(machine.count == 0)
     }
 
-    @Test("at the end all who wait are told")
+    @Test("at the end all waiting calls and leases fail")
     func shutdown() {
         var machine = machine(1)
         machine.enqueue(Call())

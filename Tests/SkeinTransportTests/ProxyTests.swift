@@ -61,7 +61,7 @@ struct ProxyTests {
     }
 
     private func converse(_ client: inout any TunnelClient, _ bytes: [UInt8]) throws -> [TunnelProgress] {
-        // A byte at a time: no answer has to come whole.
+        // One byte at a time: a response may arrive in parts.
         var buffer = ByteBuffer()
         var all: [TunnelProgress] = []
         for byte in bytes {

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// Content codings, there and back, cut at every place and broken in every way.
+/// Content codings: encoded and decoded, split at every place, and corrupted in every way.
 @Suite("Content codings")
 struct ContentCodingTests {
     private static let text = String(
@@ -23,7 +23,7 @@ struct ContentCodingTests {
         return whole
     }
 
-    @Test("what is coded comes back, whatever the pieces", arguments: ContentCoding.allCases, [1, 7, 1000, .max])
+    @Test("encoded content is decoded, however it is split", arguments: ContentCoding.allCases, [1, 7, 1000, .max])
     func roundTrip(coding: ContentCoding, pieceSize: Int) throws {
         for content in ["", "a", Self.text] {
             let coded = ContentEncoder.encode(ByteBuffer(string: content), coding)
@@ -48,7 +48,7 @@ struct ContentCodingTests {
         #expect(try decode(coded, [coding], pieceSize: 65_536) == content)
     }
 
-    @Test("codings on one another are undone in the other order; too many are refused")
+    @Test("nested codings are decoded in reverse order; too many are refused")
     func several() throws {
         let gzipped = ContentEncoder.encode(ByteBuffer(string: Self.text), .gzip)
         let twice = ContentEncoder.encode(gzipped, .brotli)
@@ -58,7 +58,7 @@ struct ContentCodingTests {
         }
     }
 
-    @Test("content that ends in the middle is an error", arguments: ContentCoding.allCases)
+    @Test("truncated content is an error", arguments: ContentCoding.allCases)
     func truncated(coding: ContentCoding) throws {
         let coded = ContentEncoder.encode(ByteBuffer(string: Self.text), coding)
         for length in [1, 3, coded.readableBytes / 2, coded.readableBytes - 1] {
@@ -67,15 +67,15 @@ struct ContentCodingTests {
         }
     }
 
-    @Test("what another coding made is an error", arguments: ContentCoding.allCases)
+    @Test("data of another coding is an error", arguments: ContentCoding.allCases)
     func malformed(coding: ContentCoding) {
         let bytes = ByteBuffer(bytes: [0xFF, 0xFE, 0xFD, 0xFC, 0xFB, 0xFA, 0xF9, 0xF8, 0xF7, 0xF6])
         #expect(throws: ContentCodingError.self) { try decode(bytes, [coding]) }
     }
 
-    @Test("deflate without its frame, gzip of several members, gzip with something behind it")
+    @Test("raw deflate, gzip with several members, gzip with trailing bytes")
     func kinds() throws {
-        // The deflated bytes inside of a zlib frame: two bytes before them, four behind.
+        // The deflated bytes inside a zlib frame: two bytes before them, four after.
         let framed = ContentEncoder.encode(ByteBuffer(string: Self.text), .deflate)
         let raw = try #require(framed.getSlice(at: 2, length: framed.readableBytes - 6))
         #expect(String(buffer: try decode(raw, [.deflate], pieceSize: 1)) == Self.text)
@@ -86,7 +86,7 @@ struct ContentCodingTests {
         #expect(throws: ContentCodingError.trailing(.gzip)) { try decode(members, [.gzip]) }
     }
 
-    @Test("a bomb ends at the ratio, after a few megabytes", arguments: ContentCoding.allCases)
+    @Test("a decompression bomb ends at the ratio, after a few megabytes", arguments: ContentCoding.allCases)
     func bomb(coding: ContentCoding) throws {
         let coded = ContentEncoder.encode(ByteBuffer(repeating: 0, count: 16 << 20), coding)
         let decoder = try ContentDecoder([coding], maximumRatio: 100)
@@ -101,14 +101,14 @@ struct ContentCodingTests {
         #expect(throws: ContentCodingError.ratio(1)) { while try strict.next() != nil {} }
     }
 
-    @Test("names: any case, x-gzip, identity; an unknown one leaves all as it is")
+    @Test("names: any case, x-gzip, identity; an unknown one disables decoding")
     func names() {
         #expect(ContentCoding.list("GZip, br") == [.gzip, .brotli])
         #expect(ContentCoding.list("x-gzip, identity,") == [.gzip])
         #expect(ContentCoding.list("gzip, compress") == nil)
     }
 
-    @Test("mutated input finds no crash and no hang", arguments: ContentCoding.allCases)
+    @Test("mutated input causes no crash and no hang", arguments: ContentCoding.allCases)
     func fuzzed(coding: ContentCoding) async throws {
         var mutator = Mutator(random: SeededGenerator(seed: 11))
         let good = Array(ContentEncoder.encode(ByteBuffer(string: Self.text), coding).readableBytesView)

@@ -10,11 +10,11 @@ import Testing
 #endif
 
 /// Mutated input finds no crash, no hang and no trap. `SKEIN_FUZZ` sets the number of inputs; `scripts/fuzz` runs ten million.
-@Suite("Codecs fuzzed")
+@Suite("Fuzzed codecs")
 struct FuzzTests {
     static let inputs = ProcessInfo.processInfo.environment["SKEIN_FUZZ"].flatMap { Int($0) } ?? 24_000
 
-    @Test("mutated forms with files are read or refused")
+    @Test("mutated forms with files are parsed or refused")
     func forms() async {
         let seeds = [MultipartDecoderTests.form, "--b\r\n\r\n--b\r\n\r\n\r\n--b--"].map { Array($0.utf8) }
         var mutator = Mutator(random: SeededGenerator(seed: 3))
@@ -70,14 +70,14 @@ struct FuzzTests {
                 if isRead { found[parsing] = events } else { refused += 1 }
                 _ = try? decoder.finish()
             }
-            // What is exactly right is the same for both.
+            // Valid input gives the same result in both.
             if let strict = found[.strict] { #expect(found[.tolerant] == strict) }
         }
         #expect(refused > Self.inputs / 40)
     }
 
     /// Feeds an input in two pieces. A decoder that gives more events than bytes would never end.
-    /// - Returns: whether the decoder took it all.
+    /// - Returns: whether the decoder accepted all of it.
     private func drive(
         _ input: [UInt8], _ mutator: inout Mutator, _ append: (ByteBuffer) -> Void, _ step: () throws -> Bool
     ) -> Bool {

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinWire
 import Testing
 
-/// Forms with files, cut at every place.
+/// Forms with files, split at every place.
 @Suite("Multipart decoder")
 struct MultipartDecoderTests {
     static let form =
@@ -35,7 +35,7 @@ struct MultipartDecoderTests {
         "part 1", #"data "one\r\n-\r\n--c""#, "part 2", #"data """#, "part 1", #"data "\r\r\n""#, "end",
     ]
 
-    @Test("a form is the same however it is cut")
+    @Test("a form is parsed the same, however it is split")
     func cut() throws {
         #expect(try events([Self.form]) == Self.expected)
         #expect(try events(Self.form.map(String.init)) == Self.expected)
@@ -60,7 +60,7 @@ struct MultipartDecoderTests {
         #expect(throws: error) { try events([form]) }
     }
 
-    @Test("a boundary that is none is refused", arguments: ["", String(repeating: "b", count: 71), "a\r\nb", "ü"])
+    @Test("an invalid boundary is refused", arguments: ["", String(repeating: "b", count: 71), "a\r\nb", "ü"])
     func boundary(text: String) {
         #expect(throws: MultipartError.boundary) { try MultipartDecoder(boundary: text) }
     }

@@ -35,7 +35,7 @@ struct SharedPageTests {
         #expect(Set(page.states.map(\.name)).count == page.states.count - 1 || page.states.count == 5)
     }
 
-    @Test("Names have a length and a number")
+    @Test("Limits for the length and the number of names")
     func names() throws {
         let page = try SharedPage()
         for name in ["", String(repeating: "x", count: 89)] {
@@ -46,7 +46,7 @@ struct SharedPageTests {
         #expect(try page.value(of: "1023") == 1023)
     }
 
-    @Test("A file that is no page, or that of another version, is refused")
+    @Test("An invalid file, or one of another version, is refused")
     func foreign() throws {
         let path = "\(FileManager.default.temporaryDirectory.path)/skein-page-\(UUID())"
         defer { try? FileManager.default.removeItem(atPath: path) }
@@ -56,7 +56,7 @@ struct SharedPageTests {
         close(descriptor)
     }
 
-    @Test("Ended processes' counters stay in the sums, and their records are free again")
+    @Test("Counters of ended processes stay in the sums, and their records are reused")
     func records() throws {
         let page = try SharedPage()
         var taken: [ProcessRecord] = []
@@ -76,7 +76,7 @@ struct SharedPageTests {
         #expect(again.sum(3) == 0)
     }
 
-    @Test("Meters by name; the least recently used ones go")
+    @Test("Counts by name; the least recently used ones are evicted")
     func meters() throws {
         let page = try SharedPage()
         func use(_ name: String, at now: Double) -> Double {
@@ -93,10 +93,10 @@ struct SharedPageTests {
         #expect(use("n99999", at: 200_001) == 2)
     }
 
-    @Test("One holder of a lock in all processes, and fences that grow")
+    @Test("One holder of a lock in all processes, and increasing fences")
     func locks() async throws {
         let page = try SharedPage()
-        // Two tables of locks are to the system what two processes are.
+        // For the system, two lock tables are like two processes.
         let (here, there) = (try NamedLocks(page), try NamedLocks(page))
         let first = try #require(try here.tryLock("a"))
         #expect(try here.tryLock("a") == nil)
@@ -142,7 +142,7 @@ struct SharedPageTests {
         let locks = try NamedLocks(page)
         let (entry, index) = try page.lock("fragile")
         _ = entry
-        // Python takes the system's lock on the same file, and is killed while it holds it.
+        // Python takes the system's lock on the same file, and is killed while it holds the lock.
         let program = """
             import fcntl, os, struct, sys, time
             file = os.open('/proc/\(getpid())/fd/\(page.descriptor)', os.O_RDWR)
@@ -166,7 +166,7 @@ struct SharedPageTests {
         }
     }
 
-    @Test("Broadcasts are read as they were written, and gaps of a sender are counted")
+    @Test("Broadcasts are read as written, and a sender's gaps are counted")
     func broadcasts() throws {
         let message = Broadcast(topic: "t\u{E9}", bytes: [0, 255, 10])
         let sent = message.encoded(from: 7, number: 3)
@@ -182,7 +182,7 @@ struct SharedPageTests {
         for sender in 10..<1000 as Range<UInt64> { #expect(order.receive(1, from: sender) == 0) }
     }
 
-    @Test("A pid file has one owner, and is not believed when it has none")
+    @Test("A pid file has one owner, and is ignored without one")
     func pidFile() throws {
         let path = "\(FileManager.default.temporaryDirectory.path)/skein-\(UUID()).pid"
         #expect(PidFile.owner(of: path) == nil)
@@ -198,7 +198,7 @@ struct SharedPageTests {
         try? FileManager.default.removeItem(atPath: path)
     }
 
-    @Test("Words of a command line as systemd reads them")
+    @Test("Words of a command line, parsed as by systemd")
     func unit() {
         var unit = ServiceUnit(name: "blog", command: ["/opt/my blog/blog", "--db", "100%$HOME", "a\"b\\c", ""])
         unit.user = "www"
@@ -207,7 +207,7 @@ struct SharedPageTests {
         #expect(text.contains("User=www\n") && text.contains("Type=notify\n"))
     }
 
-    @Test("Lines of a report that are no frames stay as they are, whatever clients have put into them")
+    @Test("Lines of a report that are not stack frames are not changed, whatever clients put into them")
     func hostileFrames() {
         let lines = [
             "", "(", ")", "+", "(+)", "(+", "x(+)", "x(+0x)", "x(+0xg)", "x(+1)", "+()", ")+(", "x(y+0x)",
@@ -217,21 +217,21 @@ struct SharedPageTests {
         #expect(CrashReport.readable(lines, program: "/proc/self/exe") == lines)
     }
 
-    @Test("Names that are only asked for take no room")
+    @Test("Names that are only read take no room")
     func asked() throws {
         let page = try SharedPage()
         for number in 0..<2000 { #expect(try page.lastChange(of: "\(number)") == nil) }
         #expect(page.states.isEmpty)
     }
 
-    @Test("Numbers that a worker has overwritten do no harm")
+    @Test("Corrupted numbers of a worker do no harm")
     func wildWrites() throws {
         let page = try SharedPage()
         let record = try #require(page.takeRecord(slot: 0, generation: 1))
         record.own(1)
         let bytes = UnsafeMutableRawBufferPointer(start: skein_page_record(page.page, 0), count: 2048)
         for pattern in [Int64.min, -1, .max] {
-            // All but the number of the process.
+            // All except the process ID.
             for place in stride(from: 8, to: bytes.count, by: 8) {
                 bytes.storeBytes(of: pattern, toByteOffset: place, as: Int64.self)
             }
@@ -244,7 +244,7 @@ struct SharedPageTests {
         record.end()
     }
 
-    @Test("Names of functions in frames")
+    @Test("Function names in stack frames")
     func frames() {
         let lines = CrashReport.readable(
             [

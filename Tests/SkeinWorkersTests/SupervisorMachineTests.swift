@@ -7,7 +7,7 @@ struct SupervisorMachineTests {
     typealias Machine = SupervisorMachine
     typealias Action = Machine.Action
 
-    /// A machine with its time.
+    /// A machine with a clock.
     struct Life {
         var machine: Machine
         var now = Duration.zero
@@ -24,7 +24,7 @@ struct SupervisorMachineTests {
             return machine.receive(event, at: now)
         }
 
-        /// A machine whose workers serve, and have for a minute.
+        /// A machine whose workers have served for a minute.
         static func serving(_ count: Int = 1, _ change: (inout Machine.Settings) -> Void = { _ in }) -> Life {
             var life = Life(count, change)
             _ = life.receive(.begin)
@@ -34,7 +34,7 @@ struct SupervisorMachineTests {
         }
     }
 
-    @Test("Workers are started, and all of them serve before it is said")
+    @Test("The server is ready when all workers serve")
     func begin() {
         var life = Life(2)
         #expect(life.receive(.begin) == [.start(1, slot: 0), .start(2, slot: 1)])
@@ -44,7 +44,7 @@ struct SupervisorMachineTests {
         #expect(life.machine.phase(of: 1) == .ready)
     }
 
-    @Test("A worker that ends before any has served ends the server with a failure")
+    @Test("A worker that ends before any is ready fails the server")
     func failsToBegin() {
         var life = Life(2)
         _ = life.receive(.begin)
@@ -53,7 +53,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(2)) == [])
     }
 
-    @Test("A worker that does not become ready in time is killed, and so the server fails")
+    @Test("A worker that does not become ready in time is killed, and the server fails")
     func neverReady() {
         var life = Life()
         _ = life.receive(.begin)
@@ -63,7 +63,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(1)) == [.end(isFailure: true)])
     }
 
-    @Test("A worker that has served and ends is replaced at once")
+    @Test("A worker that ends after being ready is replaced at once")
     func replaced() {
         var life = Life.serving(2)
         #expect(life.receive(.exited(1)) == [.start(3, slot: 0)])
@@ -131,7 +131,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.exited(2), after: .seconds(2)) == [.start(3, slot: 0)])
     }
 
-    @Test("A second reload gives up what the first one has begun")
+    @Test("A second reload cancels the first one")
     func reloadTwice() {
         var life = Life.serving()
         _ = life.receive(.reload)
@@ -206,19 +206,19 @@ struct SupervisorMachineTests {
             ])
     }
 
-    @Test("Before anything serves, a reload changes nothing")
+    @Test("Before any worker is ready, a reload changes nothing")
     func reloadBeforeServing() {
         var life = Life(2)
         _ = life.receive(.begin)
         #expect(life.receive(.reload) == [])
         #expect(life.receive(.ready(1)) == [])
-        // One serves: the other slot is filled with a new worker anyway, and both are asked for.
+        // One serves: the other slot is filled with a new worker anyway, and both are requested.
         #expect(life.receive(.reload) == [.report(.willReplace(1, .reload)), .start(3, slot: 0)])
         #expect(life.receive(.ready(2)) == [])
         #expect(life.receive(.ready(3)) == [.drain(1), .serving])
     }
 
-    @Test("A reload ends also when the slot that it waits for is taken away")
+    @Test("A reload also ends when the slot that it waits for is removed")
     func reloadOfLessWorkers() {
         var life = Life.serving(2)
         _ = life.receive(.reload)
@@ -226,7 +226,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.scale(-1)) == [.drain(2), .kill(4), .report(.scaled(1)), .serving])
     }
 
-    @Test("A hung worker that answers again before its successor serves drains in order")
+    @Test("A hung worker that recovers before its successor is ready drains in order")
     func answersAgain() {
         var life = Life.serving()
         _ = life.receive(.tick([.init(id: 1, silence: .seconds(30))]))
@@ -245,7 +245,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.scale(100)).last == .report(.scaled(64)))
     }
 
-    @Test("A stop drains workers that serve and kills those that do not yet; a second one kills all")
+    @Test("A stop drains ready workers and kills the others; a second one kills all")
     func stop() {
         var life = Life.serving(2)
         _ = life.receive(.reload)
@@ -259,7 +259,7 @@ struct SupervisorMachineTests {
         #expect(life.receive(.stop(gracefully: false)) == [])
     }
 
-    @Test("A stop during a back-off starts nobody any more")
+    @Test("A stop during a back-off starts no more workers")
     func stopDuringBackoff() {
         var life = Life.serving()
         _ = life.receive(.exited(1))
@@ -269,14 +269,14 @@ struct SupervisorMachineTests {
         #expect(life.receive(.tick([]), after: .seconds(60)) == [])
     }
 
-    /// A world of processes that do as they are told, or not.
+    /// Simulated processes that obey, or do not.
     private struct World {
         var life: Life
         var random: SeededRandom
         var alive: Set<Int> = []
         var mayStart: Set<Int> = []
         var ended = false
-        /// Workers that serve, as the world knows it.
+        /// Workers that serve in the simulation.
         var serving: Set<Int> = []
         var killed: Set<Int> = []
 
@@ -341,7 +341,7 @@ struct SupervisorMachineTests {
         for _ in 0..<300 {
             let before = (world.serving.count, world.alive.count)
             world.step()
-            // Draining and killed workers besides, there are two a slot at most.
+            // Not counting draining and killed workers, there are at most two in each slot.
             let active = world.alive.filter {
                 [.starting, .ready].contains(world.life.machine.phase(of: $0))
             }
@@ -369,7 +369,7 @@ struct SupervisorMachineTests {
         #expect(world.ended)
     }
 
-    @Test("A reload under way never lowers the number of workers that serve", arguments: 1...4)
+    @Test("A reload in progress never lowers the number of ready workers", arguments: 1...4)
     func reloadKeepsServing(count: Int) {
         var life = Life.serving(count)
         var serving = Set(1...count)
@@ -387,7 +387,7 @@ struct SupervisorMachineTests {
     }
 }
 
-/// A generator whose numbers are the same each time.
+/// A generator with the same numbers each time.
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 

@@ -1,4 +1,4 @@
-// A server whose workers crash, hang, leak and count as they are told to.
+// A server whose workers crash, hang, leak and count on request.
 
 import ArgumentParser
 import SkeinEngine
@@ -13,7 +13,7 @@ import SkeinSharedRedis
     import Darwin
 #endif
 
-/// Memory that nobody gives back.
+/// Memory that is never freed.
 private nonisolated(unsafe) var leaked: [[UInt8]] = []
 
 @main struct WorkerProbe: EngineCommand {
@@ -52,7 +52,7 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
             return ""
         }
         engine.get("/hang") { request in
-            // On every loop, whichever is asked.
+            // On every event loop, whichever receives the request.
             while true { sleep(1) }
             return ""
         }
@@ -80,7 +80,7 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
         engine.get("/heard") { "\(try await $0.shared.value("heard"))" }
         engine.maintain(every: .milliseconds(50), in: .oneWorker) { try await $0.add(1, to: "turns") }
         engine.get("/turns") { "\(try await $0.shared.value("turns"))" }
-        // Adds one under a lock, in a way that loses turns without one.
+        // Adds one under a lock, in a way that loses increments without it.
         engine.post("/inside") { request in
             try await request.shared.withLock("inside") { lock in
                 let before = try await request.shared.value("inside")
@@ -92,7 +92,7 @@ private nonisolated(unsafe) var leaked: [[UInt8]] = []
         engine.get("/inside") { "\(try await $0.shared.value("inside"))" }
         engine.mount(
             "/limited", ClosureApp { _ in .text("yes") }.inside(RateLimit(5, per: .seconds(3600), name: "probe")))
-        // What is kept in each worker is out of date in all of them when one says so.
+        // Cached values of all workers become stale when one worker says so.
         let results = KeptResults()
         engine.get("/kept") { request in
             let changed = try await request.shared.lastChange("pages", "users")

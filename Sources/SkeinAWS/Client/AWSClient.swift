@@ -1,4 +1,4 @@
-// What all services have in common: a signed POST of JSON, tried again when that may help.
+// The common client of all services: signed POST requests with JSON, retried when that may help.
 
 import NIOCore
 import SkeinCore
@@ -24,12 +24,12 @@ final class AWSClient: Sendable {
     private let budget = RetryBudget(share: 0.2)
     private let places = Mutex<[String: (url: HTTPURL, region: String)]>([:])
     private let signer = Mutex<AWSSigner?>(nil)
-    /// How far the service's clock is ahead of this machine's.
+    /// The difference between the service's clock and this machine's.
     private let skew = Mutex<TimeInterval>(0)
 
     /// - Parameters:
-    ///   - service: its name in signatures and hosts.
-    ///   - target: its name in front of the operation's.
+    ///   - service: the service's name in signatures and hosts.
+    ///   - target: the prefix of operation names.
     init(_ configuration: AWSConfiguration, service: String, target: String, session: Session, http: HTTPClient) {
         self.configuration = configuration
         self.service = service
@@ -42,8 +42,8 @@ final class AWSClient: Sendable {
     /// Starts a call and returns at once.
     /// - Parameters:
     ///   - operation: `SendMessage`, `PutItem`.
-    ///   - input: what is said, as JSON.
-    ///   - url: where, when it is not the options' endpoint.
+    ///   - input: the input, as JSON.
+    ///   - url: the URL, if it is not the options' endpoint.
     func call(
         _ operation: String, _ input: some Encodable & Sendable, form: AWSResponse.Form = .json, at url: String? = nil,
         timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata(),
@@ -62,7 +62,7 @@ final class AWSClient: Sendable {
             }, failed: { error, _ in self.failed(operation, error, meta) }, callback: callback)
     }
 
-    /// Starts a work of several calls, with one answer made of theirs.
+    /// Starts an operation of several calls, with a combined response.
     func work(
         _ operation: String, _ work: @escaping @Sendable () async throws -> AWSResponse
     ) -> Corequest<AWSResponse> {
@@ -155,7 +155,7 @@ final class AWSClient: Sendable {
         return AWSError(response).isTransient
     }
 
-    /// The signer is kept, since it keeps the day's key.
+    /// The signer is reused, since it caches the day's key.
     private func sign(
         _ request: HTTPRequest, _ credentials: AWSCredentials, _ region: String, _ moment: Date
     ) -> HTTPRequest {

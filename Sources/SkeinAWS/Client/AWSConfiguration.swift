@@ -1,4 +1,4 @@
-// Where a service is and who asks it.
+// The endpoint, region and credentials of a client.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,21 +9,20 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// Settings of a client of Amazon Web Services, each with the default that Amazon's own tools have.
+/// Settings of a client of Amazon Web Services, with the defaults of Amazon's own tools.
 public struct AWSConfiguration: Sendable {
     /// The region. Default: `AWS_REGION` or `AWS_DEFAULT_REGION`, else that of the profile.
     public var region: String?
-    /// Where the service is, for one's own: `http://localhost:4566`. Default: `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_DYNAMODB` or
-    /// `AWS_ENDPOINT_URL`, else Amazon's of the region. `@name` is an alias: each call, and each of its attempts, goes to the member that
-    /// its balancer picks.
+    /// The endpoint, for compatible services: `http://localhost:4566`. Default: `AWS_ENDPOINT_URL_SQS`,
+    /// `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`, else Amazon's of the region.
     public var endpoint: String?
-    /// Places that are asked for credentials, one after the other. Default: environment, files, container, instance.
+    /// Sources of credentials, tried in order. Default: environment, files, container, instance.
     public var credentials: [any AWSCredentialSource]
-    /// For one attempt. Default: the session's.
+    /// The timeout of one attempt. Default: the session's.
     public var timeout: Duration?
-    /// Attempts after the first, for what fails in passing: the network, a server's error, too many requests. Default: 4.
+    /// Retries after transient failures: the network, a server's error, throttling. Default: 4.
     public var maximumRetries = 4
-    /// The wait before the second attempt; it doubles each time, and a random share of it is waited. Default: 50 ms.
+    /// The wait before the second attempt; it doubles each time, multiplied by a random factor below 1. Default: 50 ms.
     public var firstWait: Duration = .milliseconds(50)
     /// The longest wait. Default: 20 s.
     public var longestWait: Duration = .seconds(20)
@@ -31,10 +30,10 @@ public struct AWSConfiguration: Sendable {
 
     /// Settings.
     /// - Parameters:
-    ///   - region: Default: the environment's.
-    ///   - endpoint: Default: Amazon's of the region.
-    ///   - credentials: Default: those that the environment has.
-    ///   - environment: Default: the process's.
+    ///   - region: the region. Default: from the environment.
+    ///   - endpoint: the endpoint. Default: Amazon's of the region.
+    ///   - credentials: the sources of credentials. Default: those of the environment.
+    ///   - environment: the environment variables. Default: the process's.
     public init(
         region: String? = nil, endpoint: String? = nil, credentials: AWSCredentials? = nil,
         environment: [String: String] = ProcessInfo.processInfo.environment
@@ -49,8 +48,8 @@ public struct AWSConfiguration: Sendable {
             ]
     }
 
-    /// The region, from wherever it can be had.
-    /// - Parameter host: a host's name that may have it.
+    /// The region, from the first available source.
+    /// - Parameter host: a host name that may contain it.
     func region(_ host: String?) throws(SkeinError) -> String {
         if let region { return region }
         if let named = environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"], !named.isEmpty { return named }
@@ -62,14 +61,14 @@ public struct AWSConfiguration: Sendable {
             return region
         }
         if let region = try AWSProfiles(environment).values()["region"] { return region }
-        // One's own services seldom care.
+        // Compatible services seldom check it.
         if endpoint != nil || environment["AWS_ENDPOINT_URL"] != nil { return "us-east-1" }
         throw SkeinError(
             .exception,
             because: "no AWS region is known: give it in the options, or in AWS_REGION, such as eu-central-1")
     }
 
-    /// Where a service is.
+    /// The endpoint of a service.
     func endpoint(of service: String) throws(SkeinError) -> HTTPURL {
         let named =
             endpoint ?? environment["AWS_ENDPOINT_URL_\(service.uppercased())"] ?? environment["AWS_ENDPOINT_URL"]

@@ -1,4 +1,4 @@
-// What a service says when it refuses.
+// Service errors.
 
 import SkeinCore
 import SkeinHTTP
@@ -11,15 +11,15 @@ import SkeinHTTP
 
 /// An error of a service.
 public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Its name, such as `ResourceNotFoundException`.
+    /// The error code, such as `ResourceNotFoundException`.
     public let code: String
-    /// What happened.
+    /// The error message.
     public let message: String
-    /// The status of the answer.
+    /// The status of the response.
     public let status: Int
-    /// The number by which Amazon finds the request again.
+    /// The request ID for Amazon's support.
     public let requestID: String?
-    /// Of a transaction that was not carried out, why each of its parts was not; `None` for those that could have been.
+    /// For a cancelled transaction, the reason of each part; `None` for parts without an error.
     public let cancellationReasons: [String]
 
     private struct Said: Decodable {
@@ -32,7 +32,8 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
 
     init(_ response: HTTPResponse) {
         let said = try? JSON.decode(Said.self, from: response.content.readableBytesView)
-        // `com.amazonaws.sqs#QueueDoesNotExist`, and the name that it had before JSON: `AWS.SimpleQueueService.NonExistentQueue;Sender`.
+        // `com.amazonaws.sqs#QueueDoesNotExist`, and the code from before JSON:
+        // `AWS.SimpleQueueService.NonExistentQueue;Sender`.
         let name = said?.__type ?? response.header("X-Amzn-ErrorType") ?? ""
         code =
             name.splitBytes(separator: "#").last.map { String($0.prefix(before: ":")) } ?? "HTTP\(response.statusCode)"
@@ -44,7 +45,7 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
         cancellationReasons = said?.CancellationReasons?.map { $0.Code ?? "None" } ?? []
     }
 
-    /// Whether too much was asked for at one time.
+    /// Whether the request was throttled.
     public var isThrottling: Bool { Self.throttling.contains(code) || status == 429 }
     /// Whether the credentials have expired.
     public var isExpired: Bool { Self.expired.contains(code) }
@@ -54,9 +55,9 @@ public struct AWSError: Error, Sendable, Hashable, CustomStringConvertible {
             || ["InvalidSignatureException", "SignatureDoesNotMatch"].contains(code)
                 && (message.containsBytes("Signature expired") || message.containsBytes("not yet current"))
     }
-    /// Whether the same may succeed a moment later.
+    /// Whether a retry may succeed.
     public var isTransient: Bool { isThrottling || status >= 500 || code == "TransactionInProgressException" }
-    /// Whether what was asked for contradicts what is there.
+    /// Whether the request conflicts with the current state.
     var isConflict: Bool {
         ["ConditionalCheckFailedException", "TransactionConflictException"].contains(code)
             || cancellationReasons.contains("ConditionalCheckFailed")

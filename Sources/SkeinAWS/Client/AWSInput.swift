@@ -1,4 +1,4 @@
-// What is said to a service: an object with the members that there are values for.
+// The input of an operation: an object with the members that have values.
 
 import SkeinCore
 
@@ -8,7 +8,7 @@ struct AWSInput: Encodable, Sendable {
 
     init() {}
 
-    /// Adds a member where there is a value for it.
+    /// Adds a member if there is a value for it.
     mutating func add(_ name: String, _ value: (some Encodable & Sendable)?) {
         if let value { members.append((name, value)) }
     }

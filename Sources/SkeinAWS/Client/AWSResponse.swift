@@ -1,4 +1,4 @@
-// What has come of a call.
+// The response to a call.
 
 import Logging
 import NIOCore
@@ -11,38 +11,38 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// The answer of a service, or the failure that prevented one.
+/// The response of a service, or a failure.
 public struct AWSResponse: Response {
-    /// Where in an answer that stands which the caller has asked for.
+    /// The part of the response that is the result.
     package enum Form: Sendable {
-        /// The whole.
+        /// The whole response.
         case json
-        /// A list in a member of it.
+        /// A list in a member.
         case list(String)
-        /// An item of DynamoDB in a member of it.
+        /// A DynamoDB item in a member.
         case item(String)
-        /// Items of DynamoDB in a member of it.
+        /// DynamoDB items in a member.
         case items(String)
     }
 
-    /// The answer that carried it, of several attempts the last one's; nil when nothing was sent.
+    /// The HTTP response, of the last attempt; nil when nothing was sent.
     public let http: HTTPResponse?
-    /// What the caller attached.
+    /// The caller's metadata.
     public let meta: RequestMetadata
     /// The operation: `SendMessage`, `PutItem`.
     public let method: String
-    /// What the service said when it refused.
+    /// The service's error.
     public let error: AWSError?
     /// The failure, if there was one.
     public let failure: SkeinError?
     /// The session's logger.
     public let logger: Logger
-    /// The service that was asked.
+    /// The origin of the service.
     public let peer: String
     private let form: Form
     private let body: ByteBuffer
 
-    /// - Parameter content: what stands in the place of the answer's own.
+    /// - Parameter content: replaces the content of the HTTP response.
     init(_ http: HTTPResponse, _ operation: String, _ form: Form, content: ByteBuffer? = nil) {
         self.http = http
         meta = http.meta
@@ -67,17 +67,17 @@ public struct AWSResponse: Response {
         body = ByteBuffer()
     }
 
-    /// The status of the answer; 409 for a condition that did not hold, 700 to 722 for a failure.
+    /// The status of the response; 409 for a failed condition, 700 to 722 for a failure.
     public var statusCode: Int {
         failure?.code.rawValue ?? (error?.isConflict == true ? 409 : http?.statusCode ?? 0)
     }
-    /// The status in words; the service's.
+    /// The service's error code, or the name of the failure.
     public var reason: String { failure?.code.name ?? error?.code ?? http?.reason ?? "" }
-    /// The answer as JSON; nothing when it is none.
+    /// The response as JSON; null when it is not JSON.
     public var content: JSONValue {
         body.readableBytes == 0 ? .null : (try? Self.read(JSONValue.self, body)) ?? .null
     }
-    /// What the service said when it refused.
+    /// The service's error.
     public var refusal: (any Error)? { error }
     /// 299.
     public static var highestSuccess: Int { 299 }
@@ -86,8 +86,8 @@ public struct AWSResponse: Response {
         try JSON.decode(type, from: body.readableBytesView)
     }
 
-    /// The item or the items that were asked for; of other calls, the whole answer.
-    /// - Throws: code 709 when it is none of the type.
+    /// The requested item or items, decoded; for other calls, the whole response.
+    /// - Throws: code 709 when it cannot be decoded.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         try checked(type) {
             switch form {
@@ -99,8 +99,8 @@ public struct AWSResponse: Response {
         }
     }
 
-    /// The items, or the elements of the list, that were asked for.
-    /// - Throws: code 709 when they are none of the type.
+    /// The requested items, or the elements of the requested list, decoded.
+    /// - Throws: code 709 when they cannot be decoded.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         try checked(type) {
             switch form {
@@ -121,10 +121,10 @@ public struct AWSResponse: Response {
 
     // MARK: Items
 
-    /// The item of a call that is about one; nil when there is none.
+    /// The item of a call for a single item; nil when it does not exist.
     public var item: DynamoItem? { if case .item(let name) = form { try? item(name) } else { nil } }
 
-    /// The items of a call that is about several.
+    /// The items of a call for several items.
     public var items: [DynamoItem] { if case .items(let name) = form { (try? items(name)) ?? [] } else { [] } }
 
     private func item(_ name: String) throws -> DynamoItem? { try member(name, DynamoItem.self).value }
@@ -137,7 +137,7 @@ public struct AWSResponse: Response {
     }
 }
 
-/// One member of an answer, whatever the others are.
+/// One member of a response; the others are ignored.
 private struct Member<Value: Decodable>: Decodable {
     let value: Value?
     private let name: TreeKey
@@ -147,7 +147,7 @@ private struct Member<Value: Decodable>: Decodable {
         value = try decoder.container(keyedBy: TreeKey.self).decodeIfPresent(Value.self, forKey: name)
     }
 
-    /// The value, which has to be there.
+    /// The value, which must be present.
     var some: Value {
         get throws {
             if let value { return value }

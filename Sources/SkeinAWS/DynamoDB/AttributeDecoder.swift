@@ -1,4 +1,4 @@
-// Makes Codable values of attributes.
+// Decodes Codable values from attributes.
 
 import SkeinCore
 
@@ -8,7 +8,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Decodes one value. Numbers become those that are asked for when nothing is lost by it; attributes that are not there are nil.
+/// Decodes one value. Numbers are converted if the conversion is exact; missing attributes are nil.
 struct AttributeDecoder: Decoder {
     private let value: AttributeValue
     let codingPath: [any CodingKey]
@@ -26,7 +26,7 @@ struct AttributeDecoder: Decoder {
         return try T(from: self)
     }
 
-    /// The value as a type that is a value by itself; nil when its parts have to be looked at.
+    /// The value as a type without parts; nil when it must be decoded by its parts.
     private func leaf(_ type: Any.Type) throws -> Any? {
         switch type {
         case is AttributeValue.Type: return value

@@ -1,4 +1,4 @@
-// Values as DynamoDB has them
+// The values of DynamoDB
 // (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html).
 
 import SkeinCore
@@ -9,13 +9,13 @@ import SkeinCore
     import Foundation
 #endif
 
-/// An item: attributes with their names.
+/// An item: attributes by name.
 public typealias DynamoItem = [String: AttributeValue]
 
 /// The value of an attribute. Literals are values: `["id": "x", "year": 1931, "tags": ["a", "b"]]` is an item.
 public enum AttributeValue: Sendable, Hashable {
     case string(String)
-    /// A number, by its digits: 38 of them are kept.
+    /// A number, by its digits: 38 are preserved.
     case number(String)
     case binary(Data)
     case bool(Bool)
@@ -26,13 +26,13 @@ public enum AttributeValue: Sendable, Hashable {
     case numberSet(Set<String>)
     case binarySet(Set<Data>)
 
-    /// A whole number.
+    /// An integer.
     public init(_ number: some BinaryInteger) { self = .number("\(number)") }
 
     /// Text.
     public init(_ text: String) { self = .string(text) }
 
-    /// A value of a type that can be encoded.
+    /// An encoded value.
     /// - Throws: `EncodingError`.
     public init(encoding value: some Encodable) throws {
         self = try TreeEncoder<AttributeValue>.value(of: value, path: [])
@@ -40,11 +40,11 @@ public enum AttributeValue: Sendable, Hashable {
 
     /// The text of a string.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
-    /// The number, when it is a whole one that fits.
+    /// The integer, if it is one that fits.
     public var int: Int? { if case .number(let digits) = self { Int(digits) } else { nil } }
     /// The number.
     public var double: Double? { if case .number(let digits) = self { Double(digits) } else { nil } }
-    /// True or false, when it says either.
+    /// The boolean, if it is one.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
     /// The bytes of binary data.
     public var data: Data? { if case .binary(let value) = self { value } else { nil } }
@@ -75,7 +75,7 @@ extension AttributeValue: ExpressibleByStringLiteral, ExpressibleByIntegerLitera
     public init(nilLiteral: ()) { self = .null }
 }
 
-/// As on the wire: an object with one member that names the type, `{"S": "text"}`.
+/// The wire format: an object with one member that names the type, `{"S": "text"}`.
 extension AttributeValue: Codable {
     private enum Kind: String, CodingKey {
         case S, N, B, BOOL, NULL, L, M, SS, NS, BS
@@ -127,7 +127,8 @@ extension AttributeValue: Codable {
 }
 
 extension AttributeValue: EncodedTree {
-    /// Numbers are digits, bytes are binary, dates are seconds since 1970, sets of texts and numbers are sets unless they are empty.
+    /// Numbers become digits, bytes binary, dates seconds since 1970; sets of strings and numbers become sets unless
+    /// they are empty.
     package static func leaf(_ value: any Encodable, path: [any CodingKey]) throws -> AttributeValue? {
         switch value {
         case let value as AttributeValue: return value
@@ -163,8 +164,8 @@ extension AttributeValue: EncodedTree {
 }
 
 extension DynamoItem {
-    /// The item of a value with names.
-    /// - Throws: `EncodingError`; a value without names is one.
+    /// The item of a keyed value.
+    /// - Throws: `EncodingError`, also for a value that is not keyed.
     public init(encoding value: some Encodable) throws {
         guard case .map(let members) = try AttributeValue(encoding: value) else {
             throw EncodingError.invalidValue(
@@ -174,7 +175,7 @@ extension DynamoItem {
         self = members
     }
 
-    /// A value of a type, made of the item.
+    /// Decodes the item as a type.
     /// - Throws: `DecodingError`.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T { try AttributeDecoder.decode(type, from: .map(self)) }
 }

@@ -1,4 +1,4 @@
-// Many items in few requests. What the service has not come to is sent again.
+// Several items in few requests. Unprocessed ones are sent again.
 
 import SkeinCore
 
@@ -6,7 +6,7 @@ import SkeinCore
 public enum DynamoWrite: Sendable {
     /// Puts an item.
     case put(DynamoItem)
-    /// Deletes the item of a key.
+    /// Deletes the item with a key.
     case delete(key: DynamoItem)
 
     fileprivate var input: [String: [String: DynamoItem]] {
@@ -18,8 +18,10 @@ public enum DynamoWrite: Sendable {
 }
 
 extension DynamoTable {
-    /// Writes items, as many as there are, by twenty-fives, several requests at a time. The order is not kept, and no key may come twice.
-    /// - Throws: what the service says; code 702 when it does not come to all of them in time. Some may have been written then.
+    /// Writes any number of items, in batches of 25, several requests concurrently. They are not ordered, and keys must
+    /// be distinct.
+    /// - Throws: the service's error; code 702 when some are unprocessed after the timeout. Some may have been written
+    ///   then.
     public func writeAll(_ writes: [DynamoWrite]) async throws {
         _ = try await inParts(writes, of: 25) { part in
             var waiting = part.map(\.input)
@@ -34,9 +36,9 @@ extension DynamoTable {
         }
     }
 
-    /// The items of keys, as many as there are, by hundreds, several requests at a time; those that are not there are left out, and the
-    /// order is not kept.
-    /// - Throws: what the service says; code 702 when it does not come to all of them in time.
+    /// The items with keys, any number, in batches of 100, several requests concurrently; missing items are left out,
+    /// and the results are not ordered.
+    /// - Throws: the service's error; code 702 when some are unprocessed after the timeout.
     public func getAll(
         _ keys: [DynamoItem], attributes: [String]? = nil, isConsistent: Bool = false
     ) async throws -> [DynamoItem] {
@@ -63,12 +65,12 @@ extension DynamoTable {
         }
     }
 
-    /// The items of keys, as values of a type.
+    /// The items with keys, decoded as a type.
     public func getAll<T: Decodable>(_ keys: [DynamoItem], as type: T.Type) async throws -> [T] {
         try await getAll(keys).map { try $0.decode(type) }
     }
 
-    /// Works on parts of a list, eight at a time.
+    /// Processes parts of a list, eight concurrently.
     private func inParts<Element: Sendable, Found: Sendable>(
         _ list: [Element], of size: Int, _ work: @escaping @Sendable ([Element]) async throws -> [Found]
     ) async throws -> [Found] {
@@ -84,8 +86,8 @@ extension DynamoTable {
         }
     }
 
-    /// Does something until nothing is left of it, with longer and longer pauses while it goes slowly.
-    /// - Parameter step: returns how much is left.
+    /// Repeats a step until nothing is left, with growing pauses while progress is slow.
+    /// - Parameter step: returns the number of remaining elements.
     private func repeatedly(_ step: () async throws -> Int) async throws {
         let backoff = Backoff(first: db.configuration.firstWait, longest: db.configuration.longestWait)
         for attempt in 1...20 {

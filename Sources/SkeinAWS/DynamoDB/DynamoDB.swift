@@ -7,7 +7,7 @@ import SkeinHTTP
 public final class DynamoDB: Sendable {
     let client: AWSClient
 
-    /// The settings it was made with.
+    /// The settings of the client.
     public var configuration: AWSConfiguration { client.configuration }
 
     package init(_ configuration: AWSConfiguration, session: Session, http: HTTPClient) {
@@ -41,15 +41,15 @@ public final class DynamoDB: Sendable {
         client.call(operation, input)
     }
 
-    // MARK: The ancestor's form
+    // MARK: Calls with the names of aquests
 
-    /// The item of a key, with all of its attributes or some of them.
+    /// The item with a key, with all of its attributes or some of them.
     @discardableResult
     public func getItem(
         _ table: String, _ key: DynamoItem, attributes: [String]? = nil, isConsistent: Bool = false
     ) -> Corequest<AWSResponse> { self[table].get(key, attributes: attributes, isConsistent: isConsistent) }
 
-    /// Puts an item into a table, in the place of one with the same key.
+    /// Puts an item into a table, replacing one with the same key.
     @discardableResult
     public func putItem(_ table: String, _ item: DynamoItem, if condition: DynamoExpression? = nil) -> Corequest<
         AWSResponse
@@ -57,13 +57,13 @@ public final class DynamoDB: Sendable {
         self[table].put(item, if: condition)
     }
 
-    /// Changes the item of a key.
+    /// Updates the item with a key.
     @discardableResult
     public func updateItem(
         _ table: String, _ key: DynamoItem, _ update: DynamoExpression, if condition: DynamoExpression? = nil
     ) -> Corequest<AWSResponse> { self[table].update(key, update, if: condition) }
 
-    /// Deletes the item of a key.
+    /// Deletes the item with a key.
     @discardableResult
     public func deleteItem(_ table: String, _ key: DynamoItem, if condition: DynamoExpression? = nil) -> Corequest<
         AWSResponse
@@ -72,7 +72,7 @@ public final class DynamoDB: Sendable {
     }
 }
 
-/// A member of a key.
+/// The type of a key attribute.
 public enum DynamoKeyType: String, Sendable {
     case string = "S"
     case number = "N"

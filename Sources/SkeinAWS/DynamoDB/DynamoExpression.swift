@@ -1,10 +1,10 @@
-// Expressions in which names and values stand for nothing but themselves
+// Expressions with placeholders for names and values
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html).
 
 import SkeinCore
 
-/// An expression: `"\(name: "year") BETWEEN \(1990) AND \(1999)"`. What is interpolated is sent beside the text, so that it cannot become a
-/// part of it, and names may be reserved words.
+/// An expression: `"\(name: "year") BETWEEN \(1990) AND \(1999)"`. Interpolated names and values are sent separately,
+/// so that they cannot change the expression, and names may be reserved words.
 public struct DynamoExpression: Sendable, Hashable, ExpressibleByStringInterpolation {
     enum Part: Sendable, Hashable {
         case text(String)
@@ -27,18 +27,18 @@ public struct DynamoExpression: Sendable, Hashable, ExpressibleByStringInterpola
         return expression
     }
 
-    /// Both hold.
+    /// The conjunction.
     public static func && (left: DynamoExpression, right: DynamoExpression) -> DynamoExpression {
         "(\(left)) AND (\(right))"
     }
-    /// One of them holds.
+    /// The disjunction.
     public static func || (left: DynamoExpression, right: DynamoExpression) -> DynamoExpression {
         "(\(left)) OR (\(right))"
     }
-    /// It does not hold.
+    /// The negation.
     public static prefix func ! (expression: DynamoExpression) -> DynamoExpression { "NOT (\(expression))" }
 
-    /// The parts of an expression as they are written.
+    /// The parts of an expression.
     public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var parts: [Part] = []
 
@@ -52,7 +52,7 @@ public struct DynamoExpression: Sendable, Hashable, ExpressibleByStringInterpola
         }
         public mutating func appendInterpolation(_ value: Double) { parts.append(.value(.number("\(value)"))) }
         public mutating func appendInterpolation(_ value: Bool) { parts.append(.value(.bool(value))) }
-        /// The name of an attribute; of a path, the names of its parts are interpolated one by one.
+        /// The name of an attribute; for a path, interpolate the names of its parts one by one.
         public mutating func appendInterpolation(name: String) { parts.append(.name(name)) }
         /// A part of an expression.
         public mutating func appendInterpolation(_ expression: DynamoExpression) { parts += expression.parts }

@@ -1,26 +1,26 @@
-// Items by the thousand: page by page, when the consumer is ready for it.
+// Queries and scans, page by page, when the consumer is ready.
 
 import SkeinCore
 
-/// What a query or a scan says.
+/// A query or a scan.
 public struct DynamoQuery: Sendable {
-    /// What holds of the key; with none, all items are looked at.
+    /// The condition for the key; nil for a scan of all items.
     public var key: DynamoExpression?
-    /// What holds of the rest, looked at when it has been read.
+    /// The filter, which is applied after reading.
     public var filter: DynamoExpression?
-    /// The attributes that are wanted. Default: all.
+    /// The requested attributes. Default: all.
     public var attributes: [String]?
-    /// The index that is read. Default: the table.
+    /// The index to read. Default: the table.
     public var index: String?
-    /// Whether the order is that of the sort key, and not the other way round. Default: true.
+    /// Whether the order is that of the sort key, and not reversed. Default: true.
     public var isAscending = true
-    /// Whether the answer has to be of now. Default: false.
+    /// Whether reads are strongly consistent. Default: false.
     public var isConsistent = false
-    /// Items that are looked at for one page. Default: a megabyte of them.
+    /// The number of items read for one page. Default: up to a megabyte.
     public var pageSize: Int?
-    /// Where it begins: the key behind which. Default: at the beginning.
+    /// The key after which it starts. Default: the beginning.
     public var start: DynamoItem?
-    /// Of a scan in several parts at one time, which one this is and how many there are.
+    /// For a parallel scan, the number of this segment and the total.
     public var segment: (number: Int, total: Int)?
 
     /// A query: `DynamoQuery(key: "\(name: "author") = \("Ada")")`.
@@ -48,9 +48,10 @@ public struct DynamoQuery: Sendable {
 }
 
 extension DynamoTable {
-    /// One page of the items whose key is like that: `posts.query("\(name: "author") = \("Ada")").fetch([Post].self)`.
+    /// One page of the items that match a key condition:
+    /// `posts.query("\(name: "author") = \("Ada")").fetch([Post].self)`.
     ///
-    /// A page has at most a megabyte; all of them are read by ``items(_:)``.
+    /// A page has at most a megabyte; use ``items(_:)`` to read all pages.
     @discardableResult
     public func query(_ key: DynamoExpression, filter: DynamoExpression? = nil) -> Corequest<AWSResponse> {
         page(DynamoQuery(key: key, filter: filter))
@@ -60,13 +61,13 @@ extension DynamoTable {
     @discardableResult
     public func scan(filter: DynamoExpression? = nil) -> Corequest<AWSResponse> { page(DynamoQuery(filter: filter)) }
 
-    /// One page. The answer's `LastEvaluatedKey` is where the next one begins.
+    /// One page. The response's `LastEvaluatedKey` is the start of the next one.
     @discardableResult
     public func page(_ query: DynamoQuery) -> Corequest<AWSResponse> {
         call(query.operation, query.request().finished(), form: .items("Items"))
     }
 
-    /// How many items there are like that, in all pages.
+    /// The number of matching items, in all pages.
     public func count(_ query: DynamoQuery = DynamoQuery()) async throws -> Int {
         struct Page: Decodable {
             let Count: Int
@@ -83,26 +84,26 @@ extension DynamoTable {
         return sum
     }
 
-    /// All items, read page by page as they are wanted: `for try await item in posts.items()`.
+    /// All items, read page by page on demand: `for try await item in posts.items()`.
     public func items(_ query: DynamoQuery = DynamoQuery()) -> DynamoItems { DynamoItems(table: self, query: query) }
 }
 
-/// Items as they are wanted. Each walk over it asks anew.
+/// Items on demand. Each iteration runs the query again.
 public struct DynamoItems: AsyncSequence, Sendable {
     public typealias Element = DynamoItem
 
     fileprivate let table: DynamoTable
     fileprivate let query: DynamoQuery
 
-    /// Begins a walk; the service is asked at its first step.
+    /// Starts an iteration; its first step contacts the service.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(table: table, query: query) }
 
-    /// The items as values of a type.
+    /// The items, decoded as a type.
     public func decode<T: Decodable & SendableMetatype>(_ type: T.Type) -> AsyncThrowingMapSequence<DynamoItems, T> {
         map { try $0.decode(type) }
     }
 
-    /// A walk over the items.
+    /// Iterates over the items.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let table: DynamoTable
         fileprivate var query: DynamoQuery
@@ -115,8 +116,8 @@ public struct DynamoItems: AsyncSequence, Sendable {
             self.query = query
         }
 
-        /// The next item; nil behind the last.
-        /// - Throws: what the service says.
+        /// The next item; nil after the last.
+        /// - Throws: the service's error.
         public mutating func next() async throws -> DynamoItem? {
             struct Page: Decodable {
                 let Items: [DynamoItem]

@@ -1,24 +1,24 @@
-// A table and the calls about it and its single items.
+// A table, and the calls for it and its items.
 
 import SkeinCore
 import SkeinHTTP
 
-/// Which attributes a change answers with.
+/// The attributes that a write returns.
 public enum DynamoReturn: String, Sendable {
     case none = "NONE"
-    /// The item as it was.
+    /// The item before the change.
     case allOld = "ALL_OLD"
-    /// What was changed, as it was.
+    /// The changed attributes before the change.
     case updatedOld = "UPDATED_OLD"
-    /// The item as it is.
+    /// The item after the change.
     case allNew = "ALL_NEW"
-    /// What was changed, as it is.
+    /// The changed attributes after the change.
     case updatedNew = "UPDATED_NEW"
 }
 
 /// A table. Every call starts at once and returns a corequest.
 public struct DynamoTable: Sendable {
-    /// The service it is of.
+    /// The service of the table.
     public let db: DynamoDB
     /// Its name.
     public let name: String
@@ -29,11 +29,11 @@ public struct DynamoTable: Sendable {
 
     // MARK: Items
 
-    /// The item of a key: `users.get(["id": "x"]).one(User.self)`.
+    /// The item with a key: `users.get(["id": "x"]).one(User.self)`.
     /// - Parameters:
     ///   - key: the partition key, and the sort key where there is one.
-    ///   - attributes: those that are wanted. Default: all.
-    ///   - isConsistent: whether the answer has to be of now, which costs twice as much. Default: false.
+    ///   - attributes: the requested attributes. Default: all.
+    ///   - isConsistent: whether the read is strongly consistent, at twice the cost. Default: false.
     @discardableResult
     public func get(
         _ key: DynamoItem, attributes: [String]? = nil, isConsistent: Bool = false
@@ -45,11 +45,11 @@ public struct DynamoTable: Sendable {
         return call("GetItem", request.finished(), form: .item("Item"))
     }
 
-    /// Puts an item, in the place of one with the same key.
+    /// Puts an item, replacing one with the same key.
     /// - Parameters:
     ///   - item: its attributes.
-    ///   - condition: what has to hold of the one that is there, else 409: `"attribute_not_exists(\(name: "id"))"`.
-    ///   - returning: with which attributes it answers: none, or all old ones.
+    ///   - condition: a condition on the existing item, else 409: `"attribute_not_exists(\(name: "id"))"`.
+    ///   - returning: the attributes to return: none, or all old ones.
     @discardableResult
     public func put(
         _ item: DynamoItem, if condition: DynamoExpression? = nil, returning: DynamoReturn = .none
@@ -60,14 +60,15 @@ public struct DynamoTable: Sendable {
         }
     }
 
-    /// Puts the item of a value that can be encoded.
+    /// Puts an encoded value.
     /// - Throws: `EncodingError`.
     @discardableResult
     public func put(
         encoding value: some Encodable, if condition: DynamoExpression? = nil
     ) throws -> Corequest<AWSResponse> { put(try DynamoItem(encoding: value), if: condition) }
 
-    /// Changes the item of a key, or makes it: `users.update(["id": "x"], "SET \(name: "hits") = \(name: "hits") + \(1)")`.
+    /// Updates the item with a key, or creates it:
+    /// `users.update(["id": "x"], "SET \(name: "hits") = \(name: "hits") + \(1)")`.
     @discardableResult
     public func update(
         _ key: DynamoItem, _ update: DynamoExpression, if condition: DynamoExpression? = nil,
@@ -80,7 +81,7 @@ public struct DynamoTable: Sendable {
         }
     }
 
-    /// Deletes the item of a key.
+    /// Deletes the item with a key.
     @discardableResult
     public func delete(
         _ key: DynamoItem, if condition: DynamoExpression? = nil, returning: DynamoReturn = .none
@@ -100,13 +101,13 @@ public struct DynamoTable: Sendable {
         return call(operation, request.finished(), form: .item("Attributes"))
     }
 
-    // MARK: The table itself
+    // MARK: Management
 
-    /// Makes the table, paid for by what is used.
+    /// Creates the table, with on-demand billing.
     /// - Parameters:
     ///   - partition: the name and type of the partition key.
-    ///   - sort: those of the sort key. Default: none.
-    ///   - others: what else is said, as the service has it: `["GlobalSecondaryIndexes": …]`.
+    ///   - sort: the name and type of the sort key. Default: none.
+    ///   - others: further input members of the service: `["GlobalSecondaryIndexes": …]`.
     @discardableResult
     public func create(
         partition: (name: String, type: DynamoKeyType), sort: (name: String, type: DynamoKeyType)? = nil,
@@ -124,11 +125,11 @@ public struct DynamoTable: Sendable {
         return call("CreateTable", input)
     }
 
-    /// What the service knows of it.
+    /// The description of the table.
     @discardableResult
     public func describe() -> Corequest<AWSResponse> { call("DescribeTable", AWSInput()) }
 
-    /// Changes it: `["BillingMode": "PROVISIONED", …]`.
+    /// Updates the table: `["BillingMode": "PROVISIONED", …]`.
     @discardableResult
     public func change(_ settings: [String: JSONValue]) -> Corequest<AWSResponse> {
         var input = AWSInput()
@@ -136,12 +137,12 @@ public struct DynamoTable: Sendable {
         return call("UpdateTable", input)
     }
 
-    /// Deletes it with its items.
+    /// Deletes the table with its items.
     @discardableResult
     public func drop() -> Corequest<AWSResponse> { call("DeleteTable", AWSInput()) }
 
-    /// Waits until it can be used.
-    /// - Throws: what the service says; code 702 when it takes longer.
+    /// Waits until the table is active.
+    /// - Throws: the service's error; code 702 after the timeout.
     public func untilActive(within limit: Duration = .seconds(120)) async throws {
         let end = ContinuousClock.now + limit
         while ContinuousClock.now < end {

@@ -1,4 +1,4 @@
-// Up to a hundred items, all or nothing
+// Transactions of up to a hundred items
 // (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html).
 
 import SkeinCore
@@ -9,7 +9,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Writes that are put together: `db.transact { $0.put("users", user); $0.check("users", key, "…") }`.
+/// A collection of writes: `db.transact { $0.put("users", user); $0.check("users", key, "…") }`.
 public struct DynamoTransaction: Sendable {
     fileprivate var parts: [AWSInput] = []
 
@@ -18,7 +18,7 @@ public struct DynamoTransaction: Sendable {
         add("Put", table, condition) { $0.input.add("Item", item) }
     }
 
-    /// Changes the item of a key.
+    /// Updates the item with a key.
     public mutating func update(
         _ table: String, _ key: DynamoItem, _ update: DynamoExpression, if condition: DynamoExpression? = nil
     ) {
@@ -28,12 +28,12 @@ public struct DynamoTransaction: Sendable {
         }
     }
 
-    /// Deletes the item of a key.
+    /// Deletes the item with a key.
     public mutating func delete(_ table: String, _ key: DynamoItem, if condition: DynamoExpression? = nil) {
         add("Delete", table, condition) { $0.input.add("Key", key) }
     }
 
-    /// Lets all fail unless something holds of the item of a key.
+    /// Checks a condition on the item with a key, without which the transaction fails.
     public mutating func check(_ table: String, _ key: DynamoItem, _ condition: DynamoExpression) {
         add("ConditionCheck", table, condition) { $0.input.add("Key", key) }
     }
@@ -50,8 +50,8 @@ public struct DynamoTransaction: Sendable {
 }
 
 extension DynamoDB {
-    /// Carries out writes all or nothing. It is done once, however often it has to be sent.
-    /// - Returns: the corequest; 409 when a condition did not hold, with the reasons in the error.
+    /// Performs writes as a transaction. It is idempotent, so that retries are safe.
+    /// - Returns: the corequest; 409 when a condition failed, with the reasons in the error.
     @discardableResult
     public func transact(_ work: (inout DynamoTransaction) -> Void) -> Corequest<AWSResponse> {
         var transaction = DynamoTransaction()
@@ -61,7 +61,7 @@ extension DynamoDB {
         return client.call("TransactWriteItems", input)
     }
 
-    /// The items of keys in tables, all as they were at one moment, in the order of the keys; nil for those that are not there.
+    /// The items with keys in tables, read as a consistent snapshot, in the order of the keys; nil for missing items.
     public func transactGet(_ keys: [(table: String, key: DynamoItem)]) async throws -> [DynamoItem?] {
         struct Answer: Decodable {
             struct Found: Decodable { let Item: DynamoItem? }

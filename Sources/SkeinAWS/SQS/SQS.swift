@@ -7,7 +7,7 @@ import SkeinHTTP
 public final class SQS: Sendable {
     let client: AWSClient
 
-    /// The settings it was made with.
+    /// The settings of the client.
     public var configuration: AWSConfiguration { client.configuration }
 
     package init(_ configuration: AWSConfiguration, session: Session, http: HTTPClient) {
@@ -18,15 +18,16 @@ public final class SQS: Sendable {
     public func queue(_ url: String) -> SQSQueue { SQSQueue(service: self, url: url) }
 
     /// A queue by its name.
-    /// - Parameter owner: the account, when it is another one.
+    /// - Parameter owner: the account of the queue, if it is another one.
     /// - Throws: `QueueDoesNotExist` as the error's cause.
     public func queue(named name: String, owner: String? = nil) async throws -> SQSQueue {
         let input = AWSInput().adding("QueueName", name).adding("QueueOwnerAWSAccountId", owner)
         return queue(try await url(of: client.call("GetQueueUrl", input)))
     }
 
-    /// Makes a queue, or finds the one that is like that already; of a FIFO queue, the name ends with `.fifo`.
-    /// - Parameter attributes: such as `["VisibilityTimeout": "60"]`; of a name that ends with `.fifo`, `FifoQueue` is added.
+    /// Creates a queue, or finds an existing one with the same attributes; the name of a FIFO queue ends with `.fifo`.
+    /// - Parameter attributes: for example `["VisibilityTimeout": "60"]`; if the name ends with `.fifo`, `FifoQueue` is
+    ///   added.
     public func createQueue(
         _ name: String, attributes: [String: String] = [:], tags: [String: String] = [:]
     ) async throws -> SQSQueue {
@@ -42,8 +43,8 @@ public final class SQS: Sendable {
         return try await corequest.fetch(Found.self).QueueUrl
     }
 
-    /// All queues, as many as there are.
-    /// - Parameter prefix: how their names begin. Default: anyhow.
+    /// All queues.
+    /// - Parameter prefix: the prefix of their names. Default: none.
     public func queues(prefix: String? = nil) async throws -> [SQSQueue] {
         struct Page: Decodable {
             let QueueUrls: [String]?

@@ -1,20 +1,22 @@
-// A worker on a queue: it takes messages, keeps them while they are worked on, and deletes those that are done.
+// A consumer of a queue: it receives messages, extends their visibility during processing, and deletes completed ones.
 
 import Logging
 import SkeinCore
 import Synchronization
 
 extension SQSQueue {
-    /// Handles messages until the task is cancelled: what the handler returns from is deleted; what it throws at comes again.
+    /// Handles messages until the task is cancelled: a message is deleted when the handler returns, and redelivered
+    /// when it throws.
     ///
-    /// While a message is worked on, its visibility is extended, so that nobody else receives it however long it takes. When the task is
-    /// cancelled, no more messages are taken, and those that are being worked on are finished.
+    /// During processing, a message's visibility is extended, so that no other consumer receives it. When the task is
+    /// cancelled, no more messages are received, and those in progress are completed.
     /// - Parameters:
-    ///   - concurrency: messages that are worked on at one time. Default: 10.
-    ///   - visibility: how long a message is kept at a time, at least 2 s. Default: 30 s.
-    ///   - failed: called with what a handler has thrown. Default: the message is given back at once, and the error is logged.
-    ///   - handler: works on one message.
-    /// - Throws: when the queue cannot be asked, for a reason that does not pass; what may pass is waited for.
+    ///   - concurrency: messages processed concurrently. Default: 10.
+    ///   - visibility: the visibility timeout, at least 2 s, which is extended as needed. Default: 30 s.
+    ///   - failed: called with an error of the handler. Default: the message is made visible at once, and the error is
+    ///     logged.
+    ///   - handler: processes one message.
+    /// - Throws: when the queue fails permanently; transient failures are retried.
     public func consume(
         concurrency: Int = 10, visibility: Duration = .seconds(30),
         failed: (@Sendable (SQSMessage, any Error) async -> Void)? = nil,
@@ -27,7 +29,7 @@ extension SQSQueue {
             let backoff = Backoff(first: firstPause, longest: service.configuration.longestWait)
             var failures = 0
             while !Task.isCancelled {
-                // Those that are done make room at once, and not only when there is none left.
+                // Each completed message makes room at once.
                 while underWay > worker.busy || underWay >= limit {
                     try await group.next()
                     underWay -= 1
@@ -44,7 +46,7 @@ extension SQSQueue {
                 }
                 failures = 0
                 for message in found {
-                    // A task of its own kind: the end of the consumer is not the end of work that has begun.
+                    // Detached: cancelling the consumer does not cancel work that has begun.
                     worker.begin()
                     group.addTask { await Task.detached { await worker.work(on: message) }.value }
                     underWay += 1
@@ -58,14 +60,14 @@ extension SQSQueue {
 extension SQSQueue {
     fileprivate var firstPause: Duration { max(service.configuration.firstWait, .milliseconds(500)) }
 
-    /// Whether the service may answer a while later.
+    /// Whether the failure is transient.
     fileprivate static func passes(_ error: any Error) -> Bool {
         if let refusal = (error as? SkeinError)?.cause as? AWSError { return refusal.isTransient }
         return isTemporaryNetworkError(error)
     }
 }
 
-/// Works on messages.
+/// Processes messages.
 private final class SQSWorker: Sendable {
     private let queue: SQSQueue
     let visibility: Duration
@@ -83,10 +85,10 @@ private final class SQSWorker: Sendable {
         self.handler = handler
     }
 
-    /// Messages that are being worked on.
+    /// Messages in progress.
     var busy: Int { count.load(ordering: .relaxed) }
 
-    /// A message is about to be worked on.
+    /// A message is about to be processed.
     func begin() { count.wrappingAdd(1, ordering: .relaxed) }
 
     func work(on message: SQSMessage) async {

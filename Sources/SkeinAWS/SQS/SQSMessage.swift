@@ -1,4 +1,4 @@
-// Messages as they come and as they are sent.
+// Received and outgoing messages.
 
 import SkeinCore
 
@@ -8,7 +8,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A value that stands beside a message's text.
+/// An attribute of a message.
 public enum SQSAttribute: Sendable, Hashable, Codable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
     case string(String)
     case number(String)
@@ -45,17 +45,17 @@ public enum SQSAttribute: Sendable, Hashable, Codable, ExpressibleByStringLitera
     }
 }
 
-/// A message that was received. Until it is deleted or its time is over, nobody else receives it.
+/// A received message. Until it is deleted or its visibility timeout ends, no other consumer receives it.
 public struct SQSMessage: Sendable, Decodable {
-    /// Its identifier.
+    /// The message ID.
     public let id: String
-    /// What names this one delivery of it: it is deleted by that.
+    /// The receipt handle of this delivery, which deletes the message.
     public let receipt: String
-    /// Its text.
+    /// The body.
     public let body: String
-    /// What the service says of it: `ApproximateReceiveCount`, `SentTimestamp`, `MessageGroupId`.
+    /// System attributes: `ApproximateReceiveCount`, `SentTimestamp`, `MessageGroupId`.
     public let systemAttributes: [String: String]
-    /// What its sender has put beside it.
+    /// The attributes set by its sender.
     public let attributes: [String: SQSAttribute]
     let digest: String?
 
@@ -83,28 +83,28 @@ public struct SQSMessage: Sendable, Decodable {
         }
     }
 
-    /// How often it has been received, this time included.
+    /// How often it has been received, including this time.
     public var receiveCount: Int { systemAttributes["ApproximateReceiveCount"].flatMap { Int($0) } ?? 1 }
 
-    /// The text as JSON.
+    /// The body, decoded from JSON.
     /// - Throws: `DecodingError`.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         try JSON.decode(type, from: body.utf8)
     }
 }
 
-/// A message that is to be sent.
+/// An outgoing message.
 public struct SQSOutgoing: Sendable, ExpressibleByStringLiteral {
-    /// Its text, at most 1 MiB with its attributes.
+    /// The body, at most 1 MiB including its attributes.
     public var body: String
-    /// How long nobody receives it, at most 15 minutes. Default: the queue's.
+    /// The delay before it is delivered, at most 15 minutes. Default: the queue's.
     public var delay: Duration?
-    /// Values beside it, at most ten.
+    /// Its attributes, at most ten.
     public var attributes: [String: SQSAttribute]
-    /// Of a FIFO queue: those of one group are received in their order.
+    /// For a FIFO queue: the message group, within which the order is preserved.
     public var groupID: String?
-    /// Of a FIFO queue: what is sent twice with the same within five minutes is one message. Default: of its content, where the queue
-    /// is set so.
+    /// For a FIFO queue: messages with the same ID within five minutes are one message. Default: a hash of the content,
+    /// if the queue is configured so.
     public var deduplicationID: String?
 
     /// A message.
@@ -119,10 +119,10 @@ public struct SQSOutgoing: Sendable, ExpressibleByStringLiteral {
         self.deduplicationID = deduplicationID
     }
 
-    /// A message of text alone.
+    /// A message with a body only.
     public init(stringLiteral value: String) { self.init(value) }
 
-    /// A message of a value as JSON.
+    /// A message with a value as JSON.
     /// - Throws: `EncodingError`.
     public init(json value: some Encodable) throws {
         self.init(String(decoding: try JSON.encode(value), as: UTF8.self))
@@ -134,7 +134,7 @@ public struct SQSOutgoing: Sendable, ExpressibleByStringLiteral {
             .adding("MessageDeduplicationId", deduplicationID)
     }
 
-    /// Bytes that count for the limits of a batch.
+    /// The size that counts for the limits of a batch.
     var size: Int {
         attributes.reduce(body.utf8.count) { sum, attribute in
             let length =

@@ -1,4 +1,4 @@
-// A queue and the calls about it.
+// A queue and its calls.
 
 import Crypto
 import NIOCore
@@ -17,7 +17,7 @@ enum SQSDigest {
 
 /// A queue. Every call starts at once and returns a corequest.
 public struct SQSQueue: Sendable {
-    /// The service it is of.
+    /// The service of the queue.
     public let service: SQS
     /// Its URL.
     public let url: String
@@ -32,8 +32,8 @@ public struct SQSQueue: Sendable {
 
     /// Sends a message: `queue.send("abc")`.
     ///
-    /// What fails in passing is sent again, so that a message may come twice; a FIFO queue sees to it that it does not.
-    /// - Returns: the corequest; its answer is compared with what was sent.
+    /// Transient failures are retried, so that a message may arrive twice; a FIFO queue prevents that.
+    /// - Returns: the corequest; the response's checksums are verified.
     @discardableResult
     public func send(_ message: SQSOutgoing) -> Corequest<AWSResponse> {
         let digest = SQSDigest.of(message.body)
@@ -51,13 +51,13 @@ public struct SQSQueue: Sendable {
         }
     }
 
-    /// Sends a message of text.
+    /// Sends a message with a body.
     @discardableResult
     public func send(_ text: String) -> Corequest<AWSResponse> { send(SQSOutgoing(text)) }
 
-    /// Sends messages, as many as there are, by tens, several tens at a time.
-    /// - Returns: what did not arrive, by its place, with the reason; what failed in passing was sent again.
-    /// - Throws: when nothing could be sent at all.
+    /// Sends any number of messages, in batches of ten, several batches concurrently.
+    /// - Returns: the messages that could not be sent, by index, with the reason; transient failures were retried.
+    /// - Throws: when no message could be sent.
     @discardableResult
     public func sendAll(_ messages: [SQSOutgoing]) async throws -> [SQSFailure] {
         guard url.hasByteSuffix(".fifo") else {
@@ -66,8 +66,8 @@ public struct SQSQueue: Sendable {
         return try await inOrder(messages)
     }
 
-    /// Sends the messages of each group one batch behind the other, and several groups side by side: what is sent again while later
-    /// ones are on their way would arrive behind them.
+    /// Sends the batches of each group one after the other, and several groups concurrently: a retried message must not
+    /// arrive after later ones of its group.
     private func inOrder(_ messages: [SQSOutgoing]) async throws -> [SQSFailure] {
         var lanes: [[(place: Int, message: SQSOutgoing)]] = []
         var laneOfGroup = ByteDictionary<Int>()
@@ -124,9 +124,9 @@ public struct SQSQueue: Sendable {
 
     /// Receives messages: `queue.receive().fetch([SQSMessage].self)`.
     /// - Parameters:
-    ///   - maximum: how many at most, one to ten. Default: 10.
-    ///   - wait: how long is waited for the first, at most 20 s. Default: 20 s.
-    ///   - visibility: how long nobody else receives them. Default: the queue's.
+    ///   - maximum: the maximum number of messages, one to ten. Default: 10.
+    ///   - wait: how long to wait for the first, at most 20 s. Default: 20 s.
+    ///   - visibility: the visibility timeout. Default: the queue's.
     @discardableResult
     public func receive(
         maximum: Int = 10, wait: Duration = .seconds(20), visibility: Duration? = nil
@@ -142,8 +142,8 @@ public struct SQSQueue: Sendable {
         return call("ReceiveMessage", input, form: .list("Messages"), timeout: patience + .seconds(seconds))
     }
 
-    /// Receives messages that there may be.
-    /// - Returns: up to ten; none when there were none in time.
+    /// Receives available messages.
+    /// - Returns: up to ten; an empty array after the wait.
     public func messages(
         maximum: Int = 10, wait: Duration = .seconds(20), visibility: Duration? = nil
     ) async throws -> [SQSMessage] {
@@ -157,24 +157,24 @@ public struct SQSQueue: Sendable {
         return try response.decodeRecords(SQSMessage.self)
     }
 
-    /// Deletes a message that was received.
+    /// Deletes a received message.
     @discardableResult
     public func delete(_ message: SQSMessage) -> Corequest<AWSResponse> { delete(receipt: message.receipt) }
 
-    /// Deletes a message by the receipt of its delivery.
+    /// Deletes a message by its receipt handle.
     @discardableResult
     public func delete(receipt: String) -> Corequest<AWSResponse> {
         call("DeleteMessage", AWSInput().adding("ReceiptHandle", receipt))
     }
 
-    /// Deletes messages, by tens.
-    /// - Returns: those that could not be deleted, by their places.
+    /// Deletes messages, in batches of ten.
+    /// - Returns: those that could not be deleted, by index.
     @discardableResult
     public func deleteAll(_ messages: [SQSMessage]) async throws -> [SQSFailure] {
         try await batches("DeleteMessageBatch", messages) { AWSInput().adding("ReceiptHandle", $0.receipt) }
     }
 
-    /// Sets how long from now on nobody else receives a message; zero gives it back.
+    /// Sets the visibility timeout of a message, from now on; zero makes it visible.
     /// - Parameter visibility: at most 12 hours.
     @discardableResult
     public func changeVisibility(_ message: SQSMessage, to visibility: Duration) -> Corequest<AWSResponse> {
@@ -184,7 +184,7 @@ public struct SQSQueue: Sendable {
                 "VisibilityTimeout", Int(visibility / .seconds(1))))
     }
 
-    /// Sets how long from now on nobody else receives messages, by tens.
+    /// Sets the visibility timeout of messages, from now on, in batches of ten.
     @discardableResult
     public func changeVisibility(_ messages: [SQSMessage], to visibility: Duration) async throws -> [SQSFailure] {
         try await batches("ChangeMessageVisibilityBatch", messages) {
@@ -192,9 +192,9 @@ public struct SQSQueue: Sendable {
         }
     }
 
-    // MARK: The queue itself
+    // MARK: Management
 
-    /// What is set and what is counted: `ApproximateNumberOfMessages`, `VisibilityTimeout`, `QueueArn`.
+    /// The attributes: `ApproximateNumberOfMessages`, `VisibilityTimeout`, `QueueArn`.
     public func attributes(_ names: [String] = ["All"]) async throws -> [String: String] {
         struct Found: Decodable { let Attributes: [String: String]? }
         return try await call("GetQueueAttributes", AWSInput().adding("AttributeNames", names)).fetch(Found.self)
@@ -219,7 +219,7 @@ public struct SQSQueue: Sendable {
 
     private static let maximumBatchSize = 256 << 10
 
-    /// Sends entries by tens, several requests at a time, those that fail in passing once more.
+    /// Sends entries in batches of ten, several requests concurrently, and retries transient failures.
     private func batches<Entry: Sendable>(
         _ operation: String, _ entries: [Entry], size: (Entry) -> Int = { _ in 0 },
         _ input: @escaping @Sendable (Entry) -> AWSInput
@@ -277,8 +277,8 @@ public struct SQSQueue: Sendable {
 }
 
 extension SQSQueue {
-    /// Those of a batch that may be sent once more without a change of the order inside of their groups: no later one of the group
-    /// has been taken, and no earlier one has failed for good.
+    /// The entries of a batch that may be retried without changing the order within their groups: no later entry of the
+    /// group was accepted, and no earlier one failed permanently.
     fileprivate static func inOrder<Entry>(
         _ batch: [(place: Int, entry: Entry)], _ candidates: Set<String>, _ failed: Set<String>,
         _ group: (Entry) -> String
@@ -287,7 +287,7 @@ extension SQSQueue {
         for (place, entry) in batch { groups[group(entry)] = (groups[group(entry)] ?? []) + ["\(place)"] }
         var again: Set<String> = []
         for ids in groups.values {
-            // What was taken stands first, and what failed behind it: only then nothing has overtaken anything.
+            // All accepted entries precede the failed ones: only then the order is preserved.
             let rest = ids.drop { !failed.contains($0) }
             guard rest.allSatisfy({ failed.contains($0) }) else { continue }
             again.formUnion(rest.prefix { candidates.contains($0) })
@@ -296,19 +296,19 @@ extension SQSQueue {
     }
 }
 
-/// One of several that a batch could not do.
+/// A failed entry of a batch.
 public struct SQSFailure: Sendable, Hashable, CustomStringConvertible {
-    /// Its place among those that were given.
+    /// Its index.
     public let index: Int
-    /// The name of the error.
+    /// The error code.
     public let code: String
-    /// What happened.
+    /// The error message.
     public let message: String
 
     public var description: String { "number \(index): \(message.isEmpty ? code : "\(message) (\(code))")" }
 }
 
-/// What the service says of a batch; the names are its own.
+/// The service's response to a batch, with its member names.
 private struct SQSBatchAnswer: Decodable {
     struct Entry: Decodable {
         let Id: String

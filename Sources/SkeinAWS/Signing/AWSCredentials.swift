@@ -1,4 +1,4 @@
-// Who signs: keys from whichever place has them, fetched again before they expire.
+// Credentials from several sources, refreshed before they expire.
 
 import NIOCore
 import SkeinCore
@@ -13,15 +13,15 @@ import Synchronization
     import Foundation
 #endif
 
-/// A key, its secret, and what belongs to keys for a time.
+/// An access key with its secret, and the session token of temporary keys.
 public struct AWSCredentials: Sendable, Hashable, CustomStringConvertible {
-    /// The name of the key.
+    /// The access key ID.
     public var accessKey: String
-    /// The key.
+    /// The secret access key.
     public var secretKey: String
-    /// The token that temporary keys come with.
+    /// The session token of temporary keys.
     public var sessionToken: String?
-    /// When they are of no use any more. Default: never.
+    /// The expiry date. Default: none.
     public var expiration: Date?
 
     /// A key.
@@ -32,19 +32,19 @@ public struct AWSCredentials: Sendable, Hashable, CustomStringConvertible {
         self.expiration = expiration
     }
 
-    /// The name of the key alone; secrets are no part of any message.
+    /// The access key ID alone; secrets never appear in messages.
     public var description: String { "\(accessKey) …" }
 }
 
-/// A place that has credentials. One method, called when there are none yet or those there are expire soon.
+/// A source of credentials. Its one method is called when there are none yet or they expire soon.
 public protocol AWSCredentialSource: Sendable {
-    /// The credentials; nil when this place has none, so that the next one is asked.
-    /// - Parameter http: sends requests to those who hand out credentials.
-    /// - Throws: when the place should have some and cannot give them.
+    /// The credentials; nil when this source has none, so that the next one is tried.
+    /// - Parameter http: sends requests to endpoints of credentials.
+    /// - Throws: when the source should have credentials but fails.
     func credentials(by http: HTTPService) async throws -> AWSCredentials?
 }
 
-/// Places that are asked one after the other, and the credentials that the first of them had.
+/// Sources that are tried in order, and the cached credentials.
 final class AWSCredentialStore: Sendable {
     private struct State {
         var credentials: AWSCredentials?
@@ -54,7 +54,7 @@ final class AWSCredentialStore: Sendable {
     private let sources: [any AWSCredentialSource]
     private let http: HTTPService
     private let state = Mutex(State())
-    /// How long before their end credentials are fetched anew.
+    /// How long before their expiry credentials are refreshed.
     private static let margin: TimeInterval = 300
 
     init(_ sources: [any AWSCredentialSource], by http: HTTPService) {
@@ -62,8 +62,8 @@ final class AWSCredentialStore: Sendable {
         self.http = http
     }
 
-    /// Credentials that hold for a while.
-    /// - Parameter refused: those that a service did not accept any more.
+    /// Valid credentials.
+    /// - Parameter refused: credentials that a service has refused.
     func current(insteadOf refused: AWSCredentials? = nil) async throws -> AWSCredentials {
         let (ready, fetch) = state.withLock { state -> (AWSCredentials?, Task<AWSCredentials, any Error>?) in
             if let known = state.credentials, known != refused, Self.holds(known) { return (known, nil) }
@@ -91,7 +91,7 @@ final class AWSCredentialStore: Sendable {
                 return found
             }
         } catch {
-            // Those there are may hold until the place is back.
+            // The cached credentials may still be valid until the source is available again.
             if let known, known != refused, known.expiration.map({ $0.timeIntervalSinceNow > 0 }) ?? true {
                 return known
             }
@@ -111,10 +111,10 @@ final class AWSCredentialStore: Sendable {
     }
 }
 
-// MARK: Places
+// MARK: Sources
 
 extension AWSCredentials: AWSCredentialSource {
-    /// Themselves.
+    /// The credentials themselves.
     public func credentials(by http: HTTPService) -> AWSCredentials? { self }
 }
 
@@ -122,7 +122,7 @@ extension AWSCredentials: AWSCredentialSource {
 public struct AWSEnvironmentCredentials: AWSCredentialSource {
     private let environment: [String: String]
 
-    /// - Parameter environment: Default: the process's.
+    /// - Parameter environment: the environment variables. Default: the process's.
     public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
         self.environment = environment
     }
@@ -139,7 +139,8 @@ public struct AWSEnvironmentCredentials: AWSCredentialSource {
 public struct AWSFileCredentials: AWSCredentialSource {
     private let profiles: AWSProfiles
 
-    /// - Parameter environment: where the files are, if elsewhere, and which profile is meant. Default: the process's.
+    /// - Parameter environment: the paths of the files, if not the standard ones, and the profile. Default: the
+    ///   process's.
     public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
         profiles = AWSProfiles(environment)
     }
@@ -151,11 +152,12 @@ public struct AWSFileCredentials: AWSCredentialSource {
     }
 }
 
-/// The endpoint that containers have: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+/// The credentials endpoint of containers: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or
+/// `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
 public struct AWSContainerCredentials: AWSCredentialSource {
     private let environment: [String: String]
 
-    /// - Parameter environment: Default: the process's.
+    /// - Parameter environment: the environment variables. Default: the process's.
     public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
         self.environment = environment
     }
@@ -171,7 +173,7 @@ public struct AWSContainerCredentials: AWSCredentialSource {
         }
         let url = try HTTPURL(address)
         let host = url.origin.endpoint.host
-        // A token is sent there, which is not for others to read.
+        // A token is sent there, so the connection must be secure or local.
         guard
             url.origin.isSecure || url.origin.endpoint.isLocal
                 || IPAddress.bytes(host)?.starts(with: [169, 254, 170]) == true
@@ -192,12 +194,12 @@ public struct AWSContainerCredentials: AWSCredentialSource {
     }
 }
 
-/// The endpoint that machines have (the instance metadata service, version 2): it knows the machine's role.
+/// The credentials endpoint of EC2 instances (the instance metadata service, version 2), for the instance's role.
 public struct AWSInstanceCredentials: AWSCredentialSource {
     private let environment: [String: String]
 
-    /// - Parameter environment: where the service is, if elsewhere (`AWS_EC2_METADATA_SERVICE_ENDPOINT`), and whether it may be
-    ///   asked (`AWS_EC2_METADATA_DISABLED`). Default: the process's.
+    /// - Parameter environment: the endpoint, if not the standard one (`AWS_EC2_METADATA_SERVICE_ENDPOINT`), and
+    ///   whether it is disabled (`AWS_EC2_METADATA_DISABLED`). Default: the process's.
     public init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
         self.environment = environment
     }
@@ -206,7 +208,7 @@ public struct AWSInstanceCredentials: AWSCredentialSource {
         if environment["AWS_EC2_METADATA_DISABLED"]?.lowercased() == "true" { return nil }
         var base = environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] ?? "http://169.254.169.254"
         while base.hasByteSuffix("/") { base.removeLast() }
-        // Elsewhere than on such a machine nobody answers, which must not take long.
+        // Outside of such an instance there is no response, which must be detected quickly.
         let token = await http.send(
             HTTPRequest(
                 .put, try HTTPURL("\(base)/latest/api/token"),
@@ -223,7 +225,7 @@ public struct AWSInstanceCredentials: AWSCredentialSource {
     }
 }
 
-/// Credentials as endpoints hand them out.
+/// Credentials in the format of the endpoints.
 private struct HandedOut: Decodable {
     let AccessKeyId: String
     let SecretAccessKey: String

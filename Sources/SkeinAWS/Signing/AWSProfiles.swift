@@ -1,4 +1,4 @@
-// The files that the AWS command line keeps: `~/.aws/credentials` and `~/.aws/config`.
+// The files of the AWS command line: `~/.aws/credentials` and `~/.aws/config`.
 
 import SkeinCore
 
@@ -14,8 +14,8 @@ struct AWSProfiles: Sendable {
 
     init(_ environment: [String: String]) { self.environment = environment }
 
-    /// The values of the profile that is meant; those of the credentials' file come first.
-    /// - Throws: code 701 when a profile is named that is in neither file.
+    /// The values of the selected profile; those of the credentials file take precedence.
+    /// - Throws: code 701 for a profile that is in neither file.
     func values() throws(SkeinError) -> [String: String] {
         let name = environment["AWS_PROFILE"] ?? environment["AWS_DEFAULT_PROFILE"]
         let home = environment["HOME"] ?? ""
@@ -36,7 +36,7 @@ struct AWSProfiles: Sendable {
         return parse(text)
     }
 
-    /// Sections with names and values; a `#` or `;` at the beginning of a line, or behind a blank, is a comment.
+    /// Sections with names and values; a `#` or `;` at the beginning of a line, or after a space, starts a comment.
     static func parse(_ text: String) -> [String: [String: String]] {
         var sections: [String: [String: String]] = [:]
         var section: String?
@@ -47,7 +47,7 @@ struct AWSProfiles: Sendable {
                     separator: " ")
                 continue
             }
-            // What is indented belongs to a value with parts, of which none is of use here.
+            // Indented lines belong to nested values, which are not used here.
             guard let section, !line.hasBytePrefix(" "), !line.hasBytePrefix("\t") else { continue }
             let parts = line.splitBytes(separator: "=", maxSplits: 1)
             guard parts.count == 2 else { continue }

@@ -1,4 +1,4 @@
-// Content that is signed as it is sent, piece by piece
+// Chunked signatures, computed while the content is sent
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html).
 
 import Crypto
@@ -13,13 +13,13 @@ import SkeinHTTP
 #endif
 
 extension AWSSigner {
-    /// A request whose content is covered by signatures of its own, one for each piece, so that it need not be there before it is sent.
+    /// A request whose content is signed chunk by chunk, so that it need not be complete before it is sent.
     /// - Parameters:
-    ///   - request: what is to be signed; its content is replaced.
-    ///   - content: pieces of any size; walked over once for each time the request is sent.
-    ///   - length: bytes of all pieces.
-    ///   - chunk: bytes that are signed together, at least 8 KiB. Default: 64 KiB.
-    ///   - moment: when it is signed. Default: now.
+    ///   - request: the request; its content is replaced.
+    ///   - content: pieces of any size; iterated once for each time the request is sent.
+    ///   - length: the sum of all pieces in bytes.
+    ///   - chunk: the size of a chunk, at least 8 KiB. Default: 64 KiB.
+    ///   - moment: the time of the signature. Default: now.
     public func signChunked<Pieces: Sequence & Sendable>(
         _ request: HTTPRequest, content: Pieces, length: Int, chunk: Int = 64 << 10, at moment: Date = Date()
     ) -> HTTPRequest where Pieces.Element == ByteBuffer {
@@ -42,7 +42,7 @@ extension AWSSigner {
 
     private static let signatureLength = ";chunk-signature=".utf8.count + 64
 
-    /// Bytes on the wire.
+    /// The encoded size in bytes.
     private static func chunkedLength(_ length: Int, chunk: Int) -> Int {
         func one(_ size: Int) -> Int { String(size, radix: 16).utf8.count + signatureLength + 4 + size }
         let rest = length % chunk
@@ -50,7 +50,7 @@ extension AWSSigner {
     }
 }
 
-/// Pieces cut to chunks, each with its signature, which is made of the one before.
+/// Content cut to chunks, each with its signature, which depends on the previous one.
 struct SignedChunks<Pieces: Sequence & Sendable>: Sequence, Sendable where Pieces.Element == ByteBuffer {
     let signer: AWSSigner
     let moment: AWSMoment

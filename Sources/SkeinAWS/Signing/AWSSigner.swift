@@ -16,11 +16,12 @@ import Synchronization
 
 /// Signs requests for a service in a region.
 public struct AWSSigner: Sendable {
-    /// Who signs.
+    /// The credentials.
     public var credentials: AWSCredentials
     /// The region, such as `eu-central-1`.
     public var region: String
-    /// The service, such as `sqs` or `s3`. The paths of `s3` are signed as they are, those of others encoded once more.
+    /// The service, such as `sqs` or `s3`. The paths of `s3` are signed unchanged, those of others are encoded once
+    /// more.
     public var service: String
     private let keys = SigningKeys()
 
@@ -31,14 +32,14 @@ public struct AWSSigner: Sendable {
         self.service = service
     }
 
-    /// A request with its signature in its header. Content that is still to be made is not covered by it.
-    /// - Parameter moment: when it is signed; it holds for some minutes. Default: now.
+    /// A request with its signature in the header. Streamed content is not covered by it.
+    /// - Parameter moment: the time of the signature; it is valid for some minutes. Default: now.
     public func sign(_ request: HTTPRequest, at moment: Date = Date()) -> HTTPRequest {
         let hash = request.body.bytes.map(SHA256.hex)
         return sign(request, contentHash: hash ?? "UNSIGNED-PAYLOAD", isNamed: hash == nil, AWSMoment(moment)).request
     }
 
-    /// - Parameter isNamed: whether the hash has to stand in the header.
+    /// - Parameter isNamed: whether the hash must be in the header.
     func sign(
         _ request: HTTPRequest, contentHash: String, isNamed: Bool, _ moment: AWSMoment
     ) -> (request: HTTPRequest, signature: String) {
@@ -48,7 +49,7 @@ public struct AWSSigner: Sendable {
         if service == "s3" || isNamed { signed.headers["X-Amz-Content-SHA256"] = contentHash }
         let covered = Self.covered(signed)
         var names = ""
-        // What calls of most services are: a POST to the root.
+        // Most calls of services are a POST to the root.
         let isRoot = request.url.target == "/"
         var canonical = "\(request.method.rawValue)\n\(isRoot ? "/" : path(request.url))\n"
         if !isRoot { canonical += Self.query(Self.parameters(request.url)) }
@@ -65,11 +66,11 @@ public struct AWSSigner: Sendable {
         return (signed, signature)
     }
 
-    /// A URL that may be used without credentials for a while: its signature stands in its query.
+    /// A presigned URL, which can be used without credentials for a limited time: its signature is in the query.
     /// - Parameters:
-    ///   - method: what may be done with it. Default: GET.
-    ///   - lifetime: how long, at most seven days. Default: 15 minutes.
-    ///   - moment: from when on. Default: now.
+    ///   - method: the allowed method. Default: GET.
+    ///   - lifetime: the lifetime, at most seven days. Default: 15 minutes.
+    ///   - moment: the start. Default: now.
     /// - Throws: code 701 when the URL is malformed or the lifetime out of range.
     public func presign(
         _ method: HTTPMethod = .get, _ url: String, for lifetime: Duration = .seconds(900), at moment: Date = Date()
@@ -134,7 +135,7 @@ public struct AWSSigner: Sendable {
             .sorted(by: <).map { "\($0.0)=\($0.1)" }.joined(separator: "&")
     }
 
-    /// The fields that are covered: host, content type, and what the service has a name for; what proxies change is not.
+    /// The signed fields: host, content type, and the service's own; not those that proxies change.
     private static func covered(_ request: HTTPRequest) -> [(name: String, value: String)] {
         var fields = [(name: "host", value: request.url.origin.authority)]
         let type = request.headers["Content-Type"] ?? request.body.contentType
@@ -167,7 +168,7 @@ extension HTTPAuth {
     public static func aws(_ signer: AWSSigner) -> HTTPAuth { .custom(signer) }
 }
 
-/// A moment as signatures have it: `20150830T123600Z`, whatever the calendar of the machine.
+/// A time in the format of signatures: `20150830T123600Z`, independent of the machine's calendar.
 struct AWSMoment {
     let time: String
     var day: Substring { time.prefix(8) }
@@ -178,7 +179,7 @@ struct AWSMoment {
     }
 }
 
-/// The key of a day: it is made in four steps, and is the same for all requests of the day.
+/// The signing key of a day: derived in four steps, and cached for all requests of the day.
 private final class SigningKeys: Sendable {
     private let last = Mutex<(names: [String], key: SymmetricKey)?>(nil)
 

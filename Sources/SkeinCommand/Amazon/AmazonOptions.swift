@@ -1,4 +1,4 @@
-// Options that the commands of Amazon's services share.
+// Options that the commands for AWS services share.
 
 import ArgumentParser
 import Skein

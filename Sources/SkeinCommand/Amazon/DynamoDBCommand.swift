@@ -1,4 +1,4 @@
-// skein dynamodb: items in and out, as plain JSON.
+// skein dynamodb: reads and writes items as plain JSON.
 
 import ArgumentParser
 import Foundation
@@ -228,7 +228,7 @@ extension DynamoItem {
 }
 
 extension AttributeValue {
-    /// The value of plain JSON, with all digits of its numbers.
+    /// The value of plain JSON; numbers keep all digits.
     fileprivate init(json: JSONValue) throws {
         switch json {
         case .null: self = .null

@@ -1,4 +1,4 @@
-// skein sqs: messages in and out.
+// skein sqs: sends and receives messages.
 
 import ArgumentParser
 import Skein

@@ -1,12 +1,12 @@
-// What commands do around their work: a session for it, a sentence for its failure.
+// The environment of a command's work: a session, and an error message if it fails.
 
 import ArgumentParser
 import Skein
 
 enum CommandSession {
-    /// Works with a session of its own, which has ended when this returns.
-    /// - Throws: exit code 1 when the work throws, which is said.
-    /// - Parameter aliases: what it knows by name.
+    /// Runs work with a dedicated session, which has ended when this returns.
+    /// - Throws: exit code 1 when the work throws; the error is printed.
+    /// - Parameter aliases: the aliases of the session.
     static func run(_ aliases: AliasOptions? = nil, _ work: (SkeinClient) async throws -> Void) async throws {
         let skein = SkeinClient()
         var failure: (any Error)?

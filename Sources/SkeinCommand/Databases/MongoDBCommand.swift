@@ -1,4 +1,4 @@
-// skein mongo: documents in and out, as extended JSON.
+// skein mongo: reads and writes documents as extended JSON.
 
 import ArgumentParser
 import Skein
@@ -23,7 +23,7 @@ struct MongoDBCommand: AsyncParsableCommand {
     enum Verb: String, ExpressibleByArgument, CaseIterable {
         case find, findone, count, distinct, aggregate, insert, update, updateone, upsert, delete, deleteone, watch, run
 
-        /// How many words may follow it.
+        /// How many words may follow the command.
         var words: ClosedRange<Int> {
             switch self {
             case .find, .findone, .count, .watch: 0...1
@@ -149,7 +149,7 @@ struct MongoDBCommand: AsyncParsableCommand {
         }
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
     private func say(line value: BSON) { Terminal.say(value.extendedJSON(canonical ? .canonical : .relaxed)) }
 

@@ -6,7 +6,7 @@ import SkeinCore
 import SkeinSQL
 
 enum RowsText {
-    /// Columns side by side, numbers to the right.
+    /// Aligned columns, with numbers to the right.
     static func table(_ rows: Rows) -> String {
         let names = rows.columns.map(visible)
         let cells = rows.map { row in row.values.map { $0.isNull ? "" : visible($0.description) } }
@@ -48,7 +48,7 @@ enum RowsText {
         return String(shown)
     }
 
-    /// Lines with commas (RFC 4180); nothing is an empty cell.
+    /// Comma-separated lines (RFC 4180); NULL is an empty cell.
     static func csv(_ rows: Rows) -> String {
         func cell(_ text: String) -> String {
             guard text.utf8.contains(where: { ",\"\n\r".utf8.contains($0) }) else { return text }
@@ -84,7 +84,7 @@ enum RowsText {
 
     static func text(_ value: JSONValue) -> String { value.json }
 
-    /// The cells as they are, with tabs and line ends between: of one cell, its bytes and nothing else.
+    /// The cells unchanged, separated by tabs and line ends; a single cell is printed as its bytes only.
     static func raw(_ rows: Rows) -> [UInt8] {
         let lines = rows.map { row in
             Array(
@@ -99,12 +99,12 @@ enum RowsText {
 }
 
 extension JSONValue {
-    /// Bytes as JSON, in a form that no text has: `{"$base64": "gA=="}`.
+    /// Bytes as JSON, in a form that no string has: `{"$base64": "gA=="}`.
     static func base64(_ bytes: some Sequence<UInt8>) -> JSONValue {
         ["$base64": .string(Data(bytes).base64EncodedString())]
     }
 
-    /// The bytes of such a form.
+    /// The bytes of this form.
     var base64: Data? {
         guard let members, members.count == 1, let text = members["$base64"]?.string else { return nil }
         return Data(base64Encoded: text)

@@ -69,7 +69,7 @@ struct SQLCommand: AsyncParsableCommand {
         }
     }
 
-    /// The line of a statement in which an error was found, and the character below it, as psql shows it.
+    /// The line of a statement that contains an error, with the position marked below it, as psql shows it.
     private static func place(_ position: Int, in text: String) -> String? {
         let scalars = Array(text.unicodeScalars)
         guard (1...scalars.count + 1).contains(position) else { return nil }
@@ -97,7 +97,7 @@ struct SQLCommand: AsyncParsableCommand {
         for result in response.results { say(result) }
     }
 
-    /// Copies between a table and a standard stream, when a statement does that.
+    /// Copies between a table and a standard stream, if the statement is a COPY.
     private func copy(_ text: String, by postgres: PostgresClient) async throws -> Bool {
         guard SQLKeyword.first(of: text) == "COPY" else { return false }
         let sql = SQL(unsafe: text)
@@ -145,7 +145,7 @@ struct SQLCommand: AsyncParsableCommand {
     }
 }
 
-/// A database's address, as far as its scheme tells which it is.
+/// The kind of a database, from the scheme of its address.
 enum DatabaseAddress {
     case postgres(String)
     case sqlite(String)

@@ -1,4 +1,4 @@
-// skein redis: a command, its answer as text or as JSON.
+// skein redis: runs a command, and prints its reply as text or as JSON.
 
 import ArgumentParser
 import Foundation
@@ -77,7 +77,7 @@ struct StoreCommand: AsyncParsableCommand {
         }
     }
 
-    /// An element a line, what is inside of others further to the right; strings are their bytes.
+    /// One element on each line, with nested elements indented; strings are printed as their bytes.
     private static func text(_ value: RedisValue, indent: String = "") -> [UInt8] {
         let lineEnd = [UInt8(ascii: "\n")]
         switch value {
@@ -104,7 +104,8 @@ struct StoreCommand: AsyncParsableCommand {
 extension RedisValue {
     fileprivate var isMap: Bool { if case .map = self { true } else { false } }
 
-    /// The value as JSON; bytes that are no text are `{"$base64": "…"}`, and a map with such a key is a list of pairs.
+    /// The value as JSON; bytes that are not UTF-8 are `{"$base64": "…"}`, and a map with such a key is a list of
+    /// pairs.
     fileprivate var json: JSONValue {
         switch self {
         case .null: return .null
@@ -126,6 +127,6 @@ extension RedisValue {
         }
     }
 
-    /// The text of a key that is a number; nil for what is no text.
+    /// The text of a key that is not a string, such as a number; nil for a string.
     private var name: String? { if case .string = self { nil } else { description } }
 }

@@ -1,4 +1,4 @@
-// skein demo: what Skein is, in ten seconds and without anything to install: a server and a client, in one process.
+// skein demo: shows Skein in ten seconds, without any installation: a server and a client in one process.
 
 import ArgumentParser
 import GRPCCore
@@ -64,7 +64,7 @@ struct DemoCommand: AsyncParsableCommand {
         return isAsExpected
     }
 
-    /// The protocols beside HTTP: a socket, and calls of three kinds, by the same client.
+    /// The protocols in addition to HTTP: a socket, and three kinds of calls, with the same client.
     private func showCalls(_ base: String) async throws -> Bool {
         let skein = SkeinClient()
         let socket = base.replacingBytes("http://", with: "ws://")
@@ -86,7 +86,7 @@ struct DemoCommand: AsyncParsableCommand {
         return lines.map(\.answer) == ["Hello over a WebSocket.", "6", "6", "15", "Hello, weaver."]
     }
 
-    /// A server of gRPC for one call.
+    /// Starts a gRPC server for one call.
     private func greet(by skein: SkeinClient) async throws -> String {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
         configuration.logger = .silent
@@ -103,7 +103,7 @@ struct DemoCommand: AsyncParsableCommand {
         return greeting
     }
 
-    /// Many requests, each started by the answer to one before, as a generator does.
+    /// Sends many requests; each is started when a previous one completes, as a load generator does.
     private func showVolume(_ base: String) async {
         let volume = DemoVolume(base: base, limit: requests)
         Terminal.say("\(requests) requests, each started in the callback of another:")

@@ -10,7 +10,8 @@ enum DemoDatabase {
         let metres: Int
     }
 
-    /// Makes a table, fills it, asks it, and lets a statement fail. Returns whether all came out as it should.
+    /// Creates a table, fills it, queries it, and runs a statement that fails. Returns whether all results were as
+    /// expected.
     static func show() async -> Bool {
         let skein = SkeinClient()
         do {

@@ -1,11 +1,11 @@
-// What the demo calls by gRPC, on a server of its own, since that has a transport of its own.
+// The gRPC service of the demo, on its own server because gRPC has its own transport.
 
 import GRPCCore
 import SkeinCore
 import SkeinEngine
 import SkeinGRPC
 
-/// Greets whoever sends a name; messages are text, for which no code is generated.
+/// Greets the sender of a name; messages are text, so that no generated code is needed.
 struct DemoGreeter: RegistrableRPCService {
     static let method = MethodDescriptor(fullyQualifiedService: "demo.Greeter", method: "Greet")
 

@@ -1,4 +1,4 @@
-// The server of the demo: a handful of routes, each for one kind of call.
+// The server of the demo: a few routes, each for one kind of call.
 
 import NIOCore
 import SkeinEngine
@@ -8,7 +8,7 @@ enum DemoServer {
     /// A server on a free loopback port.
     static func make() -> HTTPServer {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
-        // The failing route fails on purpose; its log line would only alarm.
+        // The failing route fails intentionally; its log line would be misleading.
         configuration.logger = .silent
         return HTTPServer(configuration) { request in
             switch request.path {
@@ -46,7 +46,7 @@ enum DemoServer {
         return service
     }()
 
-    /// Sends the content back, or the query when there is none.
+    /// Sends the content back, or the query if there is no content.
     private static func echo(_ request: ServerRequest) async throws -> ServerResponse {
         let content = try await request.body.collect()
         if content.readableBytes == 0 { return .text((request.query ?? "") + "\n") }
@@ -59,7 +59,7 @@ enum DemoServer {
     }
 }
 
-/// Finds a port on which nobody listens.
+/// Finds a free port.
 enum FreePort {
     static func find() async throws -> Int {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { _ in

@@ -1,9 +1,9 @@
-// The generator of the demo: a fixed number of requests in flat memory, whatever their number.
+// The load generator of the demo: a number of requests with constant memory, however many they are.
 
 import Skein
 import Synchronization
 
-/// Starts a request in the callback of each one that ends, until so many are started.
+/// Starts a request in the callback of each one that ends, until the total is reached.
 final class DemoVolume: Sendable {
     private let url: String
     private let limit: Int

@@ -1,4 +1,4 @@
-// What a client of a load does for each of its turns, where that is not a request of HTTP.
+// One iteration of a load client, for protocols other than HTTP.
 
 import GRPCCore
 import Skein
@@ -9,14 +9,14 @@ import SkeinRPC
 import SkeinRedis
 import SkeinSQL
 
-/// What is called.
+/// The kind of call.
 enum LoadKind: Sendable {
     case http
-    /// A message over a WebSocket, and one that comes back.
+    /// A message over a WebSocket, and the reply.
     case socket(WebSocketMessage)
     case xmlrpc(String, [any XMLRPCConvertible])
     case jsonrpc(String, JSONRPC.Arguments)
-    /// A unary call with a message that is serialized already.
+    /// A unary call with a message that is already serialized.
     case grpc(MethodDescriptor, GRPCBytes)
     /// A statement of SQL.
     case sql(SQL)
@@ -26,7 +26,7 @@ enum LoadKind: Sendable {
     case mongo(Document)
 }
 
-/// What one turn came to.
+/// The result of one iteration.
 struct LoadOutcome: Sendable {
     let status: Int
     var bytes = 0
@@ -49,7 +49,7 @@ struct LoadOutcome: Sendable {
     }
 }
 
-/// One client: it keeps what it needs between its turns.
+/// One client: it keeps its connection state between iterations.
 struct LoadCaller {
     private let kind: LoadKind
     private let skein: SkeinClient
@@ -68,7 +68,7 @@ struct LoadCaller {
         self.headers = headers
     }
 
-    /// Takes a turn.
+    /// Runs one iteration.
     mutating func call() async -> LoadOutcome {
         do {
             switch kind {
@@ -150,10 +150,10 @@ struct LoadCaller {
         }
     }
 
-    /// Ends what is open.
+    /// Closes open connections.
     func end() async { await socket?.close() }
 
-    /// Messages are the bytes that they are.
+    /// Messages are passed as bytes, unchanged.
     private struct AsIs: MessageSerializer, MessageDeserializer {
         func serialize<Bytes: GRPCContiguousBytes>(_ message: GRPCBytes) throws -> Bytes {
             message as? Bytes ?? message.withUnsafeBytes { Bytes($0) }

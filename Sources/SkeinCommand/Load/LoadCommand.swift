@@ -1,4 +1,4 @@
-// skein load: puts load on a server and tells what it made of it.
+// skein load: puts load on a server and reports the results.
 
 import ArgumentParser
 import GRPCCore
@@ -162,7 +162,7 @@ struct LoadCommand: AsyncParsableCommand {
 }
 
 extension LoadCommand {
-    /// What is called, from the options and the scheme.
+    /// The kind of call, from the options and the scheme.
     private func kind() throws -> LoadKind {
         if let database = LoadDatabase(urls[0]) { return database.kind }
         if let grpc {
@@ -182,7 +182,7 @@ extension LoadCommand {
     }
 }
 
-/// What a load consists of.
+/// The parameters of a load.
 struct LoadPlan: Sendable {
     let kind: LoadKind
     let urls: [String]
@@ -199,7 +199,7 @@ struct LoadPlan: Sendable {
     let aliases: AliasOptions
     let threads: Int
 
-    /// Requests under way at one time.
+    /// Concurrent requests.
     var callers: Int { clients * (streams ?? 1) }
     let timeout: Duration
     let keepAlive: Bool

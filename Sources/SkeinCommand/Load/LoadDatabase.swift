@@ -1,4 +1,4 @@
-// A load on a database: its address bears the statement.
+// A load on a database: its address includes the statement.
 
 import Skein
 import SkeinMongo
@@ -6,14 +6,14 @@ import SkeinRedis
 import SkeinSQL
 import SkeinTransport
 
-/// A database's address with what it is asked: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`,
+/// A database's address with the statement: `postgres://host/db?query=SELECT%201`, `redis://host?command=GET%20k`,
 /// `mongodb://host/db?command={"find": "posts"}`.
 struct LoadDatabase {
     /// The address without the statement.
     let url: String
     let kind: LoadKind
 
-    /// Nil for an address that is no database's.
+    /// Nil for an address that is not a database's.
     init?(_ text: String) {
         guard let scheme = text.splitBytes(separator: ":").first?.lowercased() else { return nil }
         var statement: String?
@@ -35,7 +35,7 @@ struct LoadDatabase {
         }
     }
 
-    /// - Throws: what is wrong with the address.
+    /// - Throws: an error that describes the problem with the address.
     func check() throws(SkeinError) {
         switch kind {
         case .redis: _ = try RedisConfiguration(url)

@@ -1,4 +1,4 @@
-// What the clients of one loop have seen.
+// The measurements of the clients of one loop.
 
 import Histogram
 import Skein

@@ -1,4 +1,4 @@
-// What a load came to, as a table for people and as JSON for scripts.
+// The result of a load, as a table for people and as JSON for scripts.
 
 import Histogram
 import Skein

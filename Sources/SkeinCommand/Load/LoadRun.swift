@@ -1,10 +1,10 @@
-// One run of a load: clients as tasks on the loops of their connections, through the public API and nothing else.
+// One run of a load: clients as tasks on the loops of their connections, through the public API only.
 
 import NIOCore
 import Skein
 import Synchronization
 
-/// Carries out a plan.
+/// Executes a plan.
 final class LoadRun: Sendable {
     private let plan: LoadPlan
     private let skein: SkeinClient
@@ -55,7 +55,7 @@ final class LoadRun: Sendable {
             recorders, seconds: Double(elapsed.nanoseconds) / 1e9, connections: summary.connections, plan: plan)
     }
 
-    /// One client: its next request is sent when the one before is answered, and not before it is due.
+    /// One client: it sends its next request when the previous one is complete, and not before it is due.
     private func client(_ number: Int, on shard: Shard, _ recorder: LoadRecorder, since start: NIODeadline) async {
         let end = plan.duration.map { start + .nanoseconds(Int64($0 * 1e9)) }
         var caller = LoadCaller(plan.kind, skein, plan.urls[number % plan.urls.count], plan.headers)

@@ -1,4 +1,4 @@
-// The page of an agent: how it goes, for people and for Prometheus.
+// The status page of an agent, for people and for Prometheus.
 
 import SkeinCore
 import SkeinEngine
@@ -6,7 +6,7 @@ import SkeinMail
 
 enum AgentPage {
     /// Serves the page of an agent.
-    /// - Returns: the server, which listens.
+    /// - Returns: the listening server.
     static func serve(_ agent: MailAgent, at address: (host: String, port: Int)) async throws -> HTTPServer {
         var configuration = ServerConfiguration(addresses: [.tcp(address.host, port: address.port)], threads: 1)
         configuration.logger = .silent
@@ -64,7 +64,7 @@ enum AgentPage {
     }
 }
 
-/// What all pages about mail have.
+/// The common parts of all pages about mail.
 enum MailPages {
     static let style = """
         body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#222}

@@ -1,4 +1,4 @@
-// skein mail agent: the process that delivers.
+// skein mail agent: the process that delivers mail.
 
 import ArgumentParser
 import Logging
@@ -31,7 +31,7 @@ struct MailAgentCommand: AsyncParsableCommand {
             """,
         subcommands: [Run.self, Start.self, Stop.self, Restart.self, Status.self], defaultSubcommand: Status.self)
 
-    /// How mail is delivered.
+    /// The options for delivery.
     struct Options: ParsableArguments {
         @OptionGroup var spool: SpoolOption
 
@@ -144,14 +144,14 @@ struct MailAgentCommand: AsyncParsableCommand {
             return words
         }
 
-        /// What was said at the last start, for the next one.
+        /// The options of the last start, for the next one.
         private struct Saved: Codable {
             let arguments: [String]
             let relay: String?
         }
 
         private var file: String { "\(spool.folder)/agent.json" }
-        /// Whether nothing but the spool was named.
+        /// Whether only the spool was named.
         private var isPlain: Bool {
             relay == nil && (try? Options.parse(["--spool", spool.folder]))?.arguments == arguments
         }
@@ -198,7 +198,7 @@ struct MailAgentCommand: AsyncParsableCommand {
                 }
             }
             let signals = Task {
-                // Without a terminal it goes on.
+                // Without a terminal it continues to run.
                 for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
                 where signal != .sighup {
                     delivering.cancel()
@@ -321,7 +321,7 @@ struct MailAgentOption: ParsableArguments {
 
 /// Addresses of pages on the command line.
 enum PageAddress {
-    /// A port of this machine, or what `--listen` of a server takes.
+    /// A port of this machine, or an address as `--listen` of a server accepts it.
     static func read(_ text: String) throws -> (host: String, port: Int) {
         let whole = text.containsByte(":") ? text : "127.0.0.1:\(text)"
         guard case .tcp(let host, let port)? = ServerConfiguration.Address(whole) else {

@@ -1,4 +1,4 @@
-// skein mail: messages sent, kept, delivered and looked at.
+// skein mail: sends, stores, delivers and shows messages.
 
 import ArgumentParser
 import SkeinCore
@@ -32,7 +32,7 @@ struct MailCommand: AsyncParsableCommand {
         ])
 }
 
-/// Where the messages are.
+/// The location of the spool.
 struct SpoolOption: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -40,7 +40,7 @@ struct SpoolOption: ParsableArguments {
             valueName: "folder"))
     var spool: String?
 
-    /// The spool, made when it is not there.
+    /// The spool, created if it does not exist.
     func make(keys: [DKIMKey] = []) throws -> MailSpool {
         do {
             return try MailSpool(folder, keys: keys)
@@ -49,7 +49,7 @@ struct SpoolOption: ParsableArguments {
         }
     }
 
-    /// The spool that is there.
+    /// The existing spool.
     func open() throws -> MailSpool {
         do {
             return try MailSpool(existing: folder)
@@ -98,15 +98,15 @@ struct SigningOptions: ParsableArguments {
 }
 
 extension CommandFailure {
-    /// What went wrong, without the code, which is for programs.
+    /// The message of an error without its code, which is for programs.
     init(_ error: SkeinError) {
-        // What a program would set is an option of the URL here.
+        // A setting in a program is an option of the URL here.
         let message = error.message.replacingBytes("pass verify: .none", with: "?verify=none is needed")
         self.init(error.peer.map { "\($0): \(message)" } ?? message)
     }
 }
 
-/// URLs and addresses of the command line, looked at before anything is done.
+/// URLs and addresses of the command line, validated before anything is done.
 enum MailArguments {
     static let servers = """
         Servers: smtp://host, smtp://user:password@host:587, smtps://host, lmtp://host:24, lmtp+unix:///path, file:///folder. Query \
@@ -114,7 +114,7 @@ enum MailArguments {
         name=HELLO, chunking=no. @FILE reads the URL from a file. With a password, TLS is required unless the server is on this machine.
         """
 
-    /// The URL of a server; `@FILE` for one that stands in a file, where its password is nobody else's.
+    /// The URL of a server; `@FILE` reads it from a file, which keeps its password private.
     static func server(_ text: String?) throws -> String? {
         guard let text else { return nil }
         let url =
@@ -136,7 +136,7 @@ enum MailJSON {
     }
 }
 
-/// How times are written.
+/// The text form of times.
 enum MailTime {
     /// `2026-11-27 08:15:00`, in UTC.
     static func text(_ milliseconds: Int) -> String {

@@ -1,10 +1,10 @@
-// skein mail queue, show, retry, hold, delete, flush: what people do with the messages of a spool.
+// skein mail queue, show, retry, hold, delete, flush: manage the messages of a spool.
 
 import ArgumentParser
 import SkeinCore
 import SkeinMail
 
-/// A message as lists have it.
+/// A message in lists.
 struct SpooledRecord: Encodable {
     let id: String
     let state: String
@@ -101,7 +101,7 @@ struct MailQueueCommand: AsyncParsableCommand {
 extension MailSpool.State: ExpressibleByArgument {}
 
 extension MailQueueCommand {
-    /// Opens a message; one that is no message any more is listed as such.
+    /// Opens a message; a file that cannot be read as a message is listed with its error.
     private static func open(
         _ id: MailID, _ spool: MailSpool, _ state: MailSpool.State, _ json: Bool
     ) -> (MailSpool.State, SpoolFile)? {
@@ -171,7 +171,7 @@ enum MailNames {
         return id
     }
 
-    /// Does something with each message of some names, and says which were not there.
+    /// Runs work on each named message, and reports those that do not exist.
     static func each(_ texts: [String], _ done: String, _ work: (MailID) throws -> Bool) throws {
         var missing = false
         for text in texts {

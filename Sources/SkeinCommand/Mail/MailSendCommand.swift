@@ -1,4 +1,4 @@
-// skein mail send: a message of the command line.
+// skein mail send: sends a message from the command line.
 
 import ArgumentParser
 import SkeinCore

@@ -1,4 +1,4 @@
-// skein mail sink: a server of mail for development, and a page that shows what came.
+// skein mail sink: a mail server for development, and a page that shows the received messages.
 
 import ArgumentParser
 import SkeinCore
@@ -50,7 +50,7 @@ struct MailSinkCommand: AsyncParsableCommand {
         let store = SinkStore(keep: keep, folder: folder)
         let sink = MailSink { mail in
             let number = try store.add(mail)
-            // A sender may call itself anything, also what a terminal would obey.
+            // The sender's address may contain control sequences for the terminal.
             let line = "\(mail.sender) → \(mail.recipients.prefix(20).joined(separator: ", "))"
             let shown = line.unicodeScalars.map { $0.properties.generalCategory == .control ? "·" : $0 }
             Terminal.say("\(number)  \(String(String.UnicodeScalarView(shown)))  \(mail.content.count) bytes")
@@ -72,9 +72,9 @@ struct MailSinkCommand: AsyncParsableCommand {
     }
 }
 
-/// The last messages that came.
+/// The most recently received messages.
 final class SinkStore: Sendable {
-    /// Bytes of messages that are remembered.
+    /// Maximum bytes of stored messages.
     private static let memory = 256 << 20
 
     struct Entry: Sendable {

@@ -1,4 +1,4 @@
-// What a sink shows of the messages that came.
+// The page of a sink that shows the received messages.
 
 import NIOCore
 import SkeinCore
@@ -43,7 +43,7 @@ struct SinkPage: Sendable {
     }
 
     private func respond(to request: ServerRequest) throws -> ServerResponse {
-        // A page of elsewhere whose name was pointed at this machine must not read mail.
+        // A foreign web page whose host name resolves to this machine (DNS rebinding) must not read mail.
         guard isOwnName(request.headers["Host"] ?? "localhost") else { throw ServerError(.forbidden) }
         let path = request.path.splitBytes(separator: "/").map(String.init)
         if request.method == .delete, path == ["messages"] {
@@ -70,14 +70,14 @@ struct SinkPage: Sendable {
             throw ServerError(.notFound)
         }
         let part = read.parts[place]
-        // What is not an image is never shown, only saved: it came from anybody.
+        // Anything but an image is only downloaded, never displayed, because it is untrusted.
         let isImage = ["image/png", "image/jpeg", "image/gif", "image/webp"].contains(part.type)
         return bytes(
             part.bytes, isImage ? part.type : "application/octet-stream",
             file: isImage ? nil : part.name ?? "part-\(place)")
     }
 
-    /// Whether a host is an address, or this machine by its name.
+    /// Whether a host is an address, or a name of this machine.
     private func isOwnName(_ host: String) -> Bool {
         let name =
             host.lastByte("]").map { String(host[...$0].droppingBytes(first: 1, last: 1)) }
@@ -139,7 +139,8 @@ struct SinkPage: Sendable {
         return page(read["subject"], body + "<h2>Fields</h2><table>\(fields)</table>", refresh: false)
     }
 
-    /// The HTML of a message for a frame: no scripts, no forms, nothing from elsewhere but the images that came with it.
+    /// The HTML of a message for a frame: no scripts, no forms, and no external resources; only images from the message
+    /// itself.
     private func frame(_ html: ReadMessage.Part, _ read: ReadMessage, _ number: Int) -> ServerResponse {
         var text = html.text
         for (place, part) in read.parts.enumerated() {

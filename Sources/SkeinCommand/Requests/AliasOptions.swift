@@ -38,17 +38,17 @@ struct AliasOptions: ParsableArguments {
         }
     }
 
-    /// Whether a URL begins with a name that is given here.
+    /// Whether a URL begins with an alias of these options.
     func names(_ url: String) -> Bool {
         url.hasBytePrefix("@") && alias.contains { $0.prefix(before: "=") == url.prefix(before: "/", "?") }
     }
 
-    /// Registers what is given here.
+    /// Registers the aliases of these options.
     func register(on client: SkeinClient) throws {
         for (name, members) in try all() { try client.alias(name, members) }
     }
 
-    /// What is given here, by name.
+    /// The aliases of these options, by name.
     func all() throws -> [(name: String, alias: Alias)] { try alias.map(parse) }
 
     private func parse(_ text: String) throws -> (name: String, alias: Alias) {

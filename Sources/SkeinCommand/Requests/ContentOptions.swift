@@ -1,4 +1,4 @@
-// What a request carries, as it is said on the command line.
+// The content of a request, from the command line.
 
 import ArgumentParser
 import Skein
@@ -39,7 +39,7 @@ struct ContentOptions: ParsableArguments {
         return (String(text[..<sign]), String(text[text.index(after: sign)...]))
     }
 
-    /// What to send.
+    /// The body to send.
     func body() throws -> HTTPBody {
         let body = try plainBody()
         return compress.map { body.compressed($0) } ?? body

@@ -40,7 +40,7 @@ struct CredentialOptions: ParsableArguments {
         return (String(text[..<colon]), String(text[text.index(after: colon)...]))
     }
 
-    /// Takes the options over into a session's configuration.
+    /// Applies the options to a session's configuration.
     func apply(to configuration: inout HTTPConfiguration) throws {
         guard netrc else { return }
         do {

@@ -1,16 +1,16 @@
-// Writes the body of one answer to a file, and says how far it is.
+// Writes the body of one response to a file, and shows the progress.
 
 import Skein
 import Synchronization
 
-/// A request whose answer goes to a file.
+/// A request whose response body is written to a file.
 struct Download {
     let request: HTTPRequest
     let file: String
     let resumes: Bool
 
     /// Sends the request and writes the file.
-    /// - Returns: whether the answer was a success and is whole.
+    /// - Returns: whether the response was a success and is complete.
     func run(_ skein: SkeinClient) async -> Bool {
         let size = Mutex((received: 0, resumedFrom: 0))
         do {

@@ -1,4 +1,4 @@
-// skein rpc: one call, its result as JSON.
+// skein rpc: makes one call, and prints its result as JSON.
 
 import ArgumentParser
 import Foundation
@@ -86,7 +86,7 @@ struct RPCCommand: AsyncParsableCommand {
         }
     }
 
-    /// JSON where it is that, else text; nothing of a number is lost.
+    /// JSON if the text is JSON, otherwise a string; numbers keep all digits.
     static func value(_ text: String) -> JSONValue { (try? JSONValue(json: text)) ?? .string(text) }
 
     static func xml(_ value: JSONValue) throws(SkeinError) -> XMLRPCValue {

@@ -1,4 +1,4 @@
-// skein get, head, options, delete, post, put, patch: one command a method, all alike.
+// skein get, head, options, delete, post, put, patch: one command for each method, with the same options.
 
 import ArgumentParser
 import Skein

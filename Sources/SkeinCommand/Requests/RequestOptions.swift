@@ -1,4 +1,4 @@
-// What all request commands understand, and how it becomes a request.
+// The options of all request commands, and how they become a request.
 
 import ArgumentParser
 import Foundation
@@ -92,13 +92,13 @@ struct RequestOptions: ParsableArguments {
         return client
     }
 
-    /// The URLs, those in files included.
+    /// All URLs, including those in files.
     func allURLs() throws -> [String] {
         try urls.flatMap { aliases.names($0) ? [$0] : try InputFile.lists([$0]) }
     }
 }
 
-/// The flags that say which HTTP to speak.
+/// The flags for the HTTP version.
 enum VersionOption: EnumerableFlag {
     case http1
     case http2
@@ -138,12 +138,13 @@ enum HeaderArguments {
 
 /// Files named on the command line.
 enum InputFile {
-    /// The content of `--data`: text, a file, or standard input. JSON and forms are told apart by a header, as in curl.
+    /// The content of `--data`: text, a file, or standard input. JSON and forms are distinguished by a header, as in
+    /// curl.
     static func body(_ argument: String?) throws -> HTTPBody {
         guard let argument else { return .none }
         if argument.hasBytePrefix("@"), argument != "@-" {
             let path = String(argument.dropFirst())
-            // A pipe says what it says once; a file is read while it is sent, however large it is.
+            // A pipe can be read only once; a file is read while it is sent, however large it is.
             guard FileState(path: path)?.isFile == true, path != "/dev/stdin" else { return try whole(read(path)) }
             guard let file = FileHandle(forReadingAtPath: path) else { throw unreadable(path) }
             return .file(path, contentType: contentType(try file.read(upToCount: 64) ?? Data()))
@@ -151,7 +152,7 @@ enum InputFile {
         return try whole(argument == "-" || argument == "@-" ? read("-") : Array(argument.utf8))
     }
 
-    /// A file of a form; a pipe, which says what it says once, is read at once.
+    /// A file of a form; a pipe, which can be read only once, is read immediately.
     static func part(_ name: String, _ path: String) throws -> FormPart {
         guard FileState(path: path)?.isFile == false, path != "-" else { return .file(name, path: path) }
         return FormPart(
@@ -159,7 +160,7 @@ enum InputFile {
             fileName: URL(filePath: path).lastPathComponent)
     }
 
-    /// What an argument of TEXT, @FILE or - stands for; nil without one.
+    /// The bytes of an argument of the form TEXT, @FILE or -; nil without an argument.
     static func bytes(_ argument: String?) throws -> [UInt8]? {
         guard let argument else { return nil }
         if argument == "-" || argument == "@-" { return try read("-") }
@@ -179,7 +180,7 @@ enum InputFile {
         .bytes(bytes, contentType: contentType(bytes))
     }
 
-    /// Arguments, each of which may be @FILE with one on each line.
+    /// Expands arguments, each of which may be @FILE with one value on each line.
     static func lists(_ arguments: [String]) throws -> [String] {
         try arguments.flatMap { argument -> [String] in
             guard argument.hasBytePrefix("@") else { return [argument] }
@@ -188,7 +189,7 @@ enum InputFile {
         }
     }
 
-    /// Whether a path leads to a directory.
+    /// Whether a path is a directory.
     static func isDirectory(_ path: String) -> Bool { FileState(path: path)?.isFolder == true }
 
     /// A variable of the environment, unless it is empty.
@@ -207,7 +208,7 @@ enum InputFile {
         }
     }
 
-    /// All of a file, a pipe, or, as `-`, of standard input.
+    /// All bytes of a file, a pipe, or (as `-`) standard input.
     private static func read(_ path: String) throws -> [UInt8] {
         let isInput = path == "-" || path == "/dev/stdin"
         let descriptor = isInput ? 0 : open(path, O_RDONLY | O_CLOEXEC)

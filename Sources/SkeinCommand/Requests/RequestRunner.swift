@@ -1,4 +1,4 @@
-// Sends the requests of a command, as many at a time as was asked for, and prints what comes back.
+// Sends the requests of a command with the requested concurrency, and prints the responses.
 
 import Skein
 import Synchronization
@@ -9,7 +9,7 @@ struct RequestRunner {
     let options: RequestOptions
 
     /// Sends all requests.
-    /// - Returns: whether every answer was below 400.
+    /// - Returns: whether every status was below 400.
     func run() async throws -> Bool {
         let skein = try options.session()
         let isSuccess = try await send(by: skein)
@@ -41,7 +41,8 @@ struct RequestRunner {
         }
         if options.all { return try await sendToAll(urls, body, headers, by: skein) }
         let tally = RequestTally()
-        // So many callers as may be under way: a file of a million URLs does not become a million requests at once.
+        // The number of callers is the concurrency: a file of a million URLs does not become a million simultaneous
+        // requests.
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<min(options.concurrency, urls.count) {
                 group.addTask {
@@ -63,7 +64,7 @@ struct RequestRunner {
         return tally.failed.load(ordering: .relaxed) == 0
     }
 
-    /// Sends each request to every member of its alias, and prints the answers in the order of the members.
+    /// Sends each request to every member of its alias, and prints the responses in the order of the members.
     private func sendToAll(
         _ urls: [String], _ body: HTTPBody, _ headers: Headers, by skein: SkeinClient
     ) async throws -> Bool {
@@ -97,7 +98,7 @@ struct RequestRunner {
     }
 }
 
-/// What the callers of one run share.
+/// State that the callers of one run share.
 private final class RequestTally: Sendable {
     let position = Atomic<Int>(0)
     let finished = Atomic<Int>(0)
@@ -105,7 +106,7 @@ private final class RequestTally: Sendable {
 }
 
 extension HTTPResponse {
-    /// The report line with the place in the list of URLs as its number.
+    /// The report line, numbered by the position in the list of URLs.
     func reportLine(_ index: Int) -> String {
         if let failure { return "REQID \(index). \(failure)" }
         return "REQID \(index). \(version) \(statusCode) \(reason) \(content.readableBytes) bytes received"
@@ -113,7 +114,7 @@ extension HTTPResponse {
 }
 
 extension HTTPTimings {
-    /// The spans that there were, with their names.
+    /// The time spans that were measured, with their names.
     var spans: [(name: String, milliseconds: Double)] {
         let all: [(String, Duration?)] = [
             ("queued", queued), ("dns", dns), ("connect", connect), ("tls", tls), ("first byte", firstByte),
@@ -131,7 +132,7 @@ extension HTTPTimings {
 }
 
 extension Headers {
-    /// Appends the section, a line a field, its values as they came.
+    /// Appends the fields, one on each line, with their values as received.
     fileprivate func write(to text: inout [UInt8]) {
         for index in 0..<count {
             text += name(at: index).utf8

@@ -8,7 +8,7 @@ import Skein
     import Foundation
 #endif
 
-/// What `--json` prints for one response.
+/// The output of `--json` for one response.
 struct ResponseRecord: Encodable {
     struct Failure: Encodable {
         let code: Int

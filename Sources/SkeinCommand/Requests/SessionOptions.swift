@@ -1,4 +1,4 @@
-// What a command's session does for its requests: cookies, cache, attempts, redirects.
+// The session settings of a command: cookies, cache, attempts, redirects.
 
 import ArgumentParser
 import Skein
@@ -47,7 +47,7 @@ struct SessionOptions: ParsableArguments {
         return Dictionary(pairs) { $1 }
     }
 
-    /// Takes the options over into a session's configuration.
+    /// Applies the options to a session's configuration.
     func apply(to configuration: inout HTTPConfiguration) throws {
         configuration.redirects.isEnabled = !staysPut
         configuration.decompression.isEnabled = !staysCoded

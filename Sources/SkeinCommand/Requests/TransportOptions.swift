@@ -1,4 +1,4 @@
-// How connections are made: what all commands that connect understand.
+// Options for connections: shared by all commands that connect.
 
 import ArgumentParser
 import Foundation
@@ -48,7 +48,7 @@ struct TransportOptions: ParsableArguments {
         }
     }
 
-    /// `HOST:PORT:ADDRESS`; an address may stand in brackets.
+    /// `HOST:PORT:ADDRESS`; an address may be in brackets.
     private static func parse(_ entry: String) throws -> (host: String, address: String) {
         let parts = entry.splitBytes(separator: ":", maxSplits: 2).map(String.init)
         guard parts.count == 3, Int(parts[1]) != nil else {
@@ -57,9 +57,9 @@ struct TransportOptions: ParsableArguments {
         return (parts[0], parts[2].trimmingCharacters(in: ["[", "]"]))
     }
 
-    /// Takes the options over into a session's configuration.
+    /// Applies the options to a session's configuration.
     func apply(to configuration: inout HTTPConfiguration) {
-        // The port is there for those who know the option from curl; a name has one address for all of its ports.
+        // The port is accepted for compatibility with curl; a name has one address for all of its ports.
         for case let (host, address)? in resolve.map({ try? Self.parse($0) }) {
             configuration.dns.hosts[host, default: []].append(address)
         }

@@ -1,4 +1,4 @@
-// skein ws: a WebSocket on the command line; a talk at a terminal, a line a message in a pipe.
+// skein ws: a WebSocket on the command line; interactive at a terminal, one line for each message in a pipe.
 
 import ArgumentParser
 import Foundation
@@ -138,16 +138,16 @@ struct WSCommand: AsyncParsableCommand {
     }
 }
 
-/// When the server spoke last.
+/// The time of the last message from the server.
 ///
-/// Unchecked: the moment has a lock.
+/// Unchecked: a lock guards the time.
 private final class Silence: @unchecked Sendable {
     private let lock = NSLock()
     private var since = ContinuousClock.now
 
     func end() { lock.withLock { since = .now } }
 
-    /// Waits until it has lasted so long.
+    /// Waits until there has been no message for this time.
     func last(_ time: Duration) async {
         lock.withLock { since = max(since, .now) }
         while true {

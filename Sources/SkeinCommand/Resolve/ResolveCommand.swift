@@ -1,4 +1,4 @@
-// skein resolve: asks for the addresses of names as a session would.
+// skein resolve: looks up the addresses of names in the same way as a session.
 
 import ArgumentParser
 import NIOCore
@@ -42,7 +42,7 @@ struct ResolveCommand: AsyncParsableCommand {
     @Flag(help: "Print a JSON record for each name, and one with totals.")
     var json = false
 
-    /// Whose turn it is.
+    /// Distributes the names among the tasks.
     private final class Turns: Sendable {
         private let taken = Atomic<Int>(0)
 
@@ -113,7 +113,7 @@ struct ResolveCommand: AsyncParsableCommand {
     ) async -> Bool {
         var addresses: [String] = []
         var problem: String?
-        // One kind of address counts when the server fails for the other one, as it does for a connection.
+        // If the server fails for one kind of address, the other kind is sufficient, as it is for a connection.
         for answer in types.map({ resolver.resolve(name, $0, on: shard.eventLoop) }) {
             do {
                 addresses += try await answer.get().compactMap { IPAddress.text($0) }

@@ -1,4 +1,4 @@
-// skein proxy: a reverse proxy with balancing, and what belongs to one.
+// skein proxy: a reverse proxy with load balancing and the related options.
 
 import ArgumentParser
 import SkeinCore

@@ -1,4 +1,4 @@
-// skein python: apps in Python, served by the engine.
+// skein python: serves Python apps.
 
 import ArgumentParser
 import SkeinEngine
@@ -86,7 +86,7 @@ struct PythonCommand: EngineCommand {
             throw ValidationError("--queue and --max-body are above 0, and --max-body is at most 1048576.")
         }
         if let requestTimeout {
-            // Not a number that no duration can hold.
+            // Excludes numbers that are too large for a duration.
             guard requestTimeout > 0, requestTimeout <= 1e6 else {
                 throw ValidationError("--request-timeout is a number of seconds above 0 and at most 1000000.")
             }
@@ -111,7 +111,7 @@ struct PythonCommand: EngineCommand {
         python.showsTracebacks = options.processes.reload
         python.logger = engine.configuration.logger
         engine.configuration.maximumBodySize = maxBody << 20
-        // One thread of Python keeps one loop busy; more loops only take the processor from it.
+        // One Python thread keeps one loop busy; more loops would only compete for the processor.
         if options.threads == nil { engine.configuration.threads = 1 }
         let app = PythonApp(app ?? "", interface: interface, configuration: python)
         if compress { engine.mount(mount, app.inside(Compression())) } else { engine.mount(mount, app) }

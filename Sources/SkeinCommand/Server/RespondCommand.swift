@@ -1,4 +1,4 @@
-// skein respond: a server that answers with one text, for trials and benchmarks.
+// skein respond: a server that always sends the same text, for tests and benchmarks.
 
 import ArgumentParser
 import ServiceLifecycle
@@ -59,7 +59,7 @@ struct RespondCommand: AsyncParsableCommand {
     }
 }
 
-/// Sends back what it hears. A peer that does not take its answers is not waited for, but left.
+/// Echoes messages. The connection to a peer that does not read the replies is closed.
 private struct Echo: WebSocketHandler {
     func onMessage(_ message: WebSocketMessage, _ socket: WebSocket) {
         if !socket.trySend(message) { Task { await socket.close(.tryAgainLater, "too slow") } }

@@ -1,4 +1,4 @@
-// skein run and skein check: an engine by a configuration file.
+// skein run and skein check: an engine from a configuration file.
 
 import ArgumentParser
 import Foundation
@@ -108,15 +108,15 @@ struct RunCommand: AsyncParsableCommand {
         certificates.server = server
         let managing = certificates.manager.map { manager in
             Task {
-                // An authority looks at once whether the names lead here.
+                // The authority validates the names immediately.
                 while !server.isListening { try await Task.sleep(for: .milliseconds(20)) }
                 try await manager.run()
             }
         }
-        // One after the other, whoever asks for it.
+        // Reloads run one after the other, whatever requests them.
         let (asked, ask) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let reloading = Task { for await _ in asked { await reload(server) } }
-        // Under a master, another file is a reason for other workers.
+        // Under a master, a changed file makes the master replace its workers.
         let watching = watch && worker == nil ? Task { await Self.watch(file) { ask.yield() } } : nil
         defer {
             watching?.cancel()
@@ -132,7 +132,7 @@ struct RunCommand: AsyncParsableCommand {
         _ = await managing?.result  // a record of DNS is cleared
     }
 
-    /// Looks twice a second whether a file is another one, and is not being written.
+    /// Checks twice a second whether a file has changed and is not being written.
     private static func watch(_ file: String, _ changed: () -> Void) async {
         func state() -> [String] {
             let attributes = (try? FileManager.default.attributesOfItem(atPath: file)) ?? [:]
@@ -150,7 +150,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 }
 
-/// The certificate that an engine gets by itself.
+/// The certificate that an engine requests automatically.
 private final class Certificates: Sendable {
     private struct State {
         var manager: CertificateManager?
@@ -171,7 +171,7 @@ private final class Certificates: Sendable {
         add(to: &engine)
     }
 
-    /// The certificate goes before those of files, which are for other names.
+    /// The certificate precedes those of files, which are for other names.
     func add(to engine: inout Engine) {
         guard let manager else { return }
         engine.challenges = challenges
@@ -185,7 +185,7 @@ private final class Certificates: Sendable {
     }
 }
 
-/// What ends a command with 1 and a message.
+/// An error that ends a command with exit code 1 and a message.
 struct CommandFailure: Error, CustomStringConvertible {
     let description: String
 
@@ -239,7 +239,7 @@ struct CheckCommand: AsyncParsableCommand {
         Terminal.say(explain ? String(read.explanation.dropLast()) : "\(file) is good")
     }
 
-    /// Reads a file; its mistakes are said, and end the program with 1.
+    /// Reads a file; its errors are printed, and end the program with exit code 1.
     static func read(_ file: String, keeping kept: KeptStates = KeptStates()) throws -> ConfigurationFile {
         do {
             return try ConfigurationFile(file, keeping: kept)

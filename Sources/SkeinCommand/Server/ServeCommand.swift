@@ -1,4 +1,4 @@
-// skein serve: files, with everything that a server of files on the internet needs.
+// skein serve: serves files, with everything that a file server on the internet needs.
 
 import ArgumentParser
 import SkeinEngine

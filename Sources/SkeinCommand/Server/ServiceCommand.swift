@@ -1,4 +1,4 @@
-// skein service: units of systemd.
+// skein service: systemd units.
 
 import ArgumentParser
 import Foundation
@@ -64,7 +64,8 @@ struct ServiceCommand: AsyncParsableCommand {
         func run() async throws {
             let path = program ?? ProgramPath.current
             var command = [URL(filePath: path).standardizedFileURL.path] + arguments
-            // A master notices workers that hang, and the manager a master that does. A file says by itself how many there are.
+            // A master detects workers that hang, and systemd detects a master that hangs. A configuration file sets
+            // the number of workers itself.
             let isFile = program == nil && arguments.first?.equalsBytes("run") == true
             if !isFile, !arguments.contains(where: { $0.hasBytePrefix("--workers") }) {
                 command += ["--workers", "1"]

@@ -1,4 +1,4 @@
-// skein token: JSON Web Tokens, signed, verified and shown.
+// skein token: signs, verifies and shows JSON Web Tokens.
 
 import ArgumentParser
 import Foundation

@@ -1,4 +1,4 @@
-// Standard input while it comes, read by a thread of its own, since reading blocks, and no faster than it is taken.
+// Asynchronous standard input: read by a dedicated thread, because reading blocks, and no faster than it is consumed.
 
 import Foundation
 import NIOCore
@@ -15,7 +15,7 @@ enum StandardInput {
         func makeAsyncIterator() -> AsyncIterator { AsyncIterator() }
 
         struct AsyncIterator: AsyncIteratorProtocol {
-            /// - Throws: code 701 when it cannot be read, which is not its end.
+            /// - Throws: code 701 when it cannot be read; the end of the input is not an error.
             func next() async throws -> ByteBuffer? {
                 let piece = await withCheckedContinuation { continuation in
                     Thread.detachNewThread { continuation.resume(returning: FileDescriptorInput.read(0)) }

@@ -1,4 +1,4 @@
-// What a command says to a person: results on standard output, progress and complaints on standard error.
+// The output of a command: results on standard output, progress and errors on standard error.
 
 import SkeinCore
 
@@ -12,23 +12,23 @@ import SkeinCore
 
 /// The two outputs of a command.
 enum Terminal {
-    /// Whether a person watches standard error.
+    /// Whether standard error is a terminal.
     static let isWatched = isatty(2) == 1
-    /// Whether a person, and no other program, reads standard output.
+    /// Whether standard output is a terminal.
     static let isRead = isatty(1) == 1
 
     /// Writes a line to standard output. Ends the process when it cannot be written.
     static func say(_ line: String) { say(bytes: Array((line + "\n").utf8)) }
 
-    /// Writes bytes as they are to standard output. Ends the process when they cannot be written.
+    /// Writes bytes unchanged to standard output. Ends the process when they cannot be written.
     static func say(bytes: [UInt8]) { bytes.withUnsafeBytes { emit($0) } }
 
-    /// Writes bytes as they are to standard output. Ends the process when they cannot be written.
+    /// Writes bytes unchanged to standard output. Ends the process when they cannot be written.
     static func emit(_ bytes: UnsafeRawBufferPointer) {
         guard !FileDescriptorOutput(descriptor: 1).write(bytes) else { return }
         let problem = errno
         if problem == EPIPE {
-            // Whoever read has enough: that is how programs end in a pipe.
+            // The reader has closed the pipe: programs end by SIGPIPE then.
             signal(SIGPIPE, SIG_DFL)
             raise(SIGPIPE)
         }
@@ -39,7 +39,7 @@ enum Terminal {
     /// Writes a line to standard error.
     static func complain(_ line: String) { FileDescriptorOutput.standardError.write(line + "\n") }
 
-    /// Replaces the progress line, when a person watches.
+    /// Replaces the progress line, if standard error is a terminal.
     static func progress(_ line: String) {
         guard isWatched else { return }
         FileDescriptorOutput.standardError.write("\r\u{1B}[K\(line)")

@@ -1,4 +1,4 @@
-// Who may: from the settings of the gateway to middleware.
+// Access control: from the settings of the gateway to middleware.
 
 import SkeinCore
 import SkeinEngine

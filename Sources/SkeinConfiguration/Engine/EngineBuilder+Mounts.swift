@@ -1,4 +1,4 @@
-// What is served where: from the settings of mounts to apps.
+// From the settings of mounts to apps.
 
 import SkeinCore
 import SkeinEngine
@@ -13,7 +13,7 @@ import SkeinPython
 
 extension EngineBuilder {
     private static let kinds = ["files", "upstream", "python", "redirect", "text", "status", "metrics"]
-    /// Which settings belong to which kind; the others belong to all.
+    /// The settings that are specific to a kind; the others belong to all kinds.
     private static let settings: [String: [String]] = [
         "files": ["index", "fallback", "list", "hidden", "max_age"],
         "upstream": [
@@ -128,7 +128,7 @@ extension EngineBuilder {
         return options
     }
 
-    /// An app in Python; it is imported when the server starts, and not to check the file.
+    /// A Python app; it is imported when the server starts, not when the file is only checked.
     func python(_ section: CheckedSection) -> (any App)? {
         guard let target = section.text("python") else { return nil }
         var options = PythonConfiguration()

@@ -15,7 +15,7 @@ import SkeinWorkers
     import Foundation
 #endif
 
-/// Makes an engine of a file's settings, and notes what is wrong with what they mean.
+/// Creates an engine from a file's settings, and records invalid values.
 struct EngineBuilder {
     let root: CheckedSection
     var caches = ByteDictionary<HTTPCache>()
@@ -26,7 +26,8 @@ struct EngineBuilder {
 
     init(_ root: CheckedSection) { self.root = root }
 
-    /// - Parameter caches: those of the engine that runs already, by what defines them: they are kept over a reload.
+    /// - Parameter caches: the caches of the engine that already runs, by their definitions: they are kept over a
+    ///   reload.
     mutating func build(keeping kept: KeptStates) {
         if let server = root.section("server") { configure(server) }
         listen()
@@ -212,7 +213,7 @@ struct EngineBuilder {
         return options
     }
 
-    // MARK: What has names
+    // MARK: Named sections
 
     mutating func addAlias(_ name: String, _ section: CheckedSection) {
         let members = section.items("members")

@@ -1,8 +1,8 @@
-// A section of a file that is what the schema says: its values have their types.
+// A section of a file that conforms to the schema: its values have the right types.
 
 import SkeinCore
 
-/// The problems of one file, all of them.
+/// All problems of one file.
 final class ProblemList {
     private(set) var all: [DocumentProblem] = []
 
@@ -11,7 +11,7 @@ final class ProblemList {
     }
 }
 
-/// Checked settings. What is not there, or was refused, reads as nil: its problem is noted already.
+/// Checked settings. A setting that is missing or invalid reads as nil: its problem is already recorded.
 struct CheckedSection {
     /// Where the section begins.
     let position: TextPosition
@@ -21,7 +21,7 @@ struct CheckedSection {
     private let section: Section
     private let problems: ProblemList
 
-    /// Checks a table, with all that is in it.
+    /// Checks a table and everything in it.
     init(_ table: TOMLTable, _ section: Section, path: String, position: TextPosition, _ problems: ProblemList) {
         self.table = table
         self.section = section
@@ -114,15 +114,15 @@ struct CheckedSection {
     /// Whether the setting is in the file.
     func has(_ name: String) -> Bool { table[name] != nil }
 
-    /// Where a setting's value stands; where the section begins when it is left out.
+    /// The position of a setting's value, or of the section if the setting is omitted.
     func position(_ name: String) -> TextPosition { table[name]?.position ?? position }
 
-    /// Notes what is wrong with a setting.
+    /// Records a problem of a setting.
     func complain(_ name: String, _ message: String) {
         problems.add(position(name), name.isEmpty ? path : key(name), message)
     }
 
-    /// Does what may fail, and notes why it does.
+    /// Runs an operation that may fail, and records the reason if it does.
     func attempt<Value>(_ name: String, _ work: () throws -> Value) -> Value? {
         do {
             return try work()
@@ -166,19 +166,19 @@ struct CheckedSection {
 
     func rate(_ name: String) -> (Int, Duration)? { text(name).flatMap(Quantity.rate) }
 
-    /// A secret, from where the file says that it is.
+    /// A secret, read from the place that the file names.
     func secret(_ name: String) -> String? { text(name).flatMap { try? Self.secret($0) } }
 
     func texts(_ name: String) -> [String] { items(name).map(\.text) }
 
-    /// The texts of an array with their places.
+    /// The strings of an array with their positions.
     func items(_ name: String) -> [(text: String, position: TextPosition)] {
         guard case .array(let items)? = table[name]?.value else { return [] }
         return items.compactMap { item in if case .string(let text) = item.value { (text, item.position) } else { nil }
         }
     }
 
-    /// Notes what is wrong at a place.
+    /// Records a problem at a position.
     func complain(at position: TextPosition, _ name: String, _ message: String) {
         problems.add(position, key(name), message)
     }
@@ -225,8 +225,8 @@ struct CheckedSection {
         }
     }
 
-    // MARK: What was left out
+    // MARK: Omitted settings
 
-    /// Each setting with its value as the file has it, or nil.
+    /// Each setting with its value in the file, or nil.
     var values: [(setting: Setting, node: TOMLNode?)] { section.settings.map { ($0, table[$0.name]) } }
 }

@@ -1,4 +1,4 @@
-// The schema in words: what a file means with its defaults, and what all settings are.
+// The schema as text: the meaning of a file with its defaults, and the list of all settings.
 
 import SkeinCore
 

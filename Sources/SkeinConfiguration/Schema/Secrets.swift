@@ -1,4 +1,4 @@
-// Where secrets are, since they do not stand in configuration files.
+// Where secrets are read from, because they are not allowed in configuration files.
 
 import SkeinCore
 
@@ -13,7 +13,7 @@ struct SecretProblem: Error {
 }
 
 extension CheckedSection {
-    /// The secret that a text leads to; without the end of the last line of a file.
+    /// The secret that a reference names; without the newline at the end of a file.
     static func secret(_ text: String) throws(SecretProblem) -> String {
         if text.hasBytePrefix("env:") {
             let name = String(text.droppingBytes(first: 4))

@@ -1,13 +1,13 @@
-// What can stand in a configuration file: the types of settings, and sections of them.
+// The contents of a configuration file: the types of settings, and sections of them.
 
 import SkeinCore
 
 /// One setting.
 struct Setting: Sendable {
-    /// What stands behind the equals sign.
+    /// The type of the value.
     indirect enum Kind: Sendable {
         case text
-        /// A text that must not stand in the file: `env:NAME` and `file:PATH` say where it is.
+        /// A string that is not allowed in the file: `env:NAME` and `file:PATH` say where it is.
         case secret
         case integer(ClosedRange<Int>)
         case boolean
@@ -21,18 +21,18 @@ struct Setting: Sendable {
         case rate
         case choice([String])
         case list(Kind)
-        /// Names with texts, such as header fields.
+        /// Names with strings, such as header fields.
         case fields
         case section(Section)
         /// `[[name]]`, any number of times.
         case sections(Section)
-        /// `[name.NAME]`, by a name of the user's.
+        /// `[name.NAME]`, with a name that the user chooses.
         case named(Section)
     }
 
     let name: String
     let kind: Kind
-    /// What holds when the setting is left out, in words; nil when it is required.
+    /// The default, in words; nil for a required setting.
     let standard: String?
     let help: String
 
@@ -44,7 +44,7 @@ struct Setting: Sendable {
     }
 }
 
-/// Settings that stand together.
+/// Settings that belong together.
 struct Section: Sendable {
     let help: String
     let settings: [Setting]
@@ -56,7 +56,7 @@ struct Section: Sendable {
 
     subscript(name: String) -> Setting? { settings.first { $0.name.equalsBytes(name) } }
 
-    /// The name of a setting that was meant, most likely.
+    /// The most similar setting name.
     func nearest(to name: String) -> String? {
         let near = settings.map { ($0.name, Spelling.distance($0.name, name)) }.min { $0.1 < $1.1 }
         return near.flatMap { $0.1 <= max(2, name.utf8.count / 3) ? $0.0 : nil }
@@ -64,7 +64,7 @@ struct Section: Sendable {
 }
 
 extension Setting.Kind {
-    /// What is expected, for messages.
+    /// The expected value, for messages.
     var expectation: String {
         switch self {
         case .text: "a string"
@@ -88,9 +88,10 @@ extension Setting.Kind {
     }
 }
 
-/// How alike words are.
+/// Similarity of words.
 package enum Spelling {
-    /// Letters that have to be changed, added or taken away (Levenshtein's distance), without case and the difference of `-` and `_`.
+    /// Letters that have to be changed, added or removed (Levenshtein distance), ignoring case and the difference
+    /// between `-` and `_`.
     package static func distance(_ left: String, _ right: String) -> Int {
         func bytes(_ text: String) -> [UInt8] {
             text.lowercased().utf8.prefix(64).map { $0 == UInt8(ascii: "-") ? UInt8(ascii: "_") : $0 }

@@ -1,8 +1,8 @@
-// A document in TOML 1.0, each value with the place where it stands, so that whoever reads it can say what is wrong where.
+// A document in TOML 1.0; each value has its position, so that error messages can name it.
 
 import SkeinCore
 
-/// A place in a text: line and column from 1; columns are counted in Unicode scalars, as editors do.
+/// A position in a text: line and column from 1; columns are counted in Unicode scalars, as editors do.
 package struct TextPosition: Sendable, Hashable, Comparable {
     package var line: Int
     package var column: Int
@@ -12,7 +12,7 @@ package struct TextPosition: Sendable, Hashable, Comparable {
     }
 }
 
-/// What is wrong with a document, and where.
+/// An error in a document, and its position.
 package struct DocumentProblem: Error, Sendable, Hashable {
     package let position: TextPosition
     /// The dotted path of the key; empty for the whole document.
@@ -26,7 +26,7 @@ package struct DocumentProblem: Error, Sendable, Hashable {
     }
 }
 
-/// A value and where it begins.
+/// A value and its position.
 package struct TOMLNode: Sendable {
     package indirect enum Value: Sendable {
         case string(String)
@@ -40,7 +40,7 @@ package struct TOMLNode: Sendable {
     package var value: Value
     package let position: TextPosition
 
-    /// The type as messages name it.
+    /// The type's name in messages.
     package var typeName: String {
         switch value {
         case .string: "a string"
@@ -55,7 +55,7 @@ package struct TOMLNode: Sendable {
 
 /// Keys with their values, in the order of the text.
 package struct TOMLTable: Sendable {
-    /// How a table came to be, which decides what may be added to it (TOML 1.0, "Table").
+    /// How a table was created, which determines what may be added to it (TOML 1.0, "Table").
     enum Origin {
         /// By a header of a table below it.
         case implicit

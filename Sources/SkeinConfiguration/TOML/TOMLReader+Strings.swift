@@ -64,7 +64,7 @@ extension TOMLReader {
                 try takeLong(byte, &text)
                 continue
             }
-            // A backslash at the end of a line takes the blanks and the ends of lines behind it away.
+            // A backslash at the end of a line removes the whitespace and newlines that follow it.
             var end = index + 1
             while end < bytes.count, bytes[end] == 0x20 || bytes[end] == 0x09 { end += 1 }
             let isEnd = end < bytes.count && (bytes[end] == Bytes.lf || bytes[end] == Bytes.cr)
@@ -79,7 +79,7 @@ extension TOMLReader {
         throw fail("the string has no end")
     }
 
-    /// Quotation marks that end a long string, and how many before them belong to it; they are taken.
+    /// Consumes the quotation marks that end a long string. Returns how many of those before them belong to the string.
     mutating func quotes(_ mark: UInt8) -> Int? {
         var count = 0
         while index + count < bytes.count, bytes[index + count] == mark { count += 1 }

@@ -1,4 +1,4 @@
-// Numbers, arrays, tables in braces.
+// Numbers, arrays, inline tables.
 
 import SkeinCore
 
@@ -50,7 +50,7 @@ extension TOMLReader {
         }
     }
 
-    /// Nothing is added to a table in braces, nor to what its dotted keys have made.
+    /// Nothing can be added to an inline table, nor to tables made by its dotted keys.
     static func closed(_ table: TOMLTable) -> TOMLTable {
         var table = table
         table.origin = .inline

@@ -1,6 +1,6 @@
-// Reads TOML 1.0 (https://toml.io/en/v1.0.0) but for dates and times, which no setting has.
+// Reads TOML 1.0 (https://toml.io/en/v1.0.0) except dates and times, which no setting uses.
 //
-// Our own, since the libraries for Swift do not tell where a value stands, and a message without its line is of little use.
+// An own parser, because the Swift libraries do not report positions, and error messages need line numbers.
 
 import SkeinCore
 
@@ -31,7 +31,7 @@ package struct TOMLReader {
 
     static func firstInvalid(_ bytes: [UInt8]) -> Int? {
         if String(validating: bytes, as: UTF8.self) != nil { return nil }
-        // The longest valid beginning, by halves.
+        // The longest valid prefix, by binary search.
         var (low, high) = (0, bytes.count)
         while low < high {
             let middle = (low + high + 1) / 2
@@ -52,7 +52,7 @@ package struct TOMLReader {
         return TextPosition(line: line, column: column(start, index))
     }
 
-    /// The place of the next byte. The column is counted on from the last one that was asked for.
+    /// The position of the next byte. The column is counted from the last position that was requested.
     var here: TextPosition {
         mutating get {
             if mark.index < lineStart || mark.index > index { mark = (lineStart, 1) }
@@ -108,7 +108,7 @@ package struct TOMLReader {
 
     static func isControl(_ byte: UInt8) -> Bool { byte < 0x20 && byte != 0x09 || byte == 0x7F }
 
-    /// Blanks, comments and ends of lines.
+    /// Skips whitespace, comments and newlines.
     mutating func skipLines() throws(DocumentProblem) {
         repeat {
             skipBlanks()
@@ -162,7 +162,7 @@ package struct TOMLReader {
         return keys
     }
 
-    /// Walks to the table of a header that was defined before.
+    /// Finds the table of a header that was defined before.
     static func open(
         _ table: inout TOMLTable, _ path: ArraySlice<Key>,
         _ work: (inout TOMLTable) throws(DocumentProblem) -> Void
@@ -174,7 +174,7 @@ package struct TOMLReader {
         }
     }
 
-    /// Changes the table that a node is, or the last of the tables that it has.
+    /// Changes the table in a node, or the last table in its array.
     static func change(
         _ node: inout TOMLNode, _ work: (inout TOMLTable) throws(DocumentProblem) -> Void
     ) throws(DocumentProblem) {
@@ -193,7 +193,7 @@ package struct TOMLReader {
         }
     }
 
-    /// What a header does: `[a.b]` defines a table, `[[a.b]]` adds one to an array.
+    /// Applies a header: `[a.b]` defines a table, `[[a.b]]` adds one to an array.
     static func define(
         _ table: inout TOMLTable, _ keys: ArraySlice<Key>, isArray: Bool
     ) throws(DocumentProblem) {
@@ -239,7 +239,7 @@ package struct TOMLReader {
         }
     }
 
-    /// What `a.b = value` does in a table.
+    /// Applies `a.b = value` to a table.
     static func set(_ table: inout TOMLTable, _ keys: ArraySlice<Key>, _ node: TOMLNode) throws(DocumentProblem) {
         guard let (key, position) = keys.first else { return }
         let rest = keys.dropFirst()

@@ -1,5 +1,5 @@
-// The life of a call of any protocol, without clock and timer: it waits for its slot, runs, and ends once, within its time limits. Each
-// step returns the moment for which the owner sets the call's timer.
+// The life of a call of any protocol, without clock and timer: it waits for its slot, runs, and ends once, within its
+// time limits. Each step returns the moment for which the owner sets the call's timer.
 
 import NIOCore
 
@@ -14,7 +14,7 @@ package struct CallLife {
         case over
     }
 
-    /// What the owner does when the timer has fired.
+    /// The owner's action when the timer has fired.
     package enum TimeUp: Equatable {
         /// Set the timer again.
         case wait(until: NIODeadline)
@@ -31,7 +31,7 @@ package struct CallLife {
     private var isOwnTimeout: Bool
     /// The deadline of the caller's task, for the response and its content.
     private let limit: NIODeadline
-    /// The deadline of those who wait for the response, for the response alone.
+    /// The deadline of the tasks that wait for the response, for the response only.
     private var responseLimit = NIODeadline.distantFuture
     /// The end of the call's own time limit, if it was queued with one.
     private var ownLimit: NIODeadline?

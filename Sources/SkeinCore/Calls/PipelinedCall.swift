@@ -1,10 +1,10 @@
-// One call to a back end whose connections many callers share: what is the same for all protocols.
+// One call on a shared connection of a back end: the parts common to all protocols.
 
 import NIOCore
 
-/// What carries a call that was sent.
+/// The connection of a call that was sent.
 package protocol CallCarrier: AnyObject {
-    /// The call is over for its caller; what arrives for it is discarded.
+    /// The call is over for its caller; its response is discarded.
     func abandon(_ call: any PipelinedCall)
 }
 
@@ -16,12 +16,13 @@ package final class CallCore {
     @exclusivity(unchecked) fileprivate var timer = CallTimer()
     /// The connection it was sent on.
     @exclusivity(unchecked) package var carrier: (any CallCarrier)?
-    /// How often it was sent.
+    /// The number of attempts.
     @exclusivity(unchecked) package var attempts = 0
 
     /// - Parameters:
-    ///   - timeout: the call's own time limit, the wait for its slot included.
-    ///   - standard: without one, from the moment it gets its slot; nil when only the caller's deadline counts.
+    ///   - timeout: the call's own time limit, including the wait for its slot.
+    ///   - standard: the time limit without one, from the moment it gets its slot; nil when only the caller's deadline
+    ///     counts.
     package init(session: Session, shard: Shard, timeout: Duration?, standard: Duration?) {
         self.session = session
         self.shard = shard
@@ -31,17 +32,17 @@ package final class CallCore {
     }
 }
 
-/// A call from its submission to its end. Each protocol has its own type. Used on its shard's loop only, but for what is set before it is
-/// submitted.
+/// A call from its submission to its end. Each protocol has its own type. Used on its shard's loop only, except for
+/// setup before submission.
 package protocol PipelinedCall: Exchange, TimerTarget {
     var core: CallCore { get }
-    /// Whose turn it takes in the session's queue, and who is named in messages.
+    /// The key in the session's queue, and the name in messages.
     var peer: String { get }
-    /// Has its slot: goes to a connection.
+    /// Has its slot: is sent on a connection.
     func begin()
-    /// Hands the failure to those who wait.
+    /// Delivers the failure to the waiting callers.
     func publish(_ failure: SkeinError)
-    /// No connection could be made for it; nothing of it was sent.
+    /// No connection could be established for it; nothing of it was sent.
     func couldNotConnect(_ error: SkeinError)
 }
 
@@ -59,7 +60,7 @@ extension PipelinedCall {
         core.session.submit(self, on: core.shard)
     }
 
-    /// Starts without a slot, on behalf of something that has what it needs.
+    /// Starts without a slot, on behalf of an exchange that has one.
     package func submitWithinAnother() {
         session.adopt()
         shard.run { self.start(holdsSlot: false) }
@@ -98,7 +99,7 @@ extension PipelinedCall {
         fail(SkeinError(.timeout, peer: peer, because: why))
     }
 
-    /// Ends without an answer. On the loop.
+    /// Ends without a response. On the loop.
     package func fail(_ error: SkeinError) {
         guard !isOver else { return }
         let carrier = core.carrier
@@ -106,11 +107,11 @@ extension PipelinedCall {
         carrier?.abandon(self)
     }
 
-    /// Fails in a later tick, so that a callback that makes the next call does not recurse.
+    /// Fails in a later tick, so that a callback that starts the next call does not recurse.
     package func failLater(_ error: SkeinError) { shard.eventLoop.execute { self.fail(error) } }
 
     /// Ends; once.
-    /// - Parameter publish: hands the answer to those who wait.
+    /// - Parameter publish: delivers the response to the waiting callers.
     package func end(bytes: Int, failed: Bool, publish: () -> Void) {
         let core = core
         guard let holdsSlot = core.life.end() else { return }

@@ -1,6 +1,6 @@
-// A dictionary whose keys are the bytes of their texts, for what a peer or a user has named.
+// A dictionary whose keys are compared by bytes, for names from a peer or a user.
 
-/// Values by texts that are equal when their UTF-8 bytes are; `[String: Value]` would take two spellings of é for one.
+/// Values by texts that are equal when their UTF-8 bytes are; `[String: Value]` would treat two spellings of é as one.
 package struct ByteDictionary<Value>: Sequence, ExpressibleByDictionaryLiteral {
     private var storage: [ByteKey: Value] = [:]
 

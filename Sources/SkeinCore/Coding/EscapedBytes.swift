@@ -1,9 +1,9 @@
-// Bytes that ought to be UTF-8 and need not be, as text: each byte that is no part of UTF-8 stands as one character of a private range.
-// Characters of that range are taken apart in the same way, so that no two sequences of bytes have one text.
+// Bytes that may be invalid UTF-8, as text: each invalid byte becomes one character of a private range. Characters of
+// that range are escaped in the same way, so that no two byte sequences have the same text.
 
-/// Bytes as text from which they can be had again.
+/// Bytes as text that can be converted back.
 package enum EscapedBytes {
-    /// U+10FF00, to which a byte is added.
+    /// U+10FF00, to which the byte is added.
     private static let escape: UInt32 = 0x10FF00
 
     /// The text of a name.

@@ -1,6 +1,6 @@
-// Text of protocols is bytes. Swift's own functions compare, search and split by grapheme clusters and canonical equivalence, so
-// that a quotation mark before a combining mark is not found, CR LF is one character, and two spellings of é are equal; peers
-// compare bytes. These are the functions for text that comes from a peer, goes to one, or is a key for what does.
+// Text of protocols is bytes. Swift's own functions compare, search and split by grapheme clusters and canonical
+// equivalence: a quotation mark before a combining mark is not found, CR LF is one character, and two spellings of é
+// are equal. Peers compare bytes. These functions are for text that is exchanged with a peer, and for keys made of it.
 
 extension StringProtocol {
     /// Whether both have the same UTF-8 bytes.
@@ -14,7 +14,7 @@ extension StringProtocol {
         utf8.count >= suffix.utf8.count && utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
     }
 
-    /// Where the bytes of another text stand for the first time.
+    /// The first range with the bytes of another text.
     package func rangeOfBytes(_ part: some StringProtocol) -> Range<Index>? {
         guard let first = part.utf8.first else { return nil }
         let count = part.utf8.count
@@ -27,46 +27,46 @@ extension StringProtocol {
         return nil
     }
 
-    /// Whether the bytes of another text stand anywhere.
+    /// Whether the text contains the bytes of another one.
     package func containsBytes(_ part: some StringProtocol) -> Bool { rangeOfBytes(part) != nil }
 
-    /// Where an ASCII character stands for the first time.
+    /// The first index of an ASCII character.
     package func firstByte(_ character: Unicode.Scalar) -> Index? { utf8.firstIndex(of: UInt8(ascii: character)) }
 
-    /// Where an ASCII character stands for the last time.
+    /// The last index of an ASCII character.
     package func lastByte(_ character: Unicode.Scalar) -> Index? {
         Substring(self).utf8.lastIndex(of: UInt8(ascii: character))
     }
 
-    /// Whether an ASCII character stands anywhere.
+    /// Whether the text contains an ASCII character.
     package func containsByte(_ character: Unicode.Scalar) -> Bool { utf8.contains(UInt8(ascii: character)) }
 
-    /// The text before the first of some ASCII characters; all of it, when there is none.
+    /// The text before the first of some ASCII characters; all of it if there is none.
     package func prefix(before ends: Unicode.Scalar...) -> SubSequence {
         let end = utf8.firstIndex { byte in ends.contains { UInt8(ascii: $0) == byte } }
         return self[..<(end ?? endIndex)]
     }
 
-    /// The text behind an index at which an ASCII character stands.
+    /// The text after an ASCII character at an index.
     package func text(after index: Index) -> SubSequence { self[utf8.index(after: index)...] }
 
-    /// The text without some ASCII characters at its ends.
+    /// The text without a number of ASCII characters at its ends.
     package func droppingBytes(first: Int = 0, last: Int = 0) -> SubSequence {
         let rest = Substring(self).utf8.dropFirst(first).dropLast(last)
         return self[rest.startIndex..<rest.endIndex]
     }
 
-    /// The text in lower case, as far as it is ASCII: protocols know no other letters.
+    /// The text with ASCII letters in lower case; protocols have no other letters.
     package var asciiLowercased: String {
         String(decoding: utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }
 
-    /// The text in upper case, as far as it is ASCII.
+    /// The text with ASCII letters in upper case.
     package var asciiUppercased: String {
         String(decoding: utf8.map { (0x61...0x7A).contains($0) ? $0 & 0xDF : $0 }, as: UTF8.self)
     }
 
-    /// Whether both have the same bytes but for the case of ASCII letters.
+    /// Whether both are equal, ignoring the case of ASCII letters.
     package func equalsIgnoringCase(_ other: some StringProtocol) -> Bool {
         utf8.count == other.utf8.count
             && zip(utf8, other.utf8).allSatisfy { left, right in
@@ -74,7 +74,7 @@ extension StringProtocol {
             }
     }
 
-    /// The parts between an ASCII character.
+    /// The parts between separators, an ASCII character.
     package func splitBytes(
         separator: Unicode.Scalar, maxSplits: Int = .max, omittingEmptySubsequences: Bool = true
     ) -> [SubSequence] {
@@ -84,7 +84,7 @@ extension StringProtocol {
         ).map { self[$0.startIndex..<$0.endIndex] }
     }
 
-    /// The parts between blanks, tabs and ends of lines.
+    /// The parts between spaces, tabs and line ends.
     package func splitAtBlanks() -> [SubSequence] {
         utf8.split { $0 == 0x20 || (0x09...0x0D).contains($0) }.map { self[$0.startIndex..<$0.endIndex] }
     }
@@ -94,7 +94,7 @@ extension StringProtocol {
         utf8.split { $0 == 0x0A || $0 == 0x0D }.map { self[$0.startIndex..<$0.endIndex] }
     }
 
-    /// The text with other bytes in the place of some.
+    /// The text with a byte sequence replaced.
     package func replacingBytes(_ part: String, with other: String) -> String {
         guard let first = rangeOfBytes(part) else { return String(self) }
         var text = String(self[..<first.lowerBound])
@@ -118,10 +118,10 @@ extension StringProtocol {
 }
 
 extension String {
-    /// The text of bytes; nil when they are no UTF-8.
+    /// The text of bytes; nil when they are not valid UTF-8.
     ///
-    /// `String(validating:)` is several times slower than `String(decoding:)`, which replaces malformed bytes; so the text is decoded,
-    /// and then compared with the bytes.
+    /// `String(validating:)` is several times slower than `String(decoding:)`, which replaces malformed bytes; so the
+    /// text is decoded first, and then compared with the bytes.
     package init?(checkedUTF8 bytes: UnsafeRawBufferPointer) {
         var text = String(decoding: bytes, as: UTF8.self)
         let isSame = text.withUTF8 { made in
@@ -152,7 +152,7 @@ package struct ByteKey: Hashable, Sendable, CustomStringConvertible {
     package var description: String { text }
 
     package static func == (left: ByteKey, right: ByteKey) -> Bool {
-        // Equal by canonical equivalence is what the standard library finds out fastest, and nearly always the end of it.
+        // Canonical equivalence is what the standard library checks fastest, and it nearly always decides.
         left.text == right.text && left.text.utf8.elementsEqual(right.text.utf8)
     }
 

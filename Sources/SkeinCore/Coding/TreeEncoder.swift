@@ -1,9 +1,9 @@
-// Codable values as trees: what the formats that have types of their own need for encoding, written once.
+// Codable values as trees: the common encoder of formats with their own value types.
 
 /// A value of such a format: a leaf, a list, or members with names.
 package protocol EncodedTree {
     static var null: Self { get }
-    /// What a value of Swift is by itself; nil when its parts have to be looked at.
+    /// The leaf for a Swift value; nil when the value has to be encoded by its parts.
     static func leaf(_ value: any Encodable, path: [any CodingKey]) throws -> Self?
     static func tree(_ elements: [Self]) -> Self
     static func tree(_ members: [(String, Self)], path: [any CodingKey]) throws -> Self
@@ -18,7 +18,7 @@ package final class TreeEncoder<Tree: EncodedTree>: Encoder {
         case elements([Part])
     }
 
-    /// A part that is there, or one that is still being written.
+    /// A finished part, or one that is still being written.
     private enum Part {
         case value(Tree)
         case open(TreeEncoder)
@@ -71,7 +71,7 @@ package final class TreeEncoder<Tree: EncodedTree>: Encoder {
 
     private func append(_ part: Part, _ key: any CodingKey) {
         guard case .members(var members) = content else { return }
-        content = .none  // so that the list is changed and not copied
+        content = .none  // so that the list is changed in place and not copied
         members.append((key.stringValue, part))
         content = .members(members)
     }
@@ -138,7 +138,7 @@ package final class TreeEncoder<Tree: EncodedTree>: Encoder {
     }
 }
 
-/// The name of a part that has no name of its own, or one that was read.
+/// The key of an unnamed part, or of one that was read.
 package struct TreeKey: CodingKey {
     package let stringValue: String
     package let intValue: Int?
@@ -155,6 +155,6 @@ package struct TreeKey: CodingKey {
         self.intValue = intValue
     }
 
-    /// The place in a list.
+    /// The index in a list.
     package init(index: Int) { self.init(intValue: index) }
 }

@@ -1,12 +1,12 @@
-// For programs that have plain threads and no tasks.
+// For programs with threads instead of tasks.
 
 import Dispatch
 import Synchronization
 
 /// Runs an asynchronous operation and blocks the calling thread until it is over.
 ///
-/// For plain threads only: on an event loop or inside a task it would stop what it waits for.
-/// - Throws: what the operation throws.
+/// For threads outside of Swift's concurrency only: on an event loop or inside a task it would deadlock.
+/// - Throws: the error of the operation.
 public func blocking<T: Sendable>(_ operation: @escaping @Sendable () async throws -> T) throws -> T {
     let outcome = Outbox<T>()
     let done = DispatchSemaphore(value: 0)
@@ -41,33 +41,33 @@ extension Corequest {
     public var blocking: BlockingCorequest<Result> { BlockingCorequest(corequest: self) }
 }
 
-/// A corequest as a plain thread sees it.
+/// The methods of a corequest that block a thread.
 public struct BlockingCorequest<Result: Response>: Sendable {
     let corequest: Corequest<Result>
 
     /// Blocks until the end and returns the response.
-    /// - Throws: code 701 on the corequest's own event loop, which would wait for itself.
+    /// - Throws: code 701 on the corequest's own event loop, where it would deadlock.
     @discardableResult
     public func dispatch(timeout: Duration? = nil) throws -> Result {
         try run { await $0.dispatch(timeout: timeout) }
     }
 
-    /// Blocks and returns what the answer carries.
+    /// Blocks and returns the content of the response.
     public func fetch(timeout: Duration? = nil) throws -> Result.Content {
         try run { try await $0.fetch(timeout: timeout) }
     }
 
-    /// Blocks and decodes what the answer carries.
+    /// Blocks and decodes the content of the response.
     public func fetch<T: Decodable & Sendable>(_ type: T.Type, timeout: Duration? = nil) throws -> T {
         try run { try await $0.fetch(type, timeout: timeout) }
     }
 
-    /// Blocks and decodes the one record that the answer must carry.
+    /// Blocks and decodes the content, which must be exactly one record.
     public func one<T: Decodable & Sendable>(_ type: T.Type, timeout: Duration? = nil) throws -> T {
         try run { try await $0.one(type, timeout: timeout) }
     }
 
-    /// Blocks until a change is done.
+    /// Blocks until the response, and ignores its content.
     public func commit(timeout: Duration? = nil) throws {
         try run { try await $0.commit(timeout: timeout) }
     }

@@ -1,18 +1,18 @@
-// The idea of Skein in one type: an exchange that has begun, and the choice of when and how strictly to wait for it.
+// The central type of Skein: an exchange that has started, with methods to wait for it.
 
 import Synchronization
 
-/// What drives a corequest until it ends; the protocol's own exchange object.
+/// Drives a corequest until it ends; the protocol's own exchange object.
 package protocol CorequestDriver: AnyObject, Sendable {
     /// Ends the exchange with an error. Any thread.
     func cancel(_ error: SkeinError)
-    /// Ends the exchange at a moment, if it is earlier than the one in force. Any thread.
+    /// Sets the deadline of the exchange, if it is earlier than the one in force. Any thread.
     func tighten(_ deadline: Deadline)
 }
 
-/// What is the same for corequests of every protocol: who waits, and who drives.
+/// The part of a corequest that is independent of its protocol: its waiting callers and its driver.
 ///
-/// Kept free of the response's type, so that waiting and waking are plain code and not generic code.
+/// Independent of the response's type, so that waiting and resuming are not generic code.
 public class CorequestState: @unchecked Sendable {
     private struct State {
         var isOver = false
@@ -22,12 +22,12 @@ public class CorequestState: @unchecked Sendable {
     }
 
     private let state = Mutex(State())
-    /// The shard on whose loop the exchange lives.
+    /// The shard whose loop drives the exchange.
     public let shard: Shard
 
     fileprivate init(shard: Shard) { self.shard = shard }
 
-    /// Says who drives the exchange; before it starts.
+    /// Sets the driver of the exchange; before it starts.
     package func setDriver(_ driver: any CorequestDriver) {
         state.withLock { if !$0.isOver { $0.driver = driver } }
     }
@@ -35,7 +35,7 @@ public class CorequestState: @unchecked Sendable {
     /// Whether the exchange has ended.
     public var isOver: Bool { state.withLock { $0.isOver } }
 
-    /// Publishes the end, for which the result must be stored.
+    /// Publishes the end, after the result was stored.
     @usableFromInline func wake() {
         let (first, others, _) = state.withLock {
             state -> (UnsafeContinuation<Void, Never>?, [UnsafeContinuation<Void, Never>]?, (any CorequestDriver)?) in
@@ -85,14 +85,14 @@ public class CorequestState: @unchecked Sendable {
     }
 }
 
-/// One exchange with one back end. It has started when you get it, lives on one event loop, and ends in one response.
+/// One exchange with one back end. It has started when you get it, runs on one event loop, and ends in one response.
 ///
 /// Dropping a corequest does not cancel it. Cancelling a task that waits for it does.
 ///
 /// Unchecked: the response is stored once, on the shard's loop, before the lock of the state publishes the end, and read
 /// only after it.
 public final class Corequest<Result: Response>: CorequestState, @unchecked Sendable {
-    // Inlinable from here on: a caller knows the response's type, which makes this plain code.
+    // Inlinable from here on: the caller knows the response's type, so this is not generic code.
     @usableFromInline @exclusivity(unchecked) var stored: Result?
 
     package override init(shard: Shard) { super.init(shard: shard) }
@@ -106,8 +106,10 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
     /// The response, when the exchange is over already.
     public var result: Result? { isOver ? stored : nil }
 
-    /// Waits for the end and returns the response, whatever it is. Never throws: a failure is a response with a code of 7xx.
-    /// - Parameter timeout: from now on; it shortens the corequest's own deadline, for everybody who waits. Default: unchanged.
+    /// Waits for the end and returns the response with any status. Never throws: a failure is a response with a code of
+    /// 7xx.
+    /// - Parameter timeout: from now on; it shortens the corequest's own deadline, for all waiting callers. Default:
+    ///   unchanged.
     @discardableResult
     @inlinable public func dispatch(timeout: Duration? = nil) async -> Result {
         if let timeout { tighten(.after(timeout)) }
@@ -116,9 +118,9 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         return stored
     }
 
-    /// The response, waited for: `let response = try await client.get(url).response`.
+    /// Waits for the response: `let response = try await client.get(url).response`.
     ///
-    /// A status is no error here, 404 and 500 included; see ``fetch(timeout:)`` for that.
+    /// No status is an error here, not even 404 or 500; see ``fetch(timeout:)`` for that.
     /// - Throws: `SkeinError` when the exchange failed, so that there is no response.
     public var response: Result {
         get async throws(SkeinError) {
@@ -128,11 +130,11 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         }
     }
 
-    /// Waits for the end and tells only how it went.
+    /// Waits for the end and returns the outcome only.
     @discardableResult
     public func wait(timeout: Duration? = nil) async -> Outcome { await dispatch(timeout: timeout).outcome }
 
-    /// Waits and returns what the answer carries.
+    /// Waits and returns the content of the response.
     /// - Throws: `SkeinError` when the exchange failed or the status is not a success.
     public func fetch(timeout: Duration? = nil) async throws -> Result.Content {
         let response = await dispatch(timeout: timeout)
@@ -140,23 +142,25 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         return response.content
     }
 
-    /// Waits and decodes what the answer carries.
-    /// - Throws: `SkeinError` when the exchange failed or the status is not a success; code 709 when it does not decode.
+    /// Waits and decodes the content of the response.
+    /// - Throws: `SkeinError` when the exchange failed or the status is not a success; code 709 when the content cannot
+    ///   be decoded.
     public func fetch<T: Decodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> T {
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
         return try response.decode(type)
     }
 
-    /// Waits and decodes what the answer carries, as the type that is wanted: `let user: User = try await client.get(url).fetch()`.
-    /// - Throws: as ``fetch(_:timeout:)``.
+    /// Waits and decodes the content as the inferred type: `let user: User = try await client.get(url).fetch()`.
+    /// - Throws: the errors of ``fetch(_:timeout:)``.
     @_disfavoredOverload
     public func fetch<T: Decodable>(timeout: Duration? = nil) async throws -> T {
         try await fetch(T.self, timeout: timeout)
     }
 
-    /// Waits and decodes the one record that the answer must carry.
-    /// - Throws: `SkeinError` with code 410 unless there is exactly one record, and as ``fetch(_:timeout:)``.
+    /// Waits and decodes the content, which must be exactly one record.
+    /// - Throws: `SkeinError` with code 410 unless there is exactly one record, and the errors of
+    ///   ``fetch(_:timeout:)``.
     public func one<T: Decodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> T {
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
@@ -169,7 +173,7 @@ public final class Corequest<Result: Response>: CorequestState, @unchecked Senda
         return record
     }
 
-    /// Waits for a change to be done; what the answer carries does not matter.
+    /// Waits for the success of a change, and ignores the content.
     /// - Throws: `SkeinError` when the exchange failed or the status is not a success.
     public func commit(timeout: Duration? = nil) async throws {
         try await dispatch(timeout: timeout).raiseForStatus()

@@ -1,16 +1,16 @@
-// Several corequests as one: they run side by side anyway; the group only waits for them together.
+// Several corequests as one: they run concurrently anyway; the group only waits for all of them.
 
-/// A bundle of corequests with the same five methods as one.
+/// A group of corequests with the same five methods as one.
 public struct CorequestGroup<Result: Response>: Sendable {
     private var members: [Corequest<Result>]
 
-    /// A bundle of corequests, all of which have started already.
+    /// A group of corequests, all of which have started already.
     public init(_ members: some Sequence<Corequest<Result>>) { self.members = Array(members) }
 
     /// Adds one more.
     public mutating func add(_ member: Corequest<Result>) { members.append(member) }
 
-    /// Adds all of another group.
+    /// Adds all members of another group.
     public mutating func merge(_ other: CorequestGroup) { members += other.members }
 
     /// Waits for all and returns their responses in order. Never throws.
@@ -58,8 +58,8 @@ public struct CorequestGroup<Result: Response>: Sendable {
     /// Waits for all and tells how each went.
     public func wait(timeout: Duration? = nil) async -> [Outcome] { await dispatch(timeout: timeout).map(\.outcome) }
 
-    /// Waits for all and returns what they carry, in order.
-    /// - Throws: the error of the first, in order, that failed.
+    /// Waits for all and returns their contents, in order.
+    /// - Throws: the error of the first member that failed, in the order of the group.
     public func fetch(timeout: Duration? = nil) async throws -> [Result.Content] {
         try await dispatch(timeout: timeout).map {
             try $0.raiseForStatus()
@@ -75,8 +75,8 @@ public struct CorequestGroup<Result: Response>: Sendable {
         return values
     }
 
-    /// Waits for all and decodes the one record that each must carry.
-    /// - Throws: code 410 for the first that does not carry exactly one.
+    /// Waits for all and decodes each, which must be exactly one record.
+    /// - Throws: code 410 for the first without exactly one record.
     public func one<T: Decodable & Sendable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
         tighten(timeout)
         var values: [T] = []
@@ -84,8 +84,8 @@ public struct CorequestGroup<Result: Response>: Sendable {
         return values
     }
 
-    /// Waits for all changes to be done.
-    /// - Throws: the error of the first, in order, that failed; the others have ended, too.
+    /// Waits for the success of all changes.
+    /// - Throws: the error of the first member that failed, in the order of the group; the others have ended, too.
     public func commit(timeout: Duration? = nil) async throws {
         for response in await dispatch(timeout: timeout) { try response.raiseForStatus() }
     }
@@ -117,7 +117,7 @@ public struct CorequestGroup<Result: Response>: Sendable {
         for member in members { member.tighten(deadline) }
     }
 
-    /// A cancelled wait for one member cancels all: they were asked for together.
+    /// Cancelling the wait cancels all members, since they were started together.
     private func cancellingAll<T>(_ wait: () async throws -> T) async rethrows -> T {
         try await withTaskCancellationHandler(operation: wait, onCancel: cancel)
     }
@@ -129,7 +129,7 @@ extension CorequestGroup: RandomAccessCollection {
     /// The number of members.
     public var endIndex: Int { members.count }
 
-    /// A member by its place.
+    /// A member by its index.
     public subscript(position: Int) -> Corequest<Result> { members[position] }
 
     /// Some of the members, as a group.

@@ -1,9 +1,10 @@
-// A corequest whose exchange is a task: layers around requests, a socket's question and answer, a remote call.
+// A corequest whose exchange is a task: layers around requests, a socket's message exchange, a remote call.
 
 import NIOCore
 import Synchronization
 
-/// Drives a corequest by a task on its shard, and ends the task when the corequest is cancelled or its time is up.
+/// Drives a corequest by a task on its shard, and cancels the task when the corequest is cancelled or its deadline
+/// passes.
 package final class CorequestTask<Result: Response>: CorequestDriver {
     private struct State {
         var task: Task<Void, Never>?
@@ -18,7 +19,8 @@ package final class CorequestTask<Result: Response>: CorequestDriver {
     /// Starts a task.
     /// - Parameters:
     ///   - work: makes the response.
-    ///   - failed: makes the one for a corequest that was cancelled or whose time was up, of what the work made all the same.
+    ///   - failed: makes the response of a corequest that was cancelled or timed out, from the one that the work
+    ///     returned.
     ///   - callback: called with the response on the shard's loop.
     package static func start(
         _ session: Session, _ work: @escaping @Sendable () async -> Result,
@@ -49,7 +51,7 @@ package final class CorequestTask<Result: Response>: CorequestDriver {
             return state.error != nil
         }
         if isCancelled { task.cancel() }
-        // The exchanges inside keep to it by themselves; what else the task waits for does not.
+        // Nested exchanges observe the deadline themselves; other waits of the task do not.
         if let deadline = Deadline.current { tighten(deadline) }
     }
 

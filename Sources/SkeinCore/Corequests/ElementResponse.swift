@@ -1,29 +1,31 @@
-// Responses that are walked over: the pieces of a content, the rows of an answer.
+// Responses that can be iterated over: the pieces of a content, the rows of a result.
 
 /// A response that carries a sequence.
 public protocol ElementResponse: Response {
-    /// The sequence: pieces of a content, rows.
+    /// The sequence, of pieces of content or of rows.
     associatedtype Elements: AsyncSequence
 
-    /// What the response carries, in order. A content that arrives while it is read can be walked over once.
+    /// The elements of the response, in order. Streamed content can be iterated over once.
     func elements() -> Elements
 }
 
-/// A corequest is walked over when its response carries a sequence: `for try await row in database.query("SELECT …")`.
+/// A corequest can be iterated over when its response carries a sequence:
+/// `for try await row in database.query("SELECT …")`.
 ///
-/// Its first step waits for the response, and throws `SkeinError` when the exchange failed or the status is no success.
+/// The first step waits for the response, and throws `SkeinError` when the exchange failed or the status is not a
+/// success.
 extension Corequest: AsyncSequence where Result: ElementResponse {
-    /// What the response carries.
+    /// An element of the response.
     public typealias Element = Result.Elements.Element
 
-    /// Waits for the response, then walks over it.
+    /// Waits for the response, then iterates over it.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let corequest: Corequest
         private var inner: Result.Elements.AsyncIterator?
 
         fileprivate init(_ corequest: Corequest) { self.corequest = corequest }
 
-        /// The next element; nil behind the last one.
+        /// The next element; nil after the last one.
         public mutating func next() async throws -> Element? { try await next(isolation: #isolation) }
 
         /// The next element, without leaving the caller's isolation.
@@ -41,25 +43,25 @@ extension Corequest: AsyncSequence where Result: ElementResponse {
         }
     }
 
-    /// Begins at the first element.
+    /// Starts at the first element.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 }
 
-/// Elements that are all here, as an asynchronous sequence.
+/// Elements in memory, as an asynchronous sequence.
 public struct ReadyElements<Base: Sequence & Sendable>: AsyncSequence, Sendable {
     private let base: Base
 
-    /// Walks over a sequence.
+    /// Wraps a sequence.
     public init(_ base: Base) { self.base = base }
 
-    /// Walks over the elements.
+    /// Iterates over the elements.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate var iterator: Base.Iterator
 
-        /// The next element; nil behind the last one.
+        /// The next element; nil after the last one.
         public mutating func next() async -> Base.Element? { iterator.next() }
     }
 
-    /// Begins at the first element.
+    /// Starts at the first element.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(iterator: base.makeIterator()) }
 }

@@ -1,28 +1,28 @@
-// Results that are kept for a while, whatever protocol they came by.
+// A cache of results of any protocol.
 
 import Synchronization
 
-/// Keeps the results of corequests under names, so that the same is not asked for again and again.
+/// Caches the results of corequests under names.
 ///
 ///     let results = KeptResults()
 ///     let users = try await results.fetch("users", for: .seconds(60)) { client.get("https://example.org/users") }
 ///
-/// A caller that asks for a result on its way waits for it. Results that were used least recently are dropped beyond a number, and beyond a size.
+/// Concurrent calls for one name share one request. Beyond a maximum, the least recently used results are dropped.
 public final class KeptResults: Sendable {
     private struct Entry {
         let task: Task<any Sendable, Never>
         let number: Int
-        /// The last change that was known when it was asked for.
+        /// The time of the last change, as given when the result was requested.
         let change: Double?
         let type: ObjectIdentifier
-        /// Nil while it is on its way.
+        /// Nil while the request is in flight.
         var expires: ContinuousClock.Instant?
         /// The memory that it takes, once it is there.
         var size = 0
     }
 
     private struct State {
-        /// Two generations: what is used moves to the new one, and the old one goes as a whole.
+        /// Two generations: used results move to the new one, and the old one is dropped as a whole.
         var new = ByteDictionary<Entry>()
         var old = ByteDictionary<Entry>()
         var count = 0
@@ -42,15 +42,16 @@ public final class KeptResults: Sendable {
         halfSize = max(1, maximumBytes / 2)
     }
 
-    /// A result that is kept, or that of a new corequest.
+    /// A cached result, or the result of a new corequest.
     /// - Parameters:
-    ///   - name: of what is asked for, with everything that it depends on.
-    ///   - lifetime: how long it is kept.
-    ///   - statuses: those with which it is kept. Default: 200.
-    ///   - change: when what it depends on was changed last, by any clock; a result that was asked for with another moment is asked for again. Nil for
-    ///     never. Default: never.
+    ///   - name: the key, which must cover everything that the result depends on.
+    ///   - lifetime: how long the result is cached.
+    ///   - statuses: the statuses that are cached. Default: 200.
+    ///   - change: when the underlying data last changed, by any clock; a result requested with another value is
+    ///     requested again. Default: nil, never changed.
     ///   - start: starts the corequest.
-    /// - Returns: the result, whatever its status, when the corequest has ended; a deadline belongs to the corequest, and not to those who wait.
+    /// - Returns: the result, with any status, when the corequest has ended; a deadline belongs to the corequest, and
+    ///   not to the callers that wait for it.
     public func dispatch<Result: Response>(
         _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
         _ start: @escaping @Sendable () -> Corequest<Result>
@@ -62,7 +63,7 @@ public final class KeptResults: Sendable {
         }
     }
 
-    /// What a result carries.
+    /// The content of a result.
     /// - Throws: `SkeinError` when the exchange failed or the status is not a success.
     public func fetch<Result: Response>(
         _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
@@ -73,7 +74,7 @@ public final class KeptResults: Sendable {
         return result.content
     }
 
-    /// The results of a group, which are kept together when all of them have one of the statuses.
+    /// The results of a group, which are cached together when all of them have one of the statuses.
     public func dispatch<Result: Response>(
         _ name: String, for lifetime: Duration, if statuses: Set<Int> = [200], changed change: Double? = nil,
         _ start: @escaping @Sendable () -> CorequestGroup<Result>
@@ -86,12 +87,12 @@ public final class KeptResults: Sendable {
         }
     }
 
-    /// Forgets a result.
+    /// Removes a result.
     public func remove(_ name: String) {
         state.withLock { forget(name, &$0) }
     }
 
-    /// Forgets all.
+    /// Removes all results.
     public func removeAll() { state.withLock { $0 = State() } }
 
     private func value<Value: Sendable>(
@@ -107,7 +108,7 @@ public final class KeptResults: Sendable {
                 return known.task
             }
             state.count += 1
-            // Detached: the deadline and the trace of whoever comes first are not those of all.
+            // Detached: the deadline and the trace of the first caller do not apply to the others.
             let task = Task<any Sendable, Never>.detached { [number = state.count, self] in
                 let value = await ask()
                 settle(name, number, lifetime(value))
@@ -131,7 +132,7 @@ public final class KeptResults: Sendable {
         state.new[name] = entry
     }
 
-    /// A result is there, and stays, or does not.
+    /// A result has arrived, and is cached or not.
     private func settle(_ name: String, _ number: Int, _ outcome: (lifetime: Duration, size: Int)?) {
         state.withLock { state in
             guard

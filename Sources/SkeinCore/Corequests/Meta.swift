@@ -1,6 +1,6 @@
-// What a caller attaches to a request to recognise its answer.
+// Metadata that a caller attaches to a request to identify its response.
 
-/// Values that travel from a request to its response.
+/// Values that are passed from a request to its response.
 ///
 /// The keys `req_id`, `req_method` and `req_callback` are reserved: they are filled in by the session.
 public struct RequestMetadata: Sendable, ExpressibleByDictionaryLiteral {

@@ -1,48 +1,48 @@
-// The one shape that every answer has, whatever protocol brought it.
+// The common interface of responses of all protocols.
 
 import Logging
 
-/// The answer of a corequest: from a server, or, with a code of 700 and above, from the failure that prevented one.
+/// The response of a corequest: from a server, or, with a code of 700 and above, a failure.
 public protocol Response: Sendable {
-    /// What the answer carries: bytes for HTTP, rows for a database.
+    /// The content: bytes for HTTP, rows for a database.
     associatedtype Content: Sendable
 
-    /// What the caller attached to the request, with its number and method.
+    /// The caller's metadata, with the request's number and method.
     var meta: RequestMetadata { get }
     /// The status: HTTP's own, 200 or 500 for a database, 700 to 722 for a failure below the protocol.
     var statusCode: Int { get }
-    /// The status in words.
+    /// The name of the status.
     var reason: String { get }
-    /// What was asked for: `GET`, `execute`, `lrange`.
+    /// The operation: `GET`, `execute`, `lrange`.
     var method: String { get }
-    /// What the answer carries.
+    /// The content.
     var content: Content { get }
     /// The session's logger.
     var logger: Logger { get }
     /// The failure below the protocol, if there was one.
     var failure: SkeinError? { get }
-    /// What the peer said when it answered that it failed, where its protocol has a form for that.
+    /// The peer's error, where its protocol has a format for errors.
     var refusal: (any Error)? { get }
-    /// The other side, for messages.
+    /// The peer, for messages.
     var peer: String { get }
     /// The memory that the content takes, in bytes, more or less; for bounds on what is kept. Default: 1 KiB.
     var contentSize: Int { get }
     /// The highest status that counts as success; `fetch`, `one` and `commit` throw above it.
     static var highestSuccess: Int { get }
 
-    /// Decodes what the answer carries as one value.
+    /// Decodes the content as one value.
     func decode<T: Decodable>(_ type: T.Type) throws -> T
-    /// Decodes what the answer carries as a list of records.
+    /// Decodes the content as a list of records.
     func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T]
 }
 
 extension Response {
-    /// Throws when the exchange failed or the status says that it did not succeed (300 and above for HTTP).
+    /// Throws when the exchange failed or the status is not a success (300 and above for HTTP).
     /// - Throws: `SkeinError` with the code or status.
     public func raiseForStatus() throws(SkeinError) {
         if let failure { throw failure }
         guard statusCode <= Self.highestSuccess else {
-            // A status that no server should send counts as 500 (RFC 9110, section 15); from 700 on it would pass for a failure.
+            // An invalid status counts as 500 (RFC 9110, section 15); from 700 on it would be mistaken for a failure.
             throw SkeinError(
                 SkeinError.Code(rawValue: statusCode < 600 ? statusCode : 500), peer: peer,
                 because: refusal.map { "\($0)" } ?? "the answer was \(statusCode) \(reason)", cause: refusal)
@@ -74,13 +74,13 @@ extension Response {
 
 /// How a corequest ended.
 public enum Outcome: String, Sendable {
-    /// It was never sent, or was cancelled.
+    /// It was not sent, or was cancelled.
     case unsent
-    /// The peer answered that it failed.
+    /// The peer responded with an error.
     case requestFailed = "request failed"
-    /// The time was up.
+    /// The time limit passed.
     case timeout
-    /// The network or the peer's bytes failed.
+    /// The network failed, or the peer's bytes were malformed.
     case networkError = "network error"
     /// It succeeded.
     case normal

@@ -1,24 +1,24 @@
-// Corequests that carry a value of the program's own: one that is there already, and one that is made of another's answer.
+// Corequests that carry a value of the program's own: a ready one, or one derived from another response.
 
 import Logging
 
-/// The answer of a corequest whose content is any value.
+/// A response with a value of any type.
 public struct ValueResponse<Value: Sendable>: Response {
-    /// What the caller attached to the corequest it was made of.
+    /// The metadata of the original corequest.
     public let meta: RequestMetadata
     /// 200, or the code of the failure.
     public let statusCode: Int
-    /// The status in words.
+    /// The name of the status.
     public let reason: String
-    /// What the corequest it was made of did.
+    /// The operation of the original corequest.
     public let method: String
     /// The value; nil when there was a failure.
     public let content: Value?
-    /// The logger of the corequest it was made of.
+    /// The logger of the original corequest.
     public let logger: Logger
-    /// What went wrong.
+    /// The failure, if any.
     public let failure: SkeinError?
-    /// Who was asked.
+    /// The peer of the original corequest.
     public let peer: String
     /// 299.
     public static var highestSuccess: Int { 299 }
@@ -48,8 +48,8 @@ public struct ValueResponse<Value: Sendable>: Response {
         }
     }
 
-    /// The value, if it is one of the type.
-    /// - Throws: code 709 when it is none.
+    /// The value, if it has the type.
+    /// - Throws: code 709 when it does not.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         guard let value = content as? T else {
             throw SkeinError(.invalidContent, peer: peer, because: "the value is a \(Value.self) and no \(type)")
@@ -57,15 +57,16 @@ public struct ValueResponse<Value: Sendable>: Response {
         return value
     }
 
-    /// The value as a list; one that is none is a list of one.
+    /// The value as a list; a single value is a list of one.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         if let list = content as? [T] { return list }
         return [try decode(type)]
     }
 }
 
-/// A value that looks like a corequest (`Mask`): for where one is wanted and its answer is known already, as from a cache.
-/// - Parameter value: what `fetch` returns, at once.
+/// A value as a corequest (`Mask`), where a corequest is needed but the value is known already, for example from a
+/// cache.
+/// - Parameter value: the value that `fetch` returns, at once.
 public func mask<Value: Sendable>(_ value: Value) -> Corequest<ValueResponse<Value>> {
     let corequest = Corequest<ValueResponse<Value>>(shard: .standard)
     corequest.finish(ValueResponse(value))
@@ -73,10 +74,11 @@ public func mask<Value: Sendable>(_ value: Value) -> Corequest<ValueResponse<Val
 }
 
 extension Corequest {
-    /// Goes on when the answer is there, as a corequest of its own (`then`): nobody has to wait meanwhile.
+    /// Transforms the response when it arrives, as a corequest of its own (`then`), without a waiting task.
     ///
-    /// With it, corequests of different protocols become of one kind, so that they can be one group.
-    /// - Parameter work: makes a value of the response, on the corequest's event loop: it must not block. What it throws is the failure.
+    /// Corequests of different protocols get one type by it, so that they can form one group.
+    /// - Parameter work: makes a value from the response, on the corequest's event loop: it must not block. An error it
+    ///   throws is the failure.
     /// - Returns: a corequest that ends with the value. Cancelling it cancels this one.
     public func then<Value: Sendable>(
         _ work: @escaping @Sendable (Result) async throws -> Value
@@ -101,14 +103,14 @@ extension Corequest {
         return late
     }
 
-    /// Leaves the corequest to itself and returns something else: `return db.execute("…").returning(Accepted())`.
+    /// Leaves the corequest running and returns another value: `return db.execute("…").returning(Accepted())`.
     @discardableResult
     public func returning<Value>(_ value: Value) -> Value { value }
 }
 
-/// Passes on what is said to the later corequest.
+/// Forwards cancellation and deadlines of the later corequest.
 ///
-/// Unchecked: the task is stored before the later corequest is handed out.
+/// Unchecked: the task is stored before the later corequest is published.
 private final class ThenDriver: CorequestDriver, @unchecked Sendable {
     private let first: CorequestState
     var task: Task<Void, Never>?

@@ -1,50 +1,50 @@
-// The one error type: a code, who was on the other side, and a sentence that says what to do.
+// The error type: a code, the peer, and a sentence with the cause and the remedy.
 
 /// A failure below the protocol, or a wrong use of the API.
 public struct SkeinError: Error, Sendable {
-    /// Codes of failures below HTTP, as aquests named them, in the range that no server's status uses.
+    /// Codes of failures below HTTP, named as in aquests, outside of the range of HTTP statuses.
     public struct Code: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
         /// The number, 700 to 722 for the ones named here.
         public let rawValue: Int
 
-        /// A code of any number.
+        /// A code with any number.
         public init(rawValue: Int) { self.rawValue = rawValue }
 
         private init(_ rawValue: Int) { self.rawValue = rawValue }
 
         /// The socket failed, for example by a reset.
         public static let socketError = Code(700)
-        /// Something threw: a request that cannot be made, a body that failed, a wrong order of calls.
+        /// An error was thrown: an invalid request, a body that failed, a wrong order of calls.
         public static let exception = Code(701)
-        /// The time was up.
+        /// The time limit passed.
         public static let timeout = Code(702)
-        /// No socket could be had, or a queue is full.
+        /// No socket was available, or a queue is full.
         public static let overloaded = Code(703)
         /// The name was not found.
         public static let dnsNotFound = Code(704)
         /// The session or server is shutting down.
         public static let shuttingDown = Code(705)
-        /// The peer wants an authentication that is not known.
+        /// The peer requires an unknown authentication scheme.
         public static let unknownAuthentication = Code(706)
-        /// A body or the frame around it is malformed or incomplete.
+        /// A body or its framing is malformed or incomplete.
         public static let bodyError = Code(707)
-        /// The connection ended before any byte of the answer.
+        /// The connection ended before any byte of the response.
         public static let noResponse = Code(708)
-        /// The content does not decode.
+        /// The content cannot be decoded.
         public static let invalidContent = Code(709)
-        /// The connection was closed under the request.
+        /// The connection was closed during the request.
         public static let connectionClosed = Code(710)
-        /// Redirects went in circles or too far.
+        /// A redirect loop, or too many redirects.
         public static let redirectError = Code(711)
         /// The corequest was cancelled.
         public static let cancelled = Code(712)
         /// The TLS handshake failed.
         public static let tlsHandshakeFailed = Code(713)
-        /// No connection could be made.
+        /// No connection could be established.
         public static let connectionFailed = Code(714)
-        /// The head of the answer is malformed.
+        /// The head of the response is malformed.
         public static let responseHeaderError = Code(715)
-        /// The peer switched protocols wrongly.
+        /// The switch of protocols failed.
         public static let protocolSwitchingFailed = Code(716)
         /// The content type is malformed.
         public static let invalidContentType = Code(717)
@@ -76,21 +76,21 @@ public struct SkeinError: Error, Sendable {
         ]
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public let code: Code
-    /// The other side: an origin, an address, a file.
+    /// The peer: an origin, an address, a file.
     public let peer: String?
-    /// What happened and what to do about it.
+    /// The cause and the remedy.
     public let message: String
-    /// The error underneath, when there is one.
+    /// The underlying error, if any.
     public let cause: (any Error)?
 
-    /// An error with its sentence.
+    /// An error with its message.
     /// - Parameters:
-    ///   - code: the kind.
-    ///   - peer: who was on the other side.
-    ///   - message: what happened and what to do, without the peer's name.
-    ///   - cause: the error underneath.
+    ///   - code: the kind of failure.
+    ///   - peer: the peer.
+    ///   - message: the cause and the remedy, without the peer's name.
+    ///   - cause: the underlying error.
     public init(_ code: Code, peer: String? = nil, because message: String, cause: (any Error)? = nil) {
         self.code = code
         self.peer = peer
@@ -98,7 +98,7 @@ public struct SkeinError: Error, Sendable {
         self.cause = cause
     }
 
-    /// An answer that arrived but is not the one asked for: a status of 300 and above, `one` without exactly one.
+    /// A response that is not the expected one: a status of 300 and above, or `one` without exactly one record.
     public static func status(_ code: Int, peer: String?, because message: String) -> SkeinError {
         SkeinError(Code(rawValue: code), peer: peer, because: message)
     }
@@ -111,5 +111,5 @@ extension SkeinError: CustomStringConvertible {
     }
 }
 
-/// An error by which a working back end refuses a request that is wrong, such as a statement with a mistake in it.
+/// An error of a healthy back end that refuses an invalid request, such as a syntax error in a statement.
 package protocol RefusedRequest: Error {}

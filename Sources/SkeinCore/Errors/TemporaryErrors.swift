@@ -1,4 +1,4 @@
-// Says whether trying again makes sense.
+// Classifies errors as transient or permanent.
 
 import NIOCore
 
@@ -10,11 +10,11 @@ import NIOCore
     import Darwin
 #endif
 
-/// Whether an error is a passing trouble of the network, so that a retry makes sense.
+/// Whether an error is a transient network error, so that a retry makes sense.
 ///
-/// True for resets, refused and closed connections, timeouts, unreachable networks and names that could not be resolved
-/// right now; false for everything that would happen again, such as a malformed answer or too large a body.
-/// - Parameter error: any error that an operation on the network threw.
+/// True for resets, refused and closed connections, timeouts, unreachable networks and temporary failures of name
+/// resolution; false for errors that would recur, such as a malformed response or too large a body.
+/// - Parameter error: any error of a network operation.
 public func isTemporaryNetworkError(_ error: any Error) -> Bool {
     switch error {
     case let error as SkeinError:

@@ -1,4 +1,4 @@
-// What the system says of a file.
+// File attributes from the system.
 
 #if canImport(Glibc)
     import Glibc
@@ -8,7 +8,7 @@
     import Darwin
 #endif
 
-/// One state of a file: equal as long as the file was not changed or replaced.
+/// One state of a file: equal as long as the file was neither changed nor replaced.
 package struct FileState: Hashable, Sendable {
     package let device: UInt64
     package let inode: UInt64
@@ -34,24 +34,24 @@ package struct FileState: Hashable, Sendable {
         #endif
     }
 
-    /// The state of what a path leads to, links followed; nil when there is nothing.
+    /// The state of the file at a path, following links; nil if there is none.
     package init?(path: UnsafePointer<CChar>) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         self.init(status)
     }
 
-    /// The state of an open file; nil when the descriptor is none.
+    /// The state of an open file; nil when the descriptor is invalid.
     package init?(descriptor: CInt) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return nil }
         self.init(status)
     }
 
-    /// Whether it is no folder, socket or device.
+    /// Whether it is a regular file.
     package var isFile: Bool { mode & S_IFMT == S_IFREG }
     package var isFolder: Bool { mode & S_IFMT == S_IFDIR }
-    /// Whether others than its owner may do something with it.
+    /// Whether users other than its owner have any permission.
     package var isOpenToOthers: Bool { mode & 0o077 != 0 }
     /// Whether it belongs to the user of this process.
     package var isOwn: Bool { owner == geteuid() }

@@ -9,7 +9,7 @@
 /// Base64url without padding (RFC 4648, section 5).
 package enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-    /// The value of each letter; 255 for what is none.
+    /// The value of each letter; 255 for other bytes.
     private static let values: [UInt8] = {
         var values = [UInt8](repeating: 255, count: 256)
         for (value, letter) in alphabet.enumerated() { values[Int(letter)] = UInt8(value) }
@@ -18,7 +18,7 @@ package enum Base64URL {
 
     package static func encode(_ bytes: some Sequence<UInt8>) -> String { text(Array(bytes)) }
 
-    /// Apart from the generic function, so that the loop is plain code.
+    /// Separate from the generic function, so that the loop is not generic code.
     private static func text(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { target in
             var (bits, count, place): (UInt32, UInt32, Int) = (0, 0, 0)
@@ -39,13 +39,15 @@ package enum Base64URL {
         }
     }
 
-    /// The decoded bytes; nil when the text is not base64url. Bits behind the last byte do not matter.
+    /// The decoded bytes; nil when the text is not base64url. Trailing bits are ignored.
     package static func decode(_ text: String) -> Data? { bytes(text[...], isStrict: false).map { Data($0) } }
 
-    /// The decoded bytes; nil when the text has padding, bytes outside of the alphabet, or bits behind the last byte that are not zero.
+    /// The decoded bytes; nil when the text has padding, bytes outside of the alphabet, or trailing bits that are not
+    /// zero.
     package static func decodeStrict(_ text: String) -> Data? { decodeStrict(text[...]) }
 
-    /// The decoded bytes; nil when the text has padding, bytes outside of the alphabet, or bits behind the last byte that are not zero.
+    /// The decoded bytes; nil when the text has padding, bytes outside of the alphabet, or trailing bits that are not
+    /// zero.
     package static func decodeStrict(_ text: Substring) -> Data? { bytes(text, isStrict: true).map { Data($0) } }
 
     private static func bytes(_ text: Substring, isStrict: Bool) -> [UInt8]? {

@@ -1,4 +1,4 @@
-// Classes of bytes and the word-at-a-time scans over them: what the HTTP grammars are made of.
+// Byte classes and word-at-a-time scans for the HTTP grammars.
 
 /// The byte classes of RFC 9110, section 5.6, and scans that stop at the first byte outside one.
 package enum Bytes {
@@ -13,21 +13,21 @@ package enum Bytes {
     /// ``A-Z ^ _ ` a-z | ~``, as bits 65 to 126 less 64.
     @inlinable static var tokensAbove64: UInt64 { 0x57FF_FFFF_C7FF_FFFE }
 
-    /// Whether a byte may stand in a token: a method or a field name (RFC 9110, section 5.6.2).
+    /// Whether a byte is allowed in a token: a method or a field name (RFC 9110, section 5.6.2).
     @inlinable @inline(__always)
     package static func isToken(_ byte: UInt8) -> Bool {
         if byte < 64 { return tokensBelow64 &>> UInt64(byte) & 1 == 1 }
         return byte < 128 && tokensAbove64 &>> UInt64(byte &- 64) & 1 == 1
     }
 
-    /// Whether a byte may stand in a request target: visible ASCII.
+    /// Whether a byte is allowed in a request target: visible ASCII.
     @inlinable @inline(__always)
     package static func isTarget(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F }
 
     @inlinable @inline(__always)
     package static func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }
 
-    /// A letter in lower case; other bytes may change too, so that both sides of a comparison go through it.
+    /// A letter in lower case; other bytes may change too, so both sides of a comparison must use it.
     @inlinable @inline(__always)
     package static func lowercased(_ byte: UInt8) -> UInt8 {
         byte &- 0x41 < 26 ? byte | 0x20 : byte

@@ -71,7 +71,7 @@ package enum HTTPDate {
         return (hour, minute, second)
     }
 
-    /// The number that a word begins with; what follows it must not be a digit.
+    /// The number at the start of a word; no further digit may follow.
     private static func number(_ word: String, digits: ClosedRange<Int>, isWhole: Bool = false) -> Int? {
         let found = word.utf8.prefix(while: Bytes.isDigit)
         guard digits.contains(found.count), !isWhole || found.count == word.utf8.count else { return nil }

@@ -1,6 +1,6 @@
 // Bytes as hexadecimal digits.
 
-/// Hexadecimal digits, in small letters.
+/// Hexadecimal digits, in lower case.
 package enum Hex {
     private static let digits = Array("0123456789abcdef".utf8)
 
@@ -10,7 +10,7 @@ package enum Hex {
     /// Digits for so many random bytes.
     package static func random(_ count: Int) -> String { encode(RandomBytes.make(count)) }
 
-    /// Apart from the generic function, so that the loop is plain code.
+    /// Separate from the generic function, so that the loop is not generic code.
     private static func text(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: bytes.count * 2) { target in
             for (place, byte) in bytes.enumerated() {

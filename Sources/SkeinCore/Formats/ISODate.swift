@@ -1,4 +1,4 @@
-// Moments as text (RFC 3339), counted without a calendar's locale or zone.
+// Timestamps as text (RFC 3339), without locale or time zone.
 
 package enum ISODate {
     private static let day: Int64 = 86_400_000
@@ -12,7 +12,8 @@ package enum ISODate {
         return "\(time.date.text)T\(time.clock)\(fraction)Z"
     }
 
-    /// The moment of a text. Nil when the date does not exist, such as 30 February, or is finer than a millisecond, which would be lost.
+    /// The moment of a text. Nil when the date does not exist, such as 30 February, or is finer than a millisecond,
+    /// since digits would be lost.
     package static func milliseconds(_ text: String) -> Int64? {
         let expression = #/(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)/#
         guard let match = try? expression.wholeMatch(in: text)?.output, let year = Int64(match.1),
@@ -36,7 +37,7 @@ package enum ISODate {
 }
 
 extension String {
-    /// The first so many characters, with zeros where there are not so many.
+    /// The first characters up to a width, padded with zeros.
     fileprivate func padded(to width: Int) -> String {
         String((self + String(repeating: "0", count: width)).prefix(width))
     }

@@ -2,10 +2,10 @@
 
 /// Percent-encoding (RFC 3986, section 2.1).
 package enum Percent {
-    /// Encodes what a request target cannot hold: everything but visible ASCII.
+    /// Encodes all bytes that a request target cannot hold: everything but visible ASCII.
     package static func encodeUnsafe(_ text: String) -> String { encode(text) { Bytes.isTarget($0) } }
 
-    /// Encodes bytes above ASCII, whatever charset they were meant in; the others stay.
+    /// Encodes bytes above ASCII, whatever their charset; the others stay.
     package static func encodeNonASCII(_ bytes: some Collection<UInt8>) -> String { encode(bytes) { $0 < 0x80 } }
 
     /// Encodes a form's name or value; a space becomes `+`.
@@ -28,13 +28,13 @@ package enum Percent {
         encode(text) { isUnreserved($0) || $0 == UInt8(ascii: "/") }
     }
 
-    /// Letters, digits and `-._~`, which mean themselves however they are written (RFC 3986, section 2.3).
+    /// Letters, digits and `-._~`, which are equivalent to their encoded form (RFC 3986, section 2.3).
     package static func isUnreserved(_ byte: UInt8) -> Bool {
         Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26
             || [UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~")].contains(byte)
     }
 
-    /// The names and values of a query or a form, in order. What is not well encoded stays as it is.
+    /// The names and values of a query or a form, in order. Malformed encodings are left unchanged.
     package static func decodeForm(_ text: some StringProtocol) -> [(String, String)] {
         text.splitBytes(separator: "&").map { pair in
             let parts = pair.splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { part in

@@ -1,4 +1,4 @@
-// JSON in and out for values of any type: strict when it is read, and in the order of the types' members when it is written.
+// JSON encoding and decoding: strict when reading, and in the order of the types' members when writing.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -6,13 +6,13 @@
     import Foundation
 #endif
 
-/// The one way in which values become JSON and JSON becomes values.
+/// The one JSON codec of all modules.
 package enum JSON {
     /// A value of a document.
     /// - Throws: ``JSONError`` when the document is not JSON, `DecodingError` when it does not fit the type.
     package static func decode<T: Decodable>(_ type: T.Type, from document: some Collection<UInt8>) throws -> T {
         if let type = type as? any TreeOfJSON.Type, let value = try type.made(of: document) as? T { return value }
-        // The library's decoder lets commas stand before an end, and takes the first of two members with one name.
+        // The library's decoder accepts trailing commas, and takes the first of two members with one name.
         try JSONParser.check(document)
         return try JSONDecoder().decode(type, from: Data(document))
     }
@@ -32,7 +32,7 @@ package enum JSON {
     }
 }
 
-/// Types that are made of a document without a decoder between, so that no digit is lost.
+/// Types that are converted from a document without a decoder, so that no digit is lost.
 private protocol TreeOfJSON {
     static func made(of document: some Collection<UInt8>) throws -> Self
 }

@@ -1,4 +1,4 @@
-// A number of JSON is its digits: what they are worth is decided by whoever reads them.
+// A JSON number is stored as its digits, so that readers choose the precision.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -6,22 +6,23 @@
     import Foundation
 #endif
 
-/// A number of JSON (RFC 8259, section 6), by its digits: `1.10` stays that, and so do twenty digits. Equal when the digits are.
+/// A JSON number (RFC 8259, section 6), stored as its digits: `1.10` and twenty digits are preserved. Equal when the
+/// digits are.
 public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
     /// The digits as they were written.
     public let text: String
 
-    /// A whole number.
+    /// An integer.
     public init(_ value: some BinaryInteger) { text = String(value) }
 
-    /// A number of floating point by the fewest digits that name it; nil when it is not finite, which JSON has no form for.
+    /// A floating-point number in its shortest form; nil when it is not finite, which JSON cannot express.
     public init?(_ value: some BinaryFloatingPoint & CustomStringConvertible) {
         guard value.isFinite else { return nil }
         let text = "\(value)"
         self.text = text.hasByteSuffix(".0") ? String(text.droppingBytes(last: 2)) : text
     }
 
-    /// A number by its digits; nil when JSON does not allow them, as with `01`, `.5` or `+1`.
+    /// A number by its digits; nil when they are not valid JSON, as with `01`, `.5` or `+1`.
     public init?(_ text: String) {
         guard (try? JSONParser.value(of: text.utf8)) == .number(JSONNumber(checked: text)) else { return nil }
         self.text = text
@@ -29,7 +30,7 @@ public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
 
     init(checked text: String) { self.text = text }
 
-    /// The whole number, if it is one that fits: `5`, and also `5.0` and `1e3`.
+    /// The integer value, if it has one that fits: `5`, and also `5.0` and `1e3`.
     public var int: Int? {
         if let number = Int(text) { return number }
         guard let digits = DecimalDigits(text), digits.exponent >= 0, digits.digits.count + digits.exponent <= 19 else {
@@ -38,12 +39,12 @@ public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
         let whole = digits.digits + Array(repeating: 0x30, count: digits.exponent)
         return Int((digits.isNegative ? "-" : "") + (whole.isEmpty ? "0" : String(decoding: whole, as: UTF8.self)))
     }
-    /// The nearest number of floating point.
+    /// The nearest `Double`.
     public var double: Double { Double(text) ?? .nan }
     /// The number with all of its digits; nil when it has more than 38, or is too large.
     public var decimal: Decimal? { Decimal(exactly: text) }
 
-    /// Whether a `Double` stands for just this number: printed, it has the same digits.
+    /// Whether a `Double` represents exactly this number: printed, it has the same digits.
     package var isExactDouble: Bool { DecimalDigits(text) == DecimalDigits("\(double)") }
 
     /// The digits.
@@ -51,7 +52,7 @@ public struct JSONNumber: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension Decimal {
-    /// The decimal number of some digits; nil for what is no number, or would lose some of them.
+    /// The decimal number of some digits; nil for an invalid number, or when digits would be lost.
     package init?(exactly text: String) {
         guard let digits = DecimalDigits(text), let value = Decimal(string: text),
             DecimalDigits("\(value)") == digits
@@ -67,7 +68,7 @@ package struct DecimalDigits: Equatable {
     /// The power of ten of the last digit.
     let exponent: Int
 
-    /// - Returns: nil for what is no number: digits, a point, an exponent.
+    /// - Returns: nil for an invalid number; valid are digits, a point, an exponent.
     package init?(_ text: some StringProtocol) {
         var rest = Substring(text).utf8
         var isNegative = false

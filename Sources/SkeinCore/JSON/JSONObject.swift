@@ -1,11 +1,11 @@
-// The members of a JSON object: in their order, found by their bytes.
+// The members of a JSON object: ordered, with lookup by bytes.
 
-/// The members of a JSON object, in the order in which they stand. Two objects are equal when their members are, in any order.
+/// The members of a JSON object, in document order. Two objects are equal when their members are, in any order.
 public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
     private static let indexed = 8
 
     private var entries: [(name: String, value: JSONValue)] = []
-    /// The place of each name, once there are many.
+    /// The index of each name, once there are many.
     private var places: ByteDictionary<Int>?
 
     /// No members.
@@ -43,13 +43,13 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
     /// The names, in order.
     public var names: [String] { entries.map(\.name) }
 
-    /// The members with other values.
+    /// The members with transformed values.
     public func mapValues<T>(_ transform: (JSONValue) throws -> T) rethrows -> [(String, T)] {
         try entries.map { ($0.name, try transform($0.value)) }
     }
 
     /// The members as a dictionary.
-    /// - Throws: ``JSONError`` when two names differ only in their Unicode form: for a dictionary they are one.
+    /// - Throws: ``JSONError`` when two names differ only in their Unicode form: a dictionary treats them as one.
     package func dictionary<T>(_ transform: (JSONValue) throws -> T) throws -> [String: T] {
         var members: [String: T] = [:]
         for entry in entries { members[entry.name] = try transform(entry.value) }
@@ -59,7 +59,7 @@ public struct JSONObject: Sendable, ExpressibleByDictionaryLiteral {
         return members
     }
 
-    /// Adds a member whose name does not stand there.
+    /// Adds a member with a new name.
     mutating func append(_ name: String, _ value: JSONValue) {
         entries.append((name, value))
         if places != nil { places?[name] = entries.count - 1 } else { index() }
@@ -83,7 +83,7 @@ extension JSONObject: RandomAccessCollection {
     public var startIndex: Int { 0 }
     /// The number of members.
     public var endIndex: Int { entries.count }
-    /// A member by its place.
+    /// A member by its index.
     public subscript(position: Int) -> (name: String, value: JSONValue) { entries[position] }
 }
 
@@ -93,7 +93,7 @@ extension JSONObject: Hashable {
     }
 
     public func hash(into hasher: inout Hasher) {
-        // In any order: a sum of what each member is hashed to.
+        // Independent of the order: a sum of the members' hashes.
         var sum = 0
         for entry in entries {
             var one = Hasher()

@@ -1,23 +1,23 @@
-// Reads JSON as RFC 8259 has it and no other way: what two readers could understand differently is refused.
+// A strict JSON parser (RFC 8259): ambiguous documents are refused.
 
-/// What is wrong with a document, and where.
+/// An error in a document, with its position.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What is wrong.
+    /// The error.
     public let message: String
-    /// The byte at which that was noticed, counted from 0.
+    /// The byte offset where it was detected, from 0.
     public let offset: Int
 
     /// `byte 3: a comma before the end of an array`
     public var description: String { "byte \(offset): \(message)" }
 }
 
-/// A reader over the bytes of one document.
+/// A parser for the bytes of one document.
 struct JSONParser {
-    /// Arrays and objects inside of one another at most.
+    /// The maximum nesting of arrays and objects.
     private static let maximumDepth = 512
 
     private let bytes: UnsafeBufferPointer<UInt8>
-    /// Whether values are made, or only looked at.
+    /// Whether values are made, or only checked.
     private let makesValues: Bool
     private var place = 0
     private var depth = 0
@@ -27,7 +27,7 @@ struct JSONParser {
         try read(document, makesValues: true)
     }
 
-    /// Looks whether a document is well-formed.
+    /// Checks whether a document is well-formed.
     static func check(_ document: some Collection<UInt8>) throws(JSONError) {
         _ = try read(document, makesValues: false)
     }
@@ -108,7 +108,7 @@ struct JSONParser {
         return value
     }
 
-    /// Behind a part: whether another one follows.
+    /// After an element: whether another one follows.
     private mutating func isFollowed(until end: Unicode.Scalar) throws(JSONError) -> Bool {
         skipBlanks()
         guard place < bytes.count else { throw malformed("the document ends before a \(end)") }
@@ -196,7 +196,7 @@ struct JSONParser {
         return place - start
     }
 
-    /// A text, whose first quotation mark is at the place.
+    /// A string, starting at its first quotation mark.
     private mutating func string(isName: Bool = false) throws(JSONError) -> String {
         place += 1
         let start = place
@@ -222,7 +222,7 @@ struct JSONParser {
         return text
     }
 
-    /// The text that begins at a place and has its first escape here.
+    /// A string that begins at a position and has its first escape here.
     private mutating func escaped(from start: Int, isWanted: Bool) throws(JSONError) -> String {
         var text: [UInt8] = isWanted ? Array(bytes[start..<place]) : []
         while place < bytes.count {

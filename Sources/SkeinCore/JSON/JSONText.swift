@@ -1,9 +1,9 @@
-// JSON text that is written member by member, in the order of the writer (RFC 8259).
+// JSON text written member by member, in the order of the calls (RFC 8259).
 
 /// Writes strings and objects of JSON.
 package enum JSONText {
-    /// Appends a string in quotes. Controls are escaped, and so are the line separators of Unicode, so that the text stays on one line on a
-    /// terminal, too.
+    /// Appends a quoted string. Control characters and Unicode line separators are escaped, so that the text stays on
+    /// one line in a terminal, too.
     package static func write(_ text: some StringProtocol, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
         var lead = (UInt8(0), UInt8(0))
@@ -27,14 +27,14 @@ package enum JSONText {
         output.append(UInt8(ascii: "\""))
     }
 
-    /// A string in quotes.
+    /// A quoted string.
     package static func string(_ text: some StringProtocol) -> String {
         var bytes: [UInt8] = []
         write(text, to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// An object of values that are JSON already.
+    /// An object of values that are encoded already.
     package static func object(_ members: [(String, String)]) -> String {
         "{" + members.map { "\(string($0.0)): \($0.1)" }.joined(separator: ", ") + "}"
     }

@@ -1,4 +1,4 @@
-// JSON without a type: for looking around in an answer, and for values that are passed on as they are.
+// Untyped JSON, for inspecting responses and for passing values on unchanged.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -15,12 +15,12 @@ public enum JSONValue: Sendable, Hashable {
     case array([JSONValue])
     case object(JSONObject)
 
-    /// A whole number.
+    /// An integer.
     public static func integer(_ value: some BinaryInteger) -> JSONValue { .number(JSONNumber(value)) }
 
     /// Reads a document.
     /// - Parameter json: UTF-8, without a byte order mark.
-    /// - Throws: ``JSONError``, which says what is wrong and where: a trailing comma, a lone surrogate, a name that stands twice, a
+    /// - Throws: ``JSONError`` with the error and its position: a trailing comma, a lone surrogate, a duplicate name, a
     ///   number beyond the range of a `Double`.
     public init(json: some Collection<UInt8>) throws(JSONError) { self = try JSONParser.value(of: json) }
 
@@ -28,7 +28,7 @@ public enum JSONValue: Sendable, Hashable {
     /// - Throws: ``JSONError``.
     public init(json text: String) throws(JSONError) { try self.init(json: text.utf8) }
 
-    /// The document, without blanks.
+    /// The document, without whitespace.
     public var json: String {
         var output: [UInt8] = []
         JSONWriter.write(self, to: &output)
@@ -45,16 +45,16 @@ public enum JSONValue: Sendable, Hashable {
         if case .array(let elements) = self, elements.indices.contains(index) { elements[index] } else { nil }
     }
 
-    /// The text, if it is one.
+    /// The string, if it is one.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
 
-    /// The whole number, if it is one that fits.
+    /// The integer, if it is one that fits.
     public var integer: Int? { if case .number(let value) = self { value.int } else { nil } }
 
     /// The number, to the precision of a `Double`, if it is one.
     public var double: Double? { if case .number(let value) = self { value.double } else { nil } }
 
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
 
     /// The elements, if it is an array.
@@ -63,7 +63,7 @@ public enum JSONValue: Sendable, Hashable {
     /// The members, if it is an object.
     public var members: JSONObject? { if case .object(let members) = self { members } else { nil } }
 
-    /// The value as one of a type.
+    /// Decodes the value as a type.
     /// - Throws: ``JSONError`` or `DecodingError`.
     public func decoded<T: Decodable>(as type: T.Type) throws -> T {
         if let value = self as? T { return value }
@@ -72,7 +72,7 @@ public enum JSONValue: Sendable, Hashable {
 }
 
 extension JSONValue: CustomStringConvertible {
-    /// The document, without blanks.
+    /// The document, without whitespace.
     public var description: String { json }
 }
 
@@ -88,9 +88,9 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
     public init(nilLiteral: ()) { self = .null }
 }
 
-/// With the coders of others, which know no digits: a number is what they make of it.
+/// With other encoders and decoders, which do not know digits, a number has their precision.
 extension JSONValue: Codable {
-    /// Reads whatever value stands there.
+    /// Reads any value.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
@@ -118,8 +118,8 @@ extension JSONValue: Codable {
         }
     }
 
-    /// Writes the value as it is.
-    /// - Throws: `EncodingError` for a number that the encoder cannot be given with all of its digits.
+    /// Writes the value unchanged.
+    /// - Throws: `EncodingError` for a number that the encoder cannot represent with all of its digits.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {

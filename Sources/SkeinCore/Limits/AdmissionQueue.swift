@@ -1,23 +1,23 @@
-// How many exchanges may be under way, and who is next when there are more: each key (an origin, a database) in turn, so
-// that a thousand requests to one peer do not keep the one to another waiting.
+// Limits concurrent exchanges, and queues the rest fairly: each key (an origin, a database) in turn, so that a thousand
+// requests to one peer do not delay the one to another.
 
 import DequeModule
 
-/// The order in which waiting requests are taken.
+/// The order in which queued requests start.
 public enum QueueOrder: Sendable {
-    /// Each peer in turn; requests to one peer in the order of their making.
+    /// Each peer in turn; requests to one peer in the order of their creation.
     case fair
-    /// At random, which spreads a load over many hosts (`qrandom`).
+    /// At random, which spreads load over many hosts (`qrandom`).
     case random
 }
 
-/// A concurrency limit and the queue before it. A value without tasks or locks.
+/// A concurrency limit with a queue. A value without tasks or locks.
 package struct AdmissionQueue<Key: Hashable, Element> {
     private let limit: Int
     private let order: QueueOrder
     /// Requests that hold a slot.
     package private(set) var running = 0
-    /// Requests that wait for one.
+    /// Requests in the queue.
     package private(set) var waiting = 0
     private var turns = Deque<Key>()
     private var queues: [Key: Deque<Element>] = [:]
@@ -28,14 +28,14 @@ package struct AdmissionQueue<Key: Hashable, Element> {
         self.order = order
     }
 
-    /// Takes a slot if there is one.
+    /// Takes a slot if one is free.
     package mutating func admit() -> Bool {
         guard running < limit else { return false }
         running += 1
         return true
     }
 
-    /// Lets an element wait for a slot.
+    /// Adds an element to the queue.
     package mutating func enqueue(_ element: Element, key: Key) {
         waiting += 1
         switch order {
@@ -50,8 +50,8 @@ package struct AdmissionQueue<Key: Hashable, Element> {
         }
     }
 
-    /// Gives a slot back.
-    /// - Returns: the element that takes it over, if one waits.
+    /// Returns a slot.
+    /// - Returns: the queued element that gets it, if any.
     package mutating func release() -> Element? {
         guard waiting > 0 else {
             running -= 1

@@ -1,4 +1,4 @@
-// Memory that many peers may make a server hold together.
+// A memory limit for all peers of a server together.
 
 import Synchronization
 
@@ -7,16 +7,16 @@ package final class MemoryBudget: Sendable {
     private let used = Atomic<Int>(0)
     private let limit: Int
 
-    /// - Parameter limit: bytes at most.
+    /// - Parameter limit: the maximum in bytes.
     package init(limit: Int) { self.limit = limit }
 
-    /// Counts bytes that are held from here on, or, when negative, no more. Returns false when too many are.
+    /// Adds bytes, or, when negative, subtracts them. Returns false above the limit.
     @discardableResult
     package func change(by bytes: Int) -> Bool {
         let now = used.wrappingAdd(bytes, ordering: .relaxed).newValue
         return bytes <= 0 || now <= limit
     }
 
-    /// The bytes that are held.
+    /// The counted bytes.
     package var bytes: Int { used.load(ordering: .relaxed) }
 }

@@ -1,8 +1,8 @@
-// A few of something that is expensive to make, handed round.
+// A round-robin pool of expensive objects.
 
 import Synchronization
 
-/// A pool that grows on demand up to a maximum and then hands its members out in turn.
+/// A pool that grows on demand up to a maximum and then returns its members in turn.
 public final class ResourcePool<Resource: Sendable>: Sendable {
     private struct State {
         var members: [Resource]
@@ -15,19 +15,19 @@ public final class ResourcePool<Resource: Sendable>: Sendable {
 
     /// A pool.
     /// - Parameters:
-    ///   - initial: members made at once. Default: 1.
-    ///   - maximum: members at most; at least 1. Default: 8.
-    ///   - create: makes one member. It must not use the pool.
+    ///   - initial: members created at once. Default: 1.
+    ///   - maximum: the maximum number of members; at least 1. Default: 8.
+    ///   - create: creates one member. It must not use the pool.
     public init(initial: Int = 1, maximum: Int = 8, create: @escaping @Sendable () -> Resource) {
         self.create = create
         self.maximum = max(1, maximum)
         state = Mutex(State(members: (0..<min(max(0, initial), max(1, maximum))).map { _ in create() }))
     }
 
-    /// The members made so far.
+    /// The members created so far.
     public var count: Int { state.withLock { $0.members.count } }
 
-    /// The next member: one that was never handed out, a new one while there may be more, else the one whose turn it is.
+    /// The next member: an unused one, a new one below the maximum, else the next in turn.
     public func get() -> Resource {
         state.withLock { state in
             if state.next == state.members.count {

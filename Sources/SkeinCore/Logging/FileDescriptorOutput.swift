@@ -1,4 +1,4 @@
-// Whole writes to a file descriptor: what every log, file and terminal needs, and no more.
+// Complete reads and writes on file descriptors, for logs, files and terminals.
 
 #if canImport(Glibc)
     import Glibc
@@ -14,10 +14,10 @@
     private let systemRead = Darwin.read
 #endif
 
-/// Reads from a file descriptor that may wait.
+/// Reads from a file descriptor that may block.
 package enum FileDescriptorInput {
-    /// The next bytes; none at the end.
-    /// - Returns: nil when they cannot be read; `errno` says why.
+    /// The next bytes; an empty array at the end.
+    /// - Returns: nil when reading failed; see `errno`.
     package static func read(_ descriptor: CInt, atMost maximum: Int = 64 << 10) -> [UInt8]? {
         var failed = false
         let bytes = [UInt8](unsafeUninitializedCapacity: maximum) { buffer, count in
@@ -39,7 +39,7 @@ package enum FileDescriptorInput {
     }
 }
 
-/// A file descriptor that takes all bytes of a call, or says that it does not.
+/// Writes all bytes of a call to a file descriptor, or reports failure.
 package struct FileDescriptorOutput: Sendable {
     package let descriptor: CInt
 
@@ -47,14 +47,14 @@ package struct FileDescriptorOutput: Sendable {
 
     package init(descriptor: CInt) { self.descriptor = descriptor }
 
-    /// Writes text. Returns false when the descriptor does not take it.
+    /// Writes text. Returns false on failure.
     @discardableResult
     package func write(_ text: String) -> Bool {
         var text = text
         return text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Writes bytes. Returns false when the descriptor does not take them.
+    /// Writes bytes. Returns false on failure.
     @discardableResult
     package func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var rest = bytes
@@ -62,7 +62,7 @@ package struct FileDescriptorOutput: Sendable {
             let count = systemWrite(descriptor, rest.baseAddress, rest.count)
             if count < 0, errno == EINTR { continue }
             if count < 0, errno == EAGAIN || errno == EWOULDBLOCK {
-                // Another process that shares the descriptor has made it non-blocking.
+                // Another process that shares the descriptor may have made it non-blocking.
                 var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 guard poll(&entry, 1, -1) >= 0 || errno == EINTR else { return false }
                 continue

@@ -1,4 +1,4 @@
-// Ready-made loggers; any other swift-log handler does as well.
+// Ready-made loggers; any other swift-log handler works as well.
 
 import Logging
 
@@ -6,7 +6,7 @@ extension Logger {
     /// A logger that writes to standard error.
     /// - Parameters:
     ///   - label: the name at the start of each line.
-    ///   - level: what is left out below it. Default: info.
+    ///   - level: the minimum level. Default: info.
     public static func screen(label: String = "skein", level: Level = .info) -> Logger {
         var logger = Logger(label: label, factory: ScreenLogHandler.init)
         logger.logLevel = level
@@ -16,8 +16,8 @@ extension Logger {
     /// A logger that writes to a file with rotation.
     /// - Parameters:
     ///   - path: the file; its folder must exist.
-    ///   - maximumBytes: the size at which a new file is begun. Default: 10 MiB.
-    ///   - keep: full files kept beside it. Default: 5.
+    ///   - maximumBytes: the size at which a new file is started. Default: 10 MiB.
+    ///   - keep: the number of full files that are retained. Default: 5.
     /// - Throws: code 701 when the file cannot be opened.
     public static func file(
         _ path: String, maximumBytes: Int = 10 << 20, keep: Int = 5, label: String = "skein", level: Level = .info

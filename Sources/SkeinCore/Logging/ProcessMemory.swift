@@ -1,4 +1,4 @@
-// How much memory the process holds, as the system counts it.
+// The memory usage of the process, by the system's count.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -8,10 +8,10 @@
 
 /// The memory of this process.
 package enum ProcessMemory {
-    /// Bytes resident now, or nil where the system does not tell.
+    /// The resident bytes now, or nil where the system does not report them.
     package static var resident: Int? { status("VmRSS:") }
 
-    /// Bytes resident at most so far.
+    /// The peak of resident bytes.
     package static var peak: Int? { status("VmHWM:") }
 
     private static func status(_ name: String) -> Int? {

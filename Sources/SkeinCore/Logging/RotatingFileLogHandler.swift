@@ -1,4 +1,4 @@
-// Log lines in a file that does not grow without end.
+// Log lines in a file with rotation.
 
 import Logging
 import Synchronization
@@ -16,14 +16,14 @@ import Synchronization
     import Darwin
 #endif
 
-/// Writes a line an event to a file; a full file is renamed to `name.1`, the one before to `name.2`, and so on.
+/// Writes one line per event to a file; a full file is renamed to `name.1`, the one before to `name.2`, and so on.
 public struct RotatingFileLogHandler: LogHandler {
     public var logLevel: Logger.Level = .info
     public var metadata: Logger.Metadata = [:]
     private let label: String
     private let file: RotatingFile
 
-    /// A handler over a file that may be shared by many loggers.
+    /// A handler over a file, which several loggers may share.
     public init(label: String, file: RotatingFile) {
         self.label = label
         self.file = file
@@ -39,15 +39,15 @@ public struct RotatingFileLogHandler: LogHandler {
     }
 }
 
-/// A file for lines, replaced by a fresh one when it is full.
+/// A file for lines, replaced by a new one when it is full.
 ///
-/// Several processes may write to one file: each write appends whole lines, and one process alone begins the new file.
+/// Several processes may write to one file: each write appends whole lines, and only one process starts the new file.
 public final class RotatingFile: Sendable {
     private struct State {
         var descriptor: CInt
-        /// The file, among those of the file system.
+        /// The inode of the file.
         var number: UInt64
-        /// Bytes at the last look. Others may have written since.
+        /// The size in bytes at the last check. Other processes may have written since.
         var size: Int
         var looked: ContinuousClock.Instant
     }
@@ -57,11 +57,11 @@ public final class RotatingFile: Sendable {
     private let keep: Int
     private let state: Mutex<State>
 
-    /// Opens a file to append to, making it if it is not there.
+    /// Opens a file for appending, creating it if needed.
     /// - Parameters:
     ///   - path: the file; its folder must exist.
-    ///   - maximumBytes: the size at which a new file is begun. Default: 10 MiB.
-    ///   - keep: full files kept beside it. Default: 5.
+    ///   - maximumBytes: the size at which a new file is started. Default: 10 MiB.
+    ///   - keep: the number of full files that are retained. Default: 5.
     /// - Throws: code 701 when the file cannot be opened.
     public init(path: String, maximumBytes: Int = 10 << 20, keep: Int = 5) throws {
         self.path = path
@@ -92,7 +92,7 @@ public final class RotatingFile: Sendable {
         }
     }
 
-    /// Opens the path again, after something else has renamed the file.
+    /// Opens the path again, after another program has renamed the file.
     public func reopen() {
         state.withLock { state in
             guard let fresh = Self.open(path) else { return }
@@ -101,7 +101,7 @@ public final class RotatingFile: Sendable {
         }
     }
 
-    /// Finds out how large the file is, and whether another process has begun a new one; ten times a second, which is often enough.
+    /// Checks the size of the file, and whether another process has started a new one; at most ten times a second.
     private func look(_ state: inout State) {
         let now = ContinuousClock.now
         guard now - state.looked >= .milliseconds(100) else { return }
@@ -121,7 +121,7 @@ public final class RotatingFile: Sendable {
     }
 
     private func rotate(_ state: inout State) {
-        // The lock is on the file that is full, which all that write to it have open.
+        // The lock is on the full file, which all writers have open.
         flock(state.descriptor, LOCK_EX)
         let full = state.descriptor
         defer { if full == state.descriptor { flock(full, LOCK_UN) } }  // A closed one has no lock.
@@ -136,7 +136,7 @@ public final class RotatingFile: Sendable {
             rename(number == 1 ? path : "\(path).\(number - 1)", "\(path).\(number)")
         }
         if keep == 0 { unlink(path) }
-        // When no new file can be had, the old one takes the lines: better too long than lost.
+        // When no new file can be opened, lines go on to the old one: too long is better than lost.
         guard let fresh = Self.open(path) else { return }
         close(state.descriptor)
         state = fresh

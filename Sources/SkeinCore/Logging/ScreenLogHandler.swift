@@ -1,4 +1,4 @@
-// Log lines for a person who looks at a terminal.
+// Log lines for a terminal.
 
 import Logging
 
@@ -8,7 +8,7 @@ import Logging
     import Foundation
 #endif
 
-/// Writes a line an event to standard error.
+/// Writes one line per event to standard error.
 public struct ScreenLogHandler: LogHandler {
     public var logLevel: Logger.Level = .info
     public var metadata: Logger.Metadata = [:]
@@ -28,7 +28,7 @@ public struct ScreenLogHandler: LogHandler {
     }
 }
 
-/// How a log line looks: in files the date, then time, level, message, metadata.
+/// The format of a log line: in files the date, then time, level, message, metadata.
 enum LogLine {
     static func make(
         _ level: Logger.Level, _ message: String, _ base: Logger.Metadata, _ extra: Logger.Metadata?, label: String,
@@ -41,15 +41,15 @@ enum LogLine {
         return "\(date)\(time) \(level) \(label): \(visible(message))\(pairs)\n"
     }
 
-    /// Text as one line that does nothing to a terminal, whatever a peer managed to get into it.
+    /// Text as one line without control sequences, since it may come from a peer.
     private static func visible(_ text: String) -> String {
-        // Nearly every line is plain ASCII.
+        // Fast path: nearly every line is plain ASCII.
         if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
         var line = String.UnicodeScalarView()
         var last: Unicode.Scalar?
         for scalar in text.unicodeScalars {
             switch scalar.value {
-            case 0x0A where last == "\r": break  // one end of a line, and not two
+            case 0x0A where last == "\r": break  // one line end, not two
             case 0x0A, 0x0D, 0x85, 0x2028, 0x2029: line.append("⏎")
             case 0x00..<0x20, 0x7F...0x9F:
                 line.append(

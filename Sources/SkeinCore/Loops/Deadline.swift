@@ -1,5 +1,5 @@
-// A moment by which something has to be done. It travels with the task, so that a call made on behalf of another one
-// never waits longer than that one is allowed to.
+// Deadlines. They are propagated with the task, so that a call on behalf of another one never waits longer than that
+// one may.
 
 import NIOCore
 
@@ -15,10 +15,10 @@ public struct Deadline: Hashable, Comparable, Sendable {
     /// The deadline of the running task, when one was set by ``withDeadline(_:operation:)`` or by the engine.
     @TaskLocal public static var current: Deadline?
 
-    /// Whether the moment is over.
+    /// Whether it has passed.
     public var hasPassed: Bool { moment <= .now() }
 
-    /// What is left, zero when it has passed.
+    /// The remaining time, zero when it has passed.
     public var remaining: Duration { .nanoseconds(max(0, (moment - .now()).nanoseconds)) }
 
     /// The earlier one is the smaller.
@@ -27,8 +27,8 @@ public struct Deadline: Hashable, Comparable, Sendable {
 
 /// Runs an operation whose corequests, at any depth, end by a deadline; an earlier one in force stays in force.
 /// - Parameters:
-///   - deadline: the moment; corequests that are not complete by then end with code 702.
-///   - operation: what to do.
+///   - deadline: the deadline; corequests that are not complete by then end with code 702.
+///   - operation: the operation.
 public func withDeadline<T>(
     _ deadline: Deadline, isolation: isolated (any Actor)? = #isolation, operation: () async throws -> T
 ) async rethrows -> T {

@@ -1,15 +1,15 @@
-// Lets tasks run on the event loop that owns their connections, so that an exchange never crosses a thread.
+// Runs tasks on the event loop that owns their connections, so that an exchange never changes threads.
 
 import NIOCore
 import Synchronization
 
 /// A task executor over one event loop.
 ///
-/// A task that prefers it (`Task(executorPreference:)`, `withTaskExecutorPreference`) runs on the loop's thread: calls to
-/// connections of that loop are plain function calls, and an answer resumes the task in the tick in which it arrived.
-/// Such a task must not block; what blocks or computes for long belongs on the global executor.
+/// A task that prefers it (`Task(executorPreference:)`, `withTaskExecutorPreference`) runs on the loop's thread: calls
+/// to connections of that loop are plain function calls, and a response resumes the task in the tick in which it
+/// arrived. Such a task must not block; work that blocks or computes for long belongs on the global executor.
 ///
-/// Unchecked: `jobs` and `isScheduled` are touched on the loop only.
+/// Unchecked: `jobs` and `isScheduled` are used on the loop only.
 public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
     private let eventLoop: any EventLoop
     @exclusivity(unchecked) private var jobs: [UnownedJob] = []
@@ -25,8 +25,8 @@ public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
 
     /// Queues a job for the loop's next tick. Called by the concurrency runtime.
     ///
-    /// Jobs are collected and run together, those of the loop itself and those of other threads: one entry in the loop's queue for all of
-    /// them, not a closure and a lock for each, and the loop is woken once.
+    /// Jobs are collected and run together, those of the loop itself and those of other threads: they share one entry
+    /// in the loop's queue instead of a closure and a lock each, and the loop is woken once.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         guard eventLoop.inEventLoop else {
@@ -55,7 +55,7 @@ public final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
         for job in batch { job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 
-    /// Runs the jobs that are there now; what they make waits for the next tick, so that the sockets have their turn.
+    /// Runs the jobs that are queued now; jobs that they add wait for the next tick, so that I/O is not starved.
     private func runJobs() {
         isScheduled = false
         var batch: [UnownedJob] = []

@@ -1,4 +1,4 @@
-// One event loop's share of everything: its executor and its timers. What belongs to a shard is touched on its loop only.
+// One event loop with its executor and its timers. The state of a shard is used on its loop only.
 
 import NIOCore
 import NIOPosix
@@ -7,13 +7,13 @@ import NIOPosix
 public final class Shard: Sendable {
     /// The shard's place in its group, from 0.
     public let index: Int
-    /// The loop that owns whatever lives on this shard.
+    /// The event loop of this shard.
     public let eventLoop: any EventLoop
     /// Runs tasks on the loop's thread.
     public let executor: EventLoopExecutor
-    /// The loop's deadlines.
+    /// The timers of the loop.
     package let timers: ShardTimers
-    /// The tasks that the loop's end waits for.
+    /// The tasks that must end before the loop does.
     package let tasks: ShardTasks
 
     /// A shard over a loop.
@@ -25,23 +25,23 @@ public final class Shard: Sendable {
         tasks = ShardTasks(eventLoop)
     }
 
-    /// A shard over one loop of the process's own, for what has no session.
+    /// A shard over a loop of the process, for code without a session.
     public static let standard = Shard(index: 0, eventLoop: MultiThreadedEventLoopGroup.singleton.any())
 
-    /// The time as the loop tells it: a simulation has a clock of its own.
+    /// The time of the loop: a simulation has its own clock.
     package var now: NIODeadline { eventLoop.now }
 
     /// Whether the caller runs on this shard's loop.
     public var isCurrent: Bool { eventLoop.inEventLoop }
 
-    /// Runs a piece of work on the loop: at once when the caller is there already.
+    /// Runs work on the loop: at once when the caller is on it.
     package func run(_ work: @escaping @Sendable () -> Void) {
         if eventLoop.inEventLoop { work() } else { eventLoop.execute(work) }
     }
 
-    /// Suspends until a moment, resuming on the loop. More punctual than `Task.sleep` for tasks of the shard.
-    /// - Parameter deadline: the moment; one that has passed returns at once.
-    /// - Throws: `CancellationError` when the task is cancelled before.
+    /// Suspends until a deadline, resuming on the loop. More precise than `Task.sleep` for tasks of the shard.
+    /// - Parameter deadline: the deadline; one that has passed returns at once.
+    /// - Throws: `CancellationError` when the task is cancelled earlier.
     public func sleep(until deadline: Deadline) async throws {
         if deadline.moment <= now { return }
         let task = eventLoop.scheduleTask(deadline: deadline.moment) {}
@@ -54,7 +54,7 @@ public final class Shard: Sendable {
     }
 }
 
-/// The shards of a session or a server: one an event loop.
+/// The shards of a session or a server: one per event loop.
 public struct ShardGroup: Sendable {
     /// The shards, at least one.
     public let shards: [Shard]
@@ -65,17 +65,17 @@ public struct ShardGroup: Sendable {
         shards = group.makeIterator().enumerated().map { Shard(index: $0.offset, eventLoop: $0.element) }
     }
 
-    /// The shard whose loop the caller is on, else the next in turn.
+    /// The shard of the caller's loop, else the next in turn.
     public func pick() -> Shard { current ?? shards[turn.next(of: shards.count)] }
 
-    /// The shard whose loop the caller is on.
+    /// The shard of the caller's loop.
     public var current: Shard? {
         for shard in shards where shard.isCurrent { return shard }
         return nil
     }
 }
 
-/// A value for each shard, made before the first use and owned by that shard's loop.
+/// A value for each shard, created before the first use and used on that shard's loop only.
 package struct ShardLocal<Value: Sendable>: Sendable {
     private let values: [Value]
 
@@ -84,7 +84,7 @@ package struct ShardLocal<Value: Sendable>: Sendable {
     package subscript(shard: Shard) -> Value { values[shard.index] }
     package var all: [Value] { values }
 
-    /// Does something with each value on its own loop, and waits for that; a loop that has ended is left out.
+    /// Runs an operation on each value on its own loop, and waits for all; a loop that has ended is skipped.
     @discardableResult
     package func onEach<Result: Sendable>(
         _ group: ShardGroup, _ work: @escaping @Sendable (Value) -> Result

@@ -1,9 +1,9 @@
-// Tasks that live on a loop and outlast what began them: whoever ends the loop has to wait for them.
+// Tasks on a loop that outlive their starter: the loop must not end before them.
 
 import NIOCore
 import Synchronization
 
-/// The tasks of one shard that are waited for.
+/// The tasks of one shard that must end before its loop.
 package final class ShardTasks: Sendable {
     private struct State {
         var count = 0
@@ -25,7 +25,7 @@ package final class ShardTasks: Sendable {
         waiter?.succeed()
     }
 
-    /// Waits until all have ended, but not for ever.
+    /// Waits until all have ended, for a limited time.
     package func untilNone(within time: Duration) async {
         let promise = eventLoop.makePromise(of: Void.self)
         let isBusy = state.withLock { state in
@@ -40,7 +40,7 @@ package final class ShardTasks: Sendable {
 }
 
 extension Shard {
-    /// Starts a task on the loop, for which the loop's end waits.
+    /// Starts a task on the loop that must end before the loop does.
     @discardableResult
     package func startTask(_ work: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
         tasks.begin()

@@ -1,16 +1,16 @@
-// The timing wheel of one event loop, woken by the loop only when a timer may be due.
+// The timing wheel of one event loop, which wakes the loop only when a timer may be due.
 
 import NIOCore
 
-/// What a timer wakes.
+/// The target of a timer.
 package protocol TimerTarget: AnyObject {
-    /// The moment has come. Called on the loop.
+    /// The timer has fired. Called on the loop.
     func timerFired()
 }
 
-/// The deadlines of one event loop.
+/// The timers of one event loop.
 ///
-/// Unchecked: every method is called on the loop, which is asserted, so that its state has one thread.
+/// Unchecked: every method asserts that it is called on the loop.
 package final class ShardTimers: @unchecked Sendable {
     package typealias Token = TimerWheel<any TimerTarget>.Token
 
@@ -23,7 +23,7 @@ package final class ShardTimers: @unchecked Sendable {
         wheel = TimerWheel(tick: .milliseconds(10), now: eventLoop.now)
     }
 
-    /// The timers that are set.
+    /// The number of set timers.
     package var count: Int { wheel.count }
 
     /// Sets a timer; it fires up to 10 ms late, never early.
@@ -34,7 +34,7 @@ package final class ShardTimers: @unchecked Sendable {
         return token
     }
 
-    /// Takes a timer back.
+    /// Cancels a timer.
     package func cancel(_ token: Token) {
         eventLoop.assertInEventLoop()
         wheel.cancel(token)
@@ -43,14 +43,14 @@ package final class ShardTimers: @unchecked Sendable {
     private func wakeNoLater(than deadline: NIODeadline) {
         if let wakeAt, wakeAt <= deadline { return }
         wakeAt = deadline
-        // Some ticks later than asked, so that the wheel's own rounding has passed by then.
+        // Somewhat later than the deadline, so that the wheel's rounding has passed by then.
         eventLoop.scheduleTask(deadline: deadline + .milliseconds(10)) { self.wake(deadline) }
     }
 
     private func wake(_ planned: NIODeadline) {
         guard wakeAt == planned else { return }
         wakeAt = nil
-        // One may take others back that are due, too.
+        // A fired timer may cancel others that are due, too.
         for token in wheel.due(now: eventLoop.now) { wheel.take(token)?.timerFired() }
         if let next = wheel.nextLook { wakeNoLater(than: next) }
     }

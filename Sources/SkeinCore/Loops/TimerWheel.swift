@@ -1,11 +1,11 @@
-// Deadlines by the thousand: a hashed timing wheel. Setting and cancelling one costs a few memory accesses and no
-// allocation, which a heap of closures cannot say; in exchange they fire up to one tick late.
+// A hashed timing wheel for many timers. Setting and cancelling a timer costs a few memory accesses and no allocation,
+// unlike a heap of closures; in exchange, timers fire up to one tick late.
 
 import NIOCore
 
-/// Deadlines in slots of one tick each. A value without a clock: the owner says what time it is.
+/// Timers in slots of one tick each. A value without a clock: the owner passes the time.
 package struct TimerWheel<Target> {
-    /// Names a timer; a token whose timer has fired or was cancelled names nothing.
+    /// Identifies a timer; after the timer has fired or was cancelled, the token is invalid.
     package struct Token: Sendable {
         fileprivate let index: Int32
         fileprivate let generation: UInt32
@@ -26,13 +26,13 @@ package struct TimerWheel<Target> {
     private var entries: [Entry] = []
     private var free: Int32 = -1
     private var lastTick: UInt64
-    /// The timers that are set.
+    /// The number of set timers.
     package private(set) var count = 0
 
     /// An empty wheel.
     /// - Parameters:
-    ///   - tick: how exact it is.
-    ///   - slots: how many ticks one turn has; later deadlines wait for their turn.
+    ///   - tick: the resolution.
+    ///   - slots: the number of ticks of one revolution; later deadlines wait for several revolutions.
     ///   - now: the time at the start.
     package init(tick: TimeAmount, slots: Int = 512, now: NIODeadline) {
         tickLength = UInt64(tick.nanoseconds)
@@ -65,19 +65,19 @@ package struct TimerWheel<Target> {
         return Token(index: index, generation: entries[Int(index)].generation)
     }
 
-    /// Takes a timer back; does nothing when it has fired.
+    /// Cancels a timer; does nothing when it has fired.
     package mutating func cancel(_ token: Token) {
         guard entries[Int(token.index)].generation == token.generation else { return }
         _ = remove(token.index)
     }
 
-    /// Takes a timer out whose moment has come; nil when it was taken back meanwhile, by one that has fired before it.
+    /// Removes a due timer; nil when it was cancelled meanwhile, by another timer that fired before it.
     package mutating func take(_ token: Token) -> Target? {
         guard entries[Int(token.index)].generation == token.generation else { return nil }
         return remove(token.index)
     }
 
-    /// Every timer whose moment has come, to be taken out one by one before the next look.
+    /// Every due timer, to be removed one by one before the next call.
     package mutating func due(now: NIODeadline) -> [Token] {
         let nowTick = now.uptimeNanoseconds / tickLength
         guard nowTick > lastTick else { return [] }
@@ -94,10 +94,10 @@ package struct TimerWheel<Target> {
         return due
     }
 
-    /// Takes out every timer whose moment has come.
+    /// Removes every due timer.
     package mutating func expire(now: NIODeadline) -> [Target] { due(now: now).compactMap { take($0) } }
 
-    /// The moment at which it is worth to look again, or nil when no timer is set.
+    /// The moment of the next check, or nil when no timer is set.
     package var nextLook: NIODeadline? {
         guard count > 0 else { return nil }
         let turn = UInt64(slots.count)

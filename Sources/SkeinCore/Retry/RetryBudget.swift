@@ -3,7 +3,7 @@
 import NIOCore
 import Synchronization
 
-/// A retry budget: each request deposits a share of a retry, and ten are there at the beginning.
+/// A retry budget: each request adds a share of a retry, and it starts with ten.
 package final class RetryBudget: Sendable {
     private let budget: Mutex<AttemptBudget>
 

@@ -1,27 +1,27 @@
-// What all protocols of one session share: its shards, its queue, its numbers, and the moment when nothing is left to do.
+// The shared state of a session: its shards, its queue, its statistics, and the wait for its end.
 
 import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
 
-/// An exchange as the session sees it: something that takes a slot, starts, and ends.
+/// An exchange in a session: it takes a slot, starts, and ends.
 package protocol Exchange: CorequestDriver {
-    /// Whose turn it takes in the queue: the origin or the database.
+    /// The key for fair queueing: the origin or the database.
     var queueKey: AnyHashable { get }
-    /// Whether it ended while it waited, so that it need not start.
+    /// Whether it ended in the queue, so that it need not start.
     var isOver: Bool { get }
-    /// Has to wait for a slot; its deadline counts already. On the loop of its shard.
+    /// Waits for a slot; its deadline counts already. On the loop of its shard.
     func enqueued()
-    /// Begins, on the loop of its shard.
+    /// Starts, on the loop of its shard.
     func start()
-    /// Ends before it began. On the loop.
+    /// Fails before it started. On the loop.
     func fail(_ error: SkeinError)
 }
 
-/// The client of a database or store, which ends with its session.
+/// A database client, which ends with its session.
 package protocol BackEnd: AnyObject, Sendable {
-    /// Closes every connection and fails what waits for one.
+    /// Closes every connection and fails waiting requests.
     func shutdown() async
     /// Whether it answers a question that costs nothing within a time limit.
     func isAlive(within limit: Duration) async -> Bool
@@ -31,7 +31,7 @@ extension BackEnd {
     package func isAlive(within limit: Duration) async -> Bool { true }
 }
 
-/// The loops, the limits and the numbers of one session.
+/// The loops, the limits and the statistics of one session.
 @usableFromInline package final class Session: Sendable {
     package let shards: ShardGroup
     package let statistics = SessionStatistics()
@@ -41,7 +41,7 @@ extension BackEnd {
     private let idle = IdleSignal()
     private let usable: Int
 
-    /// A session on threads of its own, on shards it was given, or, with neither, on one loop of the process's own.
+    /// A session on threads of its own, on given shards, or, with neither, on one loop of the process.
     package init(
         threads: Int?, shards given: ShardGroup?, concurrency: Int, maximumQueued: Int, order: QueueOrder,
         logger: Logger
@@ -50,7 +50,7 @@ extension BackEnd {
         let own = given == nil ? threads.map { MultiThreadedEventLoopGroup(numberOfThreads: max(1, $0)) } : nil
         ownedGroup = own
         shards = given ?? ShardGroup(own ?? MultiThreadedEventLoopGroup.singleton.any())
-        // The limit is dealt out to the shards; with fewer places than shards, only so many shards are used.
+        // The limit is divided among the shards; below one slot per shard, fewer shards are used.
         let count = shards.shards.count
         let places = max(1, concurrency)
         usable = min(count, places)
@@ -62,13 +62,13 @@ extension BackEnd {
 
     deinit { ownedGroup?.shutdownGracefully { _ in } }  // does nothing after shutdown()
 
-    /// The shard for a request made here: the caller's own if it is on one, else the next in turn.
+    /// The shard for a new request: that of the caller's loop, else the next in turn.
     package func pickShard() -> Shard {
         let shard = shards.pick()
         return shard.index < usable ? shard : shards.shards[shard.index % usable]
     }
 
-    /// Starts an exchange, or lets it wait for a slot.
+    /// Starts an exchange, or queues it.
     package func submit(_ exchange: any Exchange, on shard: Shard) {
         statistics.started()
         idle.begin()
@@ -80,7 +80,8 @@ extension BackEnd {
         }
     }
 
-    /// Ends an exchange that cannot be started, in a later tick, so that a callback that makes the next one does not recurse.
+    /// Fails an exchange that cannot start, in a later tick, so that a callback that starts the next one does not
+    /// recurse.
     package func refuse(_ exchange: any Exchange, _ error: SkeinError, on shard: Shard) {
         statistics.started()
         idle.begin()
@@ -93,23 +94,23 @@ extension BackEnd {
         idle.begin()
     }
 
-    /// Work begins that is no exchange, such as the layers around some; ``ended()`` is its end.
+    /// Starts work other than an exchange, such as layers; ``ended()`` ends it.
     package func beginWork() { idle.begin() }
 
     /// An exchange that held a slot has ended: the next one may start. On the loop.
     package func released(on shard: Shard) { queues[shard].release() }
 
-    /// When a slot of the queue became free last, while others waited.
+    /// When a slot of the queue was last returned while others waited.
     package func lastRelease(on shard: Shard) -> NIODeadline { queues[shard].lastRelease }
 
     /// An exchange is over, its callback included.
     package func ended() { idle.end() }
 
-    /// Waits until nothing is queued or under way.
-    /// - Throws: `CancellationError` when the task is cancelled before.
+    /// Waits until nothing is queued or in flight.
+    /// - Throws: `CancellationError` when the task is cancelled earlier.
     package func untilIdle() async throws { try await idle.wait() }
 
-    /// Waits until no connection is open, for a second at most: over TLS, a connection closes when its peer has agreed.
+    /// Waits until all connections are closed, for a second at most: over TLS, closing needs the peer.
     package func untilClosed() async {
         var turns = 200
         while statistics.openConnections > 0, turns > 0 {
@@ -118,7 +119,7 @@ extension BackEnd {
         }
     }
 
-    /// Ends the threads of the session. Whatever is still under way must have ended or been failed.
+    /// Ends the threads of the session. All exchanges must have ended.
     package func shutdown() async {
         try? await ownedGroup?.shutdownGracefully()
     }
@@ -132,7 +133,7 @@ private final class ShardQueue: @unchecked Sendable {
     private let shard: Shard
     private let maximumQueued: Int
     @exclusivity(unchecked) private var freed = 0
-    /// When a slot became free last.
+    /// When a slot was last returned.
     @exclusivity(unchecked) private(set) var lastRelease = NIODeadline.uptimeNanoseconds(0)
 
     init(shard: Shard, limit: Int, maximumQueued: Int, order: QueueOrder) {
@@ -155,8 +156,8 @@ private final class ShardQueue: @unchecked Sendable {
         }
     }
 
-    /// Gives a slot to the next in turn. A start that fails at once gives it back from inside, so this is a loop and not
-    /// a recursion as deep as the queue.
+    /// Gives a slot to the next in turn. An exchange that fails at once returns its slot during the call, so this is a
+    /// loop instead of a deep recursion.
     func release() {
         freed += 1
         if admission.waiting > 0 { lastRelease = shard.now }
@@ -173,7 +174,7 @@ private final class ShardQueue: @unchecked Sendable {
     }
 }
 
-/// Counts what is under way and wakes those who wait for the end of it all.
+/// Counts exchanges in flight, and resumes the tasks that wait for their end.
 private final class IdleSignal: Sendable {
     private let active = Atomic<Int>(0)
     private let waiters = Mutex<[Int: CheckedContinuation<Void, any Error>]>([:])

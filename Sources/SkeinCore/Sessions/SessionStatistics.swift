@@ -1,4 +1,4 @@
-// The numbers of a session, counted without locks, and the summary made of them.
+// The statistics of a session, counted without locks, and their summary.
 
 import NIOCore
 import Synchronization
@@ -36,14 +36,14 @@ package final class SessionStatistics: Sendable {
 
     package func disconnected() { open.wrappingSubtract(1, ordering: .relaxed) }
 
-    /// Connections made since the session began.
+    /// Connections opened since the session began.
     package var connectCount: Int { connects.load(ordering: .relaxed) }
-    /// Connections open now.
+    /// Open connections.
     package var openConnections: Int { open.load(ordering: .relaxed) }
-    /// Exchanges queued or under way now.
+    /// Exchanges queued or in flight.
     package var liveExchanges: Int { live.load(ordering: .relaxed) }
 
-    /// The numbers since the last summary; counting starts anew.
+    /// The statistics since the last summary; the counters are reset.
     package func takeSummary() -> SessionSummary {
         let start = since.exchange(0, ordering: .relaxed)
         let now = NIODeadline.now().uptimeNanoseconds
@@ -54,17 +54,17 @@ package final class SessionStatistics: Sendable {
     }
 }
 
-/// What a run of requests came to.
+/// The statistics of a series of requests.
 public struct SessionSummary: Sendable, CustomStringConvertible {
-    /// Requests that ended, well or not.
+    /// Requests that ended, successful or not.
     public let tasks: Int
-    /// Those among them that ended with a code of 7xx.
+    /// Requests that failed with a code of 7xx.
     public let failures: Int
     /// From the first request to the end of the last.
     public let seconds: Double
     /// Bytes of content received.
     public let bytes: Int
-    /// Connections that were open at one time, at most.
+    /// The maximum of concurrent connections.
     public let connections: Int
 
     /// Requests ended per second.
@@ -82,7 +82,7 @@ public struct SessionSummary: Sendable, CustomStringConvertible {
 }
 
 extension Double {
-    /// The value with so many digits after the point.
+    /// The value rounded to a number of decimal places.
     package func rounded(to digits: Int) -> Double {
         var scale = 1.0
         for _ in 0..<digits { scale *= 10 }

@@ -1,11 +1,11 @@
-// How a decoder puts bytes behind those that it could not use yet.
+// Appends received bytes to those that a decoder has not consumed yet.
 
 import NIOCore
 
 extension ByteBuffer {
-    /// Takes over bytes: without a copy when nothing is left of earlier ones, and without those that were read already.
+    /// Appends bytes: without a copy when the buffer is empty, and dropping bytes that were consumed.
     ///
-    /// What was read may still be held as slices, so that writing behind it would copy all of it, again and again while a stream goes on.
+    /// Slices may still refer to consumed bytes, so that appending after them would copy all of it, again and again.
     @inlinable package mutating func absorb(_ bytes: ByteBuffer) {
         if readableBytes == 0 {
             self = bytes

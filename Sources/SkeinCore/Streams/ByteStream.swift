@@ -1,4 +1,4 @@
-// Bytes on their way from an event loop to one consumer, never more than a limit of them at a time.
+// Bytes from an event loop to one consumer, with back-pressure.
 
 import DequeModule
 import NIOCore
@@ -6,16 +6,16 @@ import Synchronization
 
 /// A body that arrives in pieces, to be consumed once.
 ///
-/// It holds back the peer: while more than the high-water mark is waiting to be consumed, the connection is not read.
-/// `Ending` is what is known only at the end, such as trailers.
+/// It applies back-pressure: while more than the high-water mark is waiting to be consumed, the connection is not read.
+/// `Ending` is data that is known only at the end, such as trailers.
 public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
 
-    /// What the source holds. A consumer that lets go of the stream cancels it by that.
+    /// The state that the source holds. When the consumer releases the stream, it is cancelled.
     package let inlet: ByteStreamInlet<Ending>
 
     /// A stream fed by a source.
-    /// - Parameter filter: what the bytes go through when the consumer takes them.
+    /// - Parameter filter: transforms the bytes when the consumer reads them.
     package init(
         highWater: Int = 256 << 10, filter: (any ByteStreamFilter)? = nil, source: (any ByteStreamSource)?
     ) {
@@ -24,22 +24,22 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
 
     deinit { inlet.consumerLeft() }
 
-    /// What came with the end; nil before it.
+    /// The ending; nil before the end.
     public var ending: Ending? { inlet.ending }
 
-    /// Adds a piece. Returns false when the source should pause until it is told to resume.
+    /// Adds a piece. Returns false when the source should pause until it is resumed.
     @discardableResult
     package func push(_ bytes: ByteBuffer) -> Bool { inlet.push(bytes) }
 
-    /// Ends the stream well.
+    /// Ends the stream successfully.
     package func finish(_ ending: Ending) { inlet.finish(ending) }
 
-    /// Ends the stream with an error, which the consumer gets after what has arrived before.
+    /// Ends the stream with an error, which the consumer gets after the data that arrived before.
     package func fail(_ error: any Error) { inlet.fail(error) }
 
     // MARK: The consumer's side
 
-    /// Walks over the pieces. The second iterator of a stream throws at its first step.
+    /// Iterates over the pieces. The second iterator of a stream throws at its first step.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let stream: ByteStream
         fileprivate let isFirst: Bool
@@ -59,11 +59,11 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     /// Starts the only pass over the body.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(stream: self, isFirst: inlet.begin()) }
 
-    /// Reads all that is left into one buffer.
-    /// - Parameter maximum: bytes at most.
+    /// Reads the rest into one buffer.
+    /// - Parameter maximum: the limit in bytes.
     /// - Throws: code 719 above the maximum; the connection's error; code 701 on a second pass.
     public func collect(upTo maximum: Int) async throws -> ByteBuffer {
-        let maximum = Swift.min(maximum, Int(Int32.max))  // what one buffer can hold
+        let maximum = Swift.min(maximum, Int(Int32.max))  // the capacity of one buffer
         var whole = ByteBuffer()
         for try await piece in self {
             guard whole.readableBytes + piece.readableBytes <= maximum else {
@@ -75,12 +75,12 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
         return whole
     }
 
-    /// Says that the rest is not wanted; the source is told to drop it.
+    /// Cancels the stream; the source is told to drop the rest.
     public func cancel() { inlet.cancel() }
 }
 
-/// The state of a ``ByteStream``, which both sides share. The source holds it, and not the stream, so that the stream goes when its
-/// consumer lets go of it.
+/// The state of a ``ByteStream``, which both sides share. The source holds it instead of the stream, so that the stream
+/// is released when its consumer releases it.
 package final class ByteStreamInlet<Ending: Sendable>: Sendable {
     private enum End {
         case finished(Ending)
@@ -120,7 +120,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
 
     // MARK: The source's side
 
-    /// Adds a piece. Returns false when the source should pause until it is told to resume.
+    /// Adds a piece. Returns false when the source should pause until it is resumed.
     @discardableResult
     package func push(_ bytes: ByteBuffer) -> Bool {
         let (waiter, goOn) = state.withLock { state -> (UnsafeContinuation<ByteBuffer?, any Error>?, Bool) in
@@ -131,7 +131,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
             }
             state.pieces.append(bytes)
             state.buffered += bytes.readableBytes
-            // Until the consumer has caught up, which is when the source hears of it: not just until there is some room.
+            // The source stays paused until at most half of the high-water mark is buffered: see `next()`.
             if state.buffered >= highWater { state.isPaused = true }
             return (nil, !state.isPaused)
         }
@@ -139,10 +139,10 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         return goOn
     }
 
-    /// Ends the stream well.
+    /// Ends the stream successfully.
     package func finish(_ ending: Ending) { end(.finished(ending)) }
 
-    /// Ends the stream with an error, which the consumer gets after what has arrived before.
+    /// Ends the stream with an error, which the consumer gets after the data that arrived before.
     package func fail(_ error: any Error) { end(.failed(error)) }
 
     private func end(_ end: End) {
@@ -164,7 +164,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
 
     // MARK: The consumer's side
 
-    /// Notes that a pass over the body begins. Returns whether it is the first.
+    /// Notes that a pass over the body starts. Returns whether it is the first.
     func begin() -> Bool {
         let (isFirst, source) = state.withLock { state in
             defer { state.isTaken = true }
@@ -180,7 +180,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         source?.streamWasCancelled()
     }
 
-    /// Nobody can read the rest any more.
+    /// No consumer can read the rest any more.
     func consumerLeft() {
         let hasEnded = state.withLock { state in
             defer { state.pieces = [] }
@@ -189,8 +189,8 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         if !hasEnded { cancel() }
     }
 
-    /// All of it, when it has ended well already and nobody has begun to read it; this is the only pass then.
-    /// - Parameter maximum: bytes at most.
+    /// The whole body, when it has ended successfully and no pass has started; this is the only pass then.
+    /// - Parameter maximum: the limit in bytes.
     package func takeWhole(upTo maximum: Int) -> (bytes: ByteBuffer, ending: Ending)? {
         guard filter == nil else { return nil }
         return state.withLock { state in
@@ -203,7 +203,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         }
     }
 
-    /// What has arrived and was not read, when somebody else has the source from here on.
+    /// The unread pieces, when another consumer takes over the source.
     package func takeArrived() -> [ByteBuffer] {
         state.withLock { state in
             defer {
@@ -214,7 +214,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
         }
     }
 
-    /// The next piece behind the filter; nil at the end.
+    /// The next filtered piece; nil at the end.
     func nextFiltered() async throws -> ByteBuffer? {
         guard let filter else { return try await next() }
         do {
@@ -264,21 +264,21 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
     }
 }
 
-/// What the bytes of a ``ByteStream`` go through on their way to its consumer, such as the end of a compression. One consumer
-/// calls it, a step at a time.
+/// Transforms the bytes of a ``ByteStream`` for its consumer, for example by decompression. One consumer calls it, a
+/// step at a time.
 package protocol ByteStreamFilter: AnyObject, Sendable {
-    /// Adds bytes as they came.
+    /// Adds bytes from the source.
     func append(_ bytes: ByteBuffer)
     /// The next piece for the consumer, or nil until more bytes are added.
     func next() throws -> ByteBuffer?
-    /// All bytes were added, and what was made of them is taken.
-    /// - Throws: when something is missing.
+    /// All bytes were added and all pieces taken.
+    /// - Throws: when the data is incomplete.
     func finish() throws
 }
 
-/// Where the bytes of a ``ByteStream`` come from. Called on any thread.
+/// The source of a ``ByteStream``. Called on any thread.
 package protocol ByteStreamSource: AnyObject, Sendable {
-    /// The consumer has begun, or has caught up: read on.
+    /// The consumer has started, or has read everything: continue.
     func streamWantsMore()
     /// The consumer does not want the rest.
     func streamWasCancelled()

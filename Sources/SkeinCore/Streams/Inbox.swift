@@ -1,25 +1,25 @@
-// What arrives on a loop, for one task that takes it, bounded by back-pressure: messages of a socket, parts of a call.
+// A queue from a loop to one consuming task, with back-pressure: messages of a socket, parts of a call.
 
 import DequeModule
 import Synchronization
 
-/// What has arrived and not been taken.
+/// Elements that have arrived and were not taken.
 ///
-/// Inlinable, so that it is plain code for the elements it is used with.
+/// Inlinable, so that it is specialised for its elements.
 public final class Inbox<Element: Sendable>: Sendable {
     public typealias Waiter = UnsafeContinuation<Element?, any Error>
 
-    /// How it ends.
+    /// How the queue ends.
     public enum End: Sendable {
         case finished
         case failed(any Error)
     }
 
-    /// What taking comes to.
+    /// The result of taking an element.
     public enum Step {
         case element(Element, isCaughtUp: Bool)
         case end(End)
-        /// There is nothing.
+        /// The queue is empty.
         case wait
     }
 
@@ -36,13 +36,13 @@ public final class Inbox<Element: Sendable>: Sendable {
     @usableFromInline let maximum: Int
     @usableFromInline let state: Mutex<State>
 
-    /// - Parameter maximum: the size of all that waits above which no more should come for now.
+    /// - Parameter maximum: the total size of waiting elements above which the source should pause.
     @inlinable public init(maximum: Int) {
         self.maximum = max(1, maximum)
         state = Mutex(State())
     }
 
-    /// Adds an element. Returns false when no more should come until the consumer has caught up.
+    /// Adds an element. Returns false when the source should pause until the consumer has read everything.
     @inlinable public func push(_ element: Element, size: Int) -> Bool {
         let (waiter, goOn) = state.withLock { state -> (Waiter?, Bool) in
             if state.end != nil { return (nil, true) }
@@ -59,7 +59,7 @@ public final class Inbox<Element: Sendable>: Sendable {
         return goOn
     }
 
-    /// Adds the end, behind what has arrived.
+    /// Adds the end, after the elements.
     @inlinable public func finish(_ end: End) {
         let waiter = state.withLock { state -> Waiter? in
             guard state.end == nil else { return nil }
@@ -67,13 +67,13 @@ public final class Inbox<Element: Sendable>: Sendable {
             defer { state.waiter = nil }
             return state.waiter
         }
-        waiter?.resume(returning: nil)  // who finds the end where it stands
+        waiter?.resume(returning: nil)  // the consumer then takes the end itself
     }
 
-    /// Whether nothing more comes; something may still wait to be taken.
+    /// Whether the end was added; elements may still wait to be taken.
     public var hasEnded: Bool { state.withLock { $0.end != nil } }
 
-    /// Lets the one who waits go, without an element.
+    /// Resumes the waiting consumer, without an element.
     @inlinable public func cancelWaiter() {
         let waiter = state.withLock { state in
             defer { state.waiter = nil }
@@ -82,7 +82,7 @@ public final class Inbox<Element: Sendable>: Sendable {
         waiter?.resume(throwing: CancellationError())
     }
 
-    /// Takes an element or the end, if there is one.
+    /// Takes an element or the end, if available.
     @inlinable public func take() -> Step {
         state.withLock { state in
             if let (element, size) = state.elements.popFirst() {
@@ -97,7 +97,7 @@ public final class Inbox<Element: Sendable>: Sendable {
 
     /// Waits for an element, when there is none to take; nil when there may be one now, or the end.
     ///
-    /// A function of its own that holds next to nothing, so that a task that waits keeps little memory.
+    /// A separate function with little state, so that a waiting task needs little memory.
     @inlinable public func wait() async throws -> Element? {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
@@ -115,8 +115,8 @@ public final class Inbox<Element: Sendable>: Sendable {
         }
     }
 
-    /// Takes the next element, for which it waits; nil behind the last.
-    /// - Parameter caughtUp: called when more may come again.
+    /// Waits for the next element and takes it; nil after the last.
+    /// - Parameter caughtUp: called when the source may resume.
     @inlinable public func next(caughtUp: () -> Void = {}) async throws -> Element? {
         while true {
             switch take() {

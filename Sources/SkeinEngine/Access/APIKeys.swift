@@ -1,4 +1,4 @@
-// Keys of programs, kept as their hashes.
+// API keys, stored as hashes.
 
 import Crypto
 import SkeinCore
@@ -10,7 +10,7 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// A key of a program, of which only the hash is kept: who reads the configuration cannot use it.
+/// An API key, of which only the hash is stored: a reader of the configuration cannot use it.
 public struct APIKey: Sendable {
     /// The program's name.
     public let name: String
@@ -22,9 +22,10 @@ public struct APIKey: Sendable {
     /// A key by its hash.
     /// - Parameters:
     ///   - name: the program's name.
-    ///   - sha256: of the key, 64 hexadecimal digits: `printf %s KEY | sha256sum`, or what `skein token key` prints.
+    ///   - sha256: the hash of the key, 64 hexadecimal digits: `printf %s KEY | sha256sum`, or the output of
+    ///     `skein token key`.
     ///   - roles: its roles. Default: none.
-    /// - Throws: code 701 for what is not such a hash.
+    /// - Throws: code 701 for text that is not such a hash.
     public init(_ name: String, sha256: String, roles: Set<String> = []) throws(SkeinError) {
         let hash = sha256.lowercased()
         guard hash.utf8.count == 64, hash.utf8.allSatisfy({ Bytes.hexValue($0) != nil }) else {

@@ -1,16 +1,16 @@
-// Who may: conditions on a request's identity and source, which can be combined.
+// Access policies: conditions on a request's identity and source, which can be combined.
 
 import SkeinCore
 import SkeinHTTP
 import SkeinTransport
 
-/// A condition on who asks and from where.
+/// A condition on the identity and the source of a request.
 ///
 ///     let policy = AccessPolicy.role("admin") || .source("10.0.0.0/8") && .authenticated
 ///
-/// A request that might be allowed with an identity, and has none, is answered with 401; any other that is not allowed with 403.
+/// A request without an identity that an identity might allow is answered with 401; any other refused request with 403.
 public struct AccessPolicy: Sendable, CustomStringConvertible {
-    /// What a policy says of a request.
+    /// The result of a policy for a request.
     enum Decision: Hashable {
         case allowed
         /// An identity is needed.
@@ -18,10 +18,10 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
         case forbidden
     }
 
-    /// What policies look at: a request, of which only that is found out which a policy asks for, or values.
+    /// The input of policies: a request, whose facts are computed on demand, or fixed values.
     struct Facts: Sendable {
         var identity: Identity?
-        /// Nil for values.
+        /// Nil for fixed values.
         var request: ServerRequest?
         var given = Given()
 
@@ -44,7 +44,7 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
     }
 
     private let evaluate: @Sendable (Facts) -> Decision
-    /// The policy in words, as the status page and `skein check` show it.
+    /// The policy in words, as shown by the status page and `skein check`.
     public let description: String
 
     private init(_ description: String, _ evaluate: @escaping @Sendable (Facts) -> Decision) {
@@ -67,36 +67,36 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
 
     // MARK: Conditions
 
-    /// Everybody.
+    /// Every request.
     public static let anyone = ofSource("anyone") { _ in true }
-    /// Nobody.
+    /// No request.
     public static let nobody = ofSource("nobody") { _ in false }
-    /// Everybody with an identity.
+    /// Every request with an identity.
     public static let authenticated = ofIdentity("any identity") { _ in true }
     /// Requests over TLS, as far as the server and trusted proxies can tell.
     public static let secure = ofSource("over TLS") { $0.isSecure }
 
-    /// Identities with one of some roles.
+    /// Identities with one of the roles.
     public static func role(_ names: String...) -> AccessPolicy { roles(names) }
 
-    /// Identities with one of some roles.
+    /// Identities with one of the roles.
     public static func roles(_ names: [String]) -> AccessPolicy {
         ofIdentity("role \(names.joined(separator: " or "))") { identity in
             names.contains { name in identity.roles.contains { $0.equalsBytes(name) } }
         }
     }
 
-    /// Identities with one of some names.
+    /// Identities with one of the names.
     public static func user(_ names: String...) -> AccessPolicy { users(names) }
 
-    /// Identities with one of some names.
+    /// Identities with one of the names.
     public static func users(_ names: [String]) -> AccessPolicy {
         ofIdentity("user \(names.joined(separator: " or "))") { identity in
             names.contains { $0.equalsBytes(identity.user) }
         }
     }
 
-    /// Tokens whose claim is, or has as an element, one of some values.
+    /// Tokens with a claim that equals, or contains as an element, one of the values.
     /// - Parameter path: the claim, with dots between the members of objects: `realm_access.groups`.
     public static func claim(_ path: String, _ values: String...) -> AccessPolicy {
         ofIdentity("claim \(path) is \(values.joined(separator: " or "))") { identity in
@@ -105,29 +105,29 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Clients with an address in one of some ranges (CIDR), as the server and trusted proxies know it.
+    /// Clients with an address in one of the ranges (CIDR), as the server and trusted proxies know it.
     public static func source(_ ranges: AddressRange...) -> AccessPolicy { sources(ranges) }
 
-    /// Clients with an address in one of some ranges (CIDR), as the server and trusted proxies know it.
+    /// Clients with an address in one of the ranges (CIDR), as the server and trusted proxies know it.
     public static func sources(_ ranges: [AddressRange]) -> AccessPolicy {
         ofSource("source \(ranges.map(\.description).joined(separator: " or "))") { facts in
             facts.address.map { address in ranges.contains { $0.contains(address) } } ?? false
         }
     }
 
-    /// Clients whose certificate of TLS has one of some names: host names, addresses, or the common name.
+    /// Clients whose TLS certificate has one of the names: host names, addresses, or the common name.
     public static func certificate(_ names: String...) -> AccessPolicy {
         ofSource("certificate of \(names.joined(separator: " or "))") { facts in
             names.contains { name in facts.certificateNames.contains { $0.equalsBytes(name) } }
         }
     }
 
-    /// Requests with one of some methods.
+    /// Requests with one of the methods.
     public static func method(_ methods: HTTPMethod...) -> AccessPolicy {
         ofSource("method \(methods.map(\.rawValue).joined(separator: " or "))") { methods.contains($0.method) }
     }
 
-    /// A condition of one's own.
+    /// A custom condition.
     /// - Parameter description: the condition in words.
     public static func when(_ description: String, _ isMet: @escaping @Sendable (ServerRequest) -> Bool)
         -> AccessPolicy
@@ -137,7 +137,7 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
 
     // MARK: Combinations
 
-    /// Either is met.
+    /// At least one is met.
     public static func || (left: AccessPolicy, right: AccessPolicy) -> AccessPolicy {
         AccessPolicy("(\(left) or \(right))") { facts in
             let first = left.evaluate(facts)
@@ -193,7 +193,7 @@ public struct AccessControl: Middleware {
     /// Middleware for a policy.
     public init(_ policy: AccessPolicy) { self.policy = policy }
 
-    /// Forwards what the policy allows.
+    /// Forwards the requests that the policy allows.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         try policy.require(request)
         return try await next.respond(to: request)
@@ -202,14 +202,14 @@ public struct AccessControl: Middleware {
 
 /// Values in claims.
 enum ClaimPath {
-    /// The strings at a path: of a string its words, of an array its elements.
+    /// The strings at a path: the words of a string, the elements of an array.
     static func values(_ path: String, in claims: JSONValue) -> [String] {
         guard let value = value(path, in: claims) else { return [] }
         if let text = value.string { return text.splitBytes(separator: " ").map(String.init) }
         return value.elements?.compactMap(\.string) ?? []
     }
 
-    /// The strings at a path, whole; of `scope`, which is a list, its words (RFC 6749, section 3.3).
+    /// The strings at a path, complete; for `scope`, which is a list, its words (RFC 6749, section 3.3).
     static func wholes(_ path: String, in claims: JSONValue) -> [String] {
         guard !path.equalsBytes("scope"), let text = value(path, in: claims)?.string else {
             return values(path, in: claims)
@@ -217,7 +217,7 @@ enum ClaimPath {
         return [text]
     }
 
-    /// The value at a path. A member whose own name has dots, such as a URL, is found by its whole name.
+    /// The value at a path. A member whose own name contains dots, such as a URL, is found by its full name.
     static func value(_ path: String, in claims: JSONValue) -> JSONValue? {
         if let value = claims[path] { return value }
         guard let dot = path.firstByte(".") else { return nil }

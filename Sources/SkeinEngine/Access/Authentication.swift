@@ -1,4 +1,4 @@
-// Names with passwords, and tokens whose meaning a handler knows.
+// Authentication by name and password, and by tokens that a closure verifies.
 
 import SkeinHTTP
 
@@ -14,8 +14,8 @@ public struct BasicAuthentication: Authenticator {
     private let verify: @Sendable (_ user: String, _ password: String, ServerRequest) async throws -> Identity?
 
     /// - Parameters:
-    ///   - realm: what the password is for, as browsers show it.
-    ///   - verify: whether a password is right. Compare in a time that does not depend on it: ``constantTimeEqual(_:_:)``.
+    ///   - realm: the realm that browsers show to the user.
+    ///   - verify: whether a password is right. Compare in constant time: ``constantTimeEqual(_:_:)``.
     public init(
         realm: String, verify: @escaping @Sendable (_ user: String, _ password: String) async throws -> Bool
     ) {
@@ -23,7 +23,7 @@ public struct BasicAuthentication: Authenticator {
     }
 
     /// - Parameters:
-    ///   - realm: what the password is for, as browsers show it.
+    ///   - realm: the realm that browsers show to the user.
     ///   - identity: the identity of a name and a password; nil for a wrong one.
     public init(
         realm: String, identity: @escaping @Sendable (_ user: String, _ password: String) async throws -> Identity?
@@ -33,7 +33,7 @@ public struct BasicAuthentication: Authenticator {
     }
 
     /// - Parameters:
-    ///   - realm: what the password is for, as browsers show it.
+    ///   - realm: the realm that browsers show to the user.
     ///   - users: the users and the hashes of their passwords.
     public init(realm: String, _ users: PasswordFile) {
         self.realm = HTTPText.unquotable(realm)
@@ -52,7 +52,7 @@ public struct BasicAuthentication: Authenticator {
         throw ServerError.unauthenticated([challenge].compactMap(\.self), "the name or the password is wrong")
     }
 
-    /// The name and the password that a field shows.
+    /// The name and the password in a field.
     static func credentials(_ field: String?) -> (String, String)? {
         guard let field, field.utf8.count > 6,
             field[..<field.utf8.index(field.startIndex, offsetBy: 6)].equalsIgnoringCase("basic "),
@@ -63,13 +63,13 @@ public struct BasicAuthentication: Authenticator {
     }
 }
 
-/// Requires a bearer token (RFC 6750) whose meaning a closure knows. Use it over TLS.
+/// Requires a bearer token (RFC 6750) that a closure verifies. Use it over TLS.
 public struct BearerAuthentication: Authenticator {
     private let realm: String
     private let verify: @Sendable (_ token: String, ServerRequest) async throws -> Identity?
 
     /// - Parameters:
-    ///   - realm: what the token is for.
+    ///   - realm: the realm of the token.
     ///   - verify: the name of the token's bearer; nil for a token that is not valid.
     public init(
         realm: String, verify: @escaping @Sendable (_ token: String, ServerRequest) async throws -> String?
@@ -78,7 +78,7 @@ public struct BearerAuthentication: Authenticator {
     }
 
     /// - Parameters:
-    ///   - realm: what the token is for.
+    ///   - realm: the realm of the token.
     ///   - identity: the identity of the token's bearer; nil for a token that is not valid.
     public init(
         realm: String, identity: @escaping @Sendable (_ token: String, ServerRequest) async throws -> Identity?
@@ -98,7 +98,7 @@ public struct BearerAuthentication: Authenticator {
     }
 }
 
-/// Whether two texts are equal, in a time that depends on their lengths only.
+/// Compares two texts in a time that depends on their lengths only.
 public func constantTimeEqual(_ left: String, _ right: String) -> Bool {
     let (left, right) = (Array(left.utf8), Array(right.utf8))
     guard left.count == right.count else { return false }

@@ -1,4 +1,4 @@
-// Tokens that say who their bearer is (RFC 6750), as they travel.
+// The syntax of bearer tokens (RFC 6750).
 
 import Crypto
 import NIOCore
@@ -22,7 +22,7 @@ enum BearerToken {
         .unauthenticated(["\(challenge(realm)), error=\"invalid_token\""], why)
     }
 
-    /// What a token can be told by without being given away.
+    /// An identifier of a token that does not reveal it.
     static func fingerprint(_ token: String) -> String {
         "sha256:" + Hex.encode(SHA256.hash(data: Array(token.utf8)).prefix(6))
     }

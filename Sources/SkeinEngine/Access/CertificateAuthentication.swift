@@ -1,4 +1,4 @@
-// Clients that show a certificate of TLS.
+// Authentication by TLS client certificates.
 
 import SkeinCore
 import SkeinTransport
@@ -8,7 +8,7 @@ public struct CertificateAuthentication: Authenticator {
     private let identify: @Sendable (PeerCertificate) -> Identity?
 
     /// The common name of the certificate is the user; a certificate without one has no identity.
-    /// - Parameter roles: of a common name. Default: none.
+    /// - Parameter roles: the roles by common name. Default: none.
     public init(roles: [String: Set<String>] = [:]) {
         var known = ByteDictionary<Set<String>>()
         for (name, own) in roles { known[name] = own }
@@ -18,10 +18,10 @@ public struct CertificateAuthentication: Authenticator {
         }
     }
 
-    /// - Parameter identity: of a verified certificate; nil for one that is not accepted.
+    /// - Parameter identity: the identity of a verified certificate; nil to refuse it.
     public init(identity: @escaping @Sendable (PeerCertificate) -> Identity?) { identify = identity }
 
-    /// None: certificates are asked for in the handshake.
+    /// None: certificates are requested in the TLS handshake.
     public var challenge: String? { nil }
 
     /// The identity of the certificate.

@@ -1,12 +1,12 @@
-// What a certificate authority asks for to see that a name leads to this server (RFC 8555, section 8.3; RFC 8737).
+// Challenges of a certificate authority, which prove the control of a name (RFC 8555, section 8.3; RFC 8737).
 
 import NIOSSL
 import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// The answers to challenges: http-01, which an engine gives at `/.well-known/acme-challenge/` before anything else is asked, in clear text
-/// too; and tls-alpn-01, which it gives on its addresses with TLS.
+/// The responses to challenges: http-01, served at `/.well-known/acme-challenge/` before all other handling, also in
+/// clear text; and tls-alpn-01, served on the engine's TLS addresses.
 public final class CertificateChallenges: Sendable {
     private static let path = "/.well-known/acme-challenge/"
 
@@ -16,8 +16,8 @@ public final class CertificateChallenges: Sendable {
     /// No challenges.
     public init() {}
 
-    /// The answer to a challenge.
-    /// - Parameter token: of the challenge; setting nil ends it.
+    /// The response to a challenge.
+    /// - Parameter token: the token of the challenge; setting nil ends it.
     public subscript(token: String) -> String? {
         get { answers.withLock { $0[token] } }
         set { answers.withLock { $0[token] = newValue } }
@@ -25,13 +25,13 @@ public final class CertificateChallenges: Sendable {
 
     // MARK: By TLS
 
-    /// The protocol by which an authority asks (RFC 8737, section 3).
+    /// The ALPN protocol of the validation (RFC 8737, section 3).
     static let protocolName = "acme-tls/1"
 
-    /// Sets the certificate that an authority gets to see of a host.
+    /// Sets the certificate that an authority gets for a host.
     /// - Parameters:
-    ///   - certificate: in PEM, with its key; nil ends the challenge.
-    /// - Throws: code 713 for what is no certificate with its key.
+    ///   - certificate: in PEM; nil ends the challenge.
+    /// - Throws: code 713 for an invalid certificate or key.
     package func set(_ host: String, certificate: String?, key: String) throws(SkeinError) {
         guard let certificate else { return contexts.withLock { $0[host.lowercased()] = nil } }
         do {
@@ -46,14 +46,14 @@ public final class CertificateChallenges: Sendable {
         }
     }
 
-    /// Whether connections have to be looked at for authorities.
+    /// Whether new connections must be checked for authorities.
     var isTLSPending: Bool { contexts.withLock { !$0.isEmpty } }
 
     func context(for host: String) -> NIOSSLContext? { contexts.withLock { $0[host.lowercased()] } }
 
     // MARK: By HTTP
 
-    /// The answer to a request for a challenge; nil for other requests.
+    /// The response to a challenge request; nil for other requests.
     func answer(_ request: ServerRequest) -> ServerResponse? {
         guard request.method == .get, request.path.hasBytePrefix(Self.path) else { return nil }
         return self[String(request.path.droppingBytes(first: Self.path.utf8.count))].map {

@@ -1,19 +1,19 @@
-// What pages of other sites may do with a user's browser: nothing, or what is said here.
+// Protection against requests from pages of other sites, and exceptions from it.
 
 import SkeinCore
 import SkeinHTTP
 
-/// Refuses requests that change something and that a page of another site made the user's browser send (CSRF).
+/// Refuses unsafe requests that a page of another site made the user's browser send (CSRF).
 ///
-/// Browsers say where a request comes from (`Sec-Fetch-Site`, `Origin`); a program says neither, has no user's cookies, and may. For
-/// browsers older than 2020 forms can carry ``ServerRequest/formToken(_:)`` besides.
+/// Browsers state the origin of a request (`Sec-Fetch-Site`, `Origin`); other programs send neither, have no cookies of
+/// the user, and are allowed. For browsers older than 2020, forms can also carry ``ServerRequest/formToken(_:)``.
 public struct SameSiteOnly: Middleware {
     private let origins: [String]
 
-    /// - Parameter origins: whose pages may all the same, such as `https://admin.example.org`. Default: none.
+    /// - Parameter origins: origins that are allowed nevertheless, such as `https://admin.example.org`. Default: none.
     public init(allowing origins: [String] = []) { self.origins = origins }
 
-    /// Lets through what reads, and what comes from the same origin.
+    /// Forwards safe requests and those from the same origin.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard !request.method.isSafe else { return try await next.respond(to: request) }
         if let origin = request.origin, origins.contains(origin.lowercased()) {
@@ -31,8 +31,8 @@ public struct SameSiteOnly: Middleware {
 }
 
 extension ServerRequest {
-    /// A token for a form, which only a page of this session can know; it begins the session's own secret.
-    /// - Returns: nil where there are no ``Sessions``.
+    /// A token for a form, which only a page of this session can know; it creates the secret of the session.
+    /// - Returns: nil without ``Sessions``.
     public func formToken(_ key: SigningKey) -> String? {
         guard let session else { return nil }
         let secret = session["_form"] ?? Base64URL.encode(RandomBytes.make(18))
@@ -41,7 +41,7 @@ extension ServerRequest {
     }
 
     /// Checks a form's token.
-    /// - Throws: ``ServerError`` 403 when it is not of this session.
+    /// - Throws: ``ServerError`` 403 when it does not belong to this session.
     public func requireFormToken(_ token: String?, _ key: SigningKey) throws(ServerError) {
         guard let secret = session?["_form"], let token, key.open(token, for: "form") == secret else {
             throw ServerError(.forbidden, "the form is too old or from elsewhere; load its page again")
@@ -49,25 +49,25 @@ extension ServerRequest {
     }
 }
 
-/// Lets pages of other sites read answers (CORS; Fetch standard, section 3.2).
+/// Allows pages of other sites to read responses (CORS; Fetch standard, section 3.2).
 public struct CORS: Middleware {
-    /// Whose pages may, such as `https://example.org`; `*` is any.
+    /// The allowed origins, such as `https://example.org`; `*` for any.
     public var origins: [String]
-    /// The methods they may use. Default: GET, HEAD, POST, PUT, PATCH, DELETE.
+    /// The allowed methods. Default: GET, HEAD, POST, PUT, PATCH, DELETE.
     public var methods: [HTTPMethod] = [.get, .head, .post, .put, .patch, .delete]
-    /// The fields they may send. Default: Content-Type and Authorization.
+    /// The allowed request fields. Default: Content-Type and Authorization.
     public var headers = ["Content-Type", "Authorization"]
-    /// The fields they may read beside the simple ones. Default: none.
+    /// The readable response fields beside the simple ones. Default: none.
     public var exposed: [String] = []
-    /// Whether they may send cookies; not for `*`. Default: false.
+    /// Whether requests may carry cookies; not for `*`. Default: false.
     public var allowsCredentials = false
-    /// How long browsers may remember all that. Default: 10 min.
+    /// How long browsers may cache a preflight response. Default: 10 min.
     public var maximumAge: Duration = .seconds(600)
 
-    /// Rules for some origins.
+    /// Rules for the given origins.
     public init(_ origins: String...) { self.origins = origins.map { $0.lowercased() } }
 
-    /// Answers what browsers ask beforehand, and marks the answers to the rest.
+    /// Answers preflight requests, and adds fields to the other responses.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard let origin = request.origin else {
             var response = try await next.respond(to: request)
@@ -91,7 +91,7 @@ public struct CORS: Middleware {
             for mark in marks(for: origin) { response.headers.add(mark.name, mark.value) }
             return response
         } catch let error as ServerError {
-            // A page may read errors, too.
+            // Pages may read errors, too.
             var headers = error.headers
             for mark in marks(for: origin) { headers.add(mark.name, mark.value) }
             throw ServerError(error.status, error.message, headers: headers)

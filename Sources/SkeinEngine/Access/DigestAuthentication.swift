@@ -1,4 +1,4 @@
-// Passwords that are not sent: the client proves that it knows them (RFC 7616).
+// Digest authentication, by which passwords are not sent (RFC 7616).
 
 import SkeinCore
 import SkeinHTTP
@@ -12,9 +12,10 @@ import Synchronization
     import Darwin
 #endif
 
-/// Asks for the proof of a password with every request (RFC 7616), by SHA-256, and by MD5 for clients that know nothing else.
+/// Requires Digest authentication of every request (RFC 7616), with SHA-256, and with MD5 for clients that support
+/// nothing else.
 public struct DigestAuthentication: Middleware {
-    /// How long a client may use what it was given, in microseconds.
+    /// The lifetime of a nonce, in microseconds.
     private static let lifetime = 300_000_000
 
     private let realm: String
@@ -23,14 +24,14 @@ public struct DigestAuthentication: Middleware {
     private let counts = NonceCounts()
 
     /// - Parameters:
-    ///   - realm: what the password is for, as browsers show it.
-    ///   - password: a user's; nil for nobody.
+    ///   - realm: the realm that browsers show to the user.
+    ///   - password: the password of a user; nil for an unknown user.
     public init(realm: String, password: @escaping @Sendable (_ user: String) async throws -> String?) {
         self.realm = HTTPText.unquotable(realm)
         self.password = password
     }
 
-    /// Passes on what shows the right proof, with ``ServerRequest/user`` set.
+    /// Forwards requests with valid credentials, with ``ServerRequest/user`` set.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard let field = request.headers["Authorization"],
             let said = Challenge.parse(field).first(where: { $0.scheme == "digest" })?.parameters,
@@ -47,7 +48,7 @@ public struct DigestAuthentication: Middleware {
         let second = algorithm.hash("\(request.method):\(uri)")
         let expected = algorithm.hash("\(first):\(nonce):\(said["nc"] ?? ""):\(said["cnonce"] ?? ""):auth:\(second)")
         guard constantTimeEqual(expected, proof.lowercased()) else { throw refusal() }
-        // The password is right; what is too old or was used before needs another proof, and no other password.
+        // The password is right; an expired or reused nonce needs new credentials, but no other password.
         guard Self.now - begun <= Self.lifetime, counts.use(nonce, number, by: user, begun: begun, at: Self.now) else {
             throw refusal(isStale: true)
         }
@@ -63,7 +64,7 @@ public struct DigestAuthentication: Middleware {
     }
 
     private func refusal(isStale: Bool = false) -> ServerError {
-        // The time, and what makes two of the same moment differ.
+        // The time, and a random part that makes it unique.
         let nonce = key.sign("\(Self.now)-\(Hex.random(8))", for: "digest")
         var headers = Headers()
         for algorithm in ["SHA-256", "MD5"] {
@@ -75,14 +76,14 @@ public struct DigestAuthentication: Middleware {
         return ServerError(.unauthorized, "a name and a password are needed", headers: headers)
     }
 
-    /// How often each nonce was used, so that a recorded request cannot be replayed. A fixed number of nonces is kept for each user, and
-    /// older ones are refused, so that one user cannot take the room of others.
+    /// The use counts of nonces, against replays. Each user has a fixed number of nonces, and older ones are refused,
+    /// so that one user cannot displace those of others.
     private final class NonceCounts: Sendable {
         private static let perUser = 100
 
         private struct Known {
             var last: [String: (number: UInt32, begun: Int)] = [:]
-            /// Nonces made at this time or before are forgotten, and refused.
+            /// Nonces made at this time or earlier are dropped, and refused.
             var forgotten = Int.min
         }
 

@@ -1,4 +1,4 @@
-// The place where a request shows who it comes from, before any app sees it.
+// Authentication and authorisation of requests before any app handles them.
 
 import SkeinCore
 import SkeinHTTP
@@ -14,17 +14,18 @@ import SkeinHTTP
 ///             APIKeyAuthentication(keys), policy: .role("customer") || .source("10.0.0.0/8")),
 ///     ]
 ///
-/// The first kind whose credentials a request has and that are valid gives its ``ServerRequest/identity``. Credentials of which none are
-/// valid are answered with 401, whatever the policy. Put ``CORS`` before it, so that preflight requests, which have no credentials, are
-/// answered.
+/// The first authenticator with valid credentials sets ``ServerRequest/identity``. If all credentials of a request are
+/// invalid, it is answered with 401, whatever the policy. Put ``CORS`` before it, so that preflight requests, which
+/// have no credentials, are answered.
 public struct Gateway: Middleware {
     private let authenticators: [any Authenticator]
     private let policy: AccessPolicy
     private let challenges: [String]
 
     /// - Parameters:
-    ///   - authenticators: the accepted kinds, in the order in which they are tried.
-    ///   - policy: who may pass. Default: everybody with an identity; ``AccessPolicy/anyone`` leaves the decision to the policies of mounts.
+    ///   - authenticators: the accepted kinds of credentials, in the order in which they are tried.
+    ///   - policy: the required policy. Default: any identity; ``AccessPolicy/anyone`` leaves the decision to the
+    ///     policies of mounts.
     public init(_ authenticators: any Authenticator..., policy: AccessPolicy = .authenticated) {
         self.init(authenticators, policy: policy)
     }
@@ -36,7 +37,7 @@ public struct Gateway: Middleware {
         challenges = authenticators.compactMap(\.challenge)
     }
 
-    /// Forwards what the policy allows.
+    /// Forwards the requests that the policy allows.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         request.identity = nil
         var refusal: ServerError?
@@ -47,7 +48,7 @@ public struct Gateway: Middleware {
                 break
             } catch let error as ServerError where error.status == .unauthorized || error.status == .serviceUnavailable
             {
-                // An authority that is away says nothing about credentials of another kind.
+                // An authority that is unavailable says nothing about credentials of another kind.
                 if refusal == nil || error.status == .serviceUnavailable { refusal = error }
             }
         }

@@ -1,19 +1,19 @@
-// Who a client has proved to be, and what proves it.
+// The proved identity of a client.
 
 import SkeinCore
 import SkeinHTTP
 
-/// Who a client has proved to be.
+/// The proved identity of a client.
 public struct Identity: Sendable, Equatable {
-    /// What an identity was proved with.
+    /// The kind of credentials.
     public enum Proof: String, Sendable {
         /// A bearer token.
         case token
         /// A name and a password.
         case password
-        /// A key of a program.
+        /// An API key.
         case apiKey
-        /// A certificate of TLS.
+        /// A TLS certificate.
         case certificate
     }
 
@@ -21,7 +21,7 @@ public struct Identity: Sendable, Equatable {
     public var user: String
     /// The roles.
     public var roles: Set<String>
-    /// What it was proved with.
+    /// The kind of credentials that proved it.
     public var proof: Proof
     /// The claims of a token; nil without one.
     public var claims: JSONValue?
@@ -35,8 +35,8 @@ public struct Identity: Sendable, Equatable {
     }
 }
 
-/// Middleware that requires the proof of an identity. By itself it answers requests without one with 401; in a ``Gateway``, several are
-/// alternatives.
+/// Middleware that requires credentials. Alone, it answers requests without them with 401; in a ``Gateway``, several
+/// are alternatives.
 public protocol Authenticator: Middleware {
     /// The identity that a request proves.
     /// - Returns: nil for a request that has no credentials of this kind.
@@ -49,7 +49,7 @@ public protocol Authenticator: Middleware {
 }
 
 extension Authenticator {
-    /// Forwards a request with a valid proof; ``ServerRequest/identity`` and ``ServerRequest/user`` are set.
+    /// Forwards a request with valid credentials; ``ServerRequest/identity`` and ``ServerRequest/user`` are set.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard let identity = try await identity(of: request) else {
             throw ServerError.unauthenticated([challenge].compactMap(\.self))
@@ -60,7 +60,7 @@ extension Authenticator {
 }
 
 extension ServerError {
-    /// 401 with the schemes that are accepted.
+    /// 401 with the accepted schemes.
     static func unauthenticated(_ challenges: [String], _ message: String = "credentials are required") -> ServerError {
         var headers = Headers()
         for challenge in challenges { headers.add("WWW-Authenticate", challenge) }
@@ -71,7 +71,7 @@ extension ServerError {
 private enum IdentityKey: RequestKey { typealias Value = Identity }
 
 extension ServerRequest {
-    /// Who the client has proved to be; nil when nothing was proved. Setting it sets ``user``, too.
+    /// The proved identity of the client; nil for none. Setting it sets ``user``, too.
     public var identity: Identity? {
         get { self[IdentityKey.self] }
         nonmutating set {

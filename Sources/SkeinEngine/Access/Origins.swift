@@ -1,20 +1,22 @@
-// Whose pages may make browsers ask: what the field Origin says, and who is to believe it.
+// The Origin field of requests, and its check.
 
 import SkeinHTTP
 
 extension ServerRequest {
-    /// The origin of the page that made the browser ask (RFC 6454, section 7); nil when the request names none.
+    /// The origin of the page that made the browser send the request (RFC 6454, section 7); nil when the request has no
+    /// such field.
     public var origin: String? { headers["Origin"] }
 
-    /// Whether the page that made the browser ask is of the host that was asked.
+    /// Whether that page has the host of the request.
     var isSameOrigin: Bool {
         guard let origin else { return true }
         guard let scheme = origin.rangeOfBytes("://"), let host = headers["Host"] else { return false }
         return origin[scheme.upperBound...].lowercased().equalsBytes(host.lowercased())
     }
 
-    /// Refuses what pages of other sites make browsers ask for.
-    /// - Parameter allowed: whose pages may ask, such as `https://example.org`; `*` for any. Those of the same host may always.
+    /// Refuses requests from pages of other sites.
+    /// - Parameter allowed: the allowed origins, such as `https://example.org`; `*` for any. The host's own origin is
+    ///   always allowed.
     /// - Throws: ``ServerError`` 403.
     public func requireOrigin(_ allowed: [String]) throws(ServerError) {
         guard let origin, !isSameOrigin, !allowed.contains("*") else { return }

@@ -1,4 +1,4 @@
-// Passwords of users, kept as scrypt hashes (RFC 7914).
+// Passwords of users, stored as scrypt hashes (RFC 7914).
 
 import Crypto
 import NIOCore
@@ -14,7 +14,7 @@ import _CryptoExtras
     import Foundation
 #endif
 
-/// The hash of a password: `scrypt$16384$8$1$SALT$HASH`, with N, r, p, and the rest in base64url.
+/// The hash of a password: `scrypt$16384$8$1$SALT$HASH`, with N, r, p; salt and hash in base64url.
 public struct PasswordHash: Sendable {
     private let rounds: Int
     private let blockSize: Int
@@ -23,7 +23,8 @@ public struct PasswordHash: Sendable {
     private let hash: Data
 
     /// Reads a hash.
-    /// - Throws: code 701 for a text that is not one, and for parameters that are weaker than N = 16384, r = 8, or need more than 256 MiB.
+    /// - Throws: code 701 for an invalid text, and for parameters that are weaker than N = 16384, r = 8, or need more
+    ///   than 256 MiB.
     public init(_ text: String) throws(SkeinError) {
         let parts = text.splitBytes(separator: "$", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 6, parts[0] == "scrypt", let rounds = Int(parts[1]), let blockSize = Int(parts[2]),
@@ -55,7 +56,7 @@ public struct PasswordHash: Sendable {
         return "scrypt$16384$8$1$\(Base64URL.encode(salt))$\(Base64URL.encode(key.withUnsafeBytes { Array($0) }))"
     }
 
-    /// Whether a password is the one; it takes about 50 ms, and must not be called on an event loop.
+    /// Whether a password matches; it takes about 50 ms, and must not be called on an event loop.
     public func isMade(of password: String) -> Bool {
         let key = try? KDF.Scrypt.deriveKey(
             from: Array(password.utf8), salt: salt, outputByteCount: 32, rounds: rounds, blockSize: blockSize,
@@ -67,10 +68,11 @@ public struct PasswordHash: Sendable {
     }
 }
 
-/// Users with the hashes of their passwords.
+/// Users with password hashes.
 ///
-/// A password that was right is remembered for five minutes, as a keyed hash, so that not every request costs 50 ms. Others are checked on two
-/// threads of their own. A client (of IPv6, its network) has 10 wrong ones a minute; then it gets 429 for those that are not remembered.
+/// A verified password is cached for five minutes, as a keyed hash, so that not every request costs 50 ms. Others are
+/// checked on two separate threads. Each client (in IPv6, its network) may send 10 wrong passwords a minute; then
+/// passwords that are not cached get 429.
 public final class PasswordFile: Sendable {
     private struct State {
         var known: [String: Double] = [:]
@@ -91,7 +93,7 @@ public final class PasswordFile: Sendable {
     private let key = SymmetricKey(size: .bits256)
     private let state = Mutex(State())
     private let failures = LocalRateStore(maximum: 10_000)
-    /// What the password of nobody is compared with, so that names cannot be told by time.
+    /// The hash that is compared for unknown users, so that the time does not reveal whether a name exists.
     private let nobody: PasswordHash?
 
     /// - Parameter users: names, hashes and roles.
@@ -103,8 +105,9 @@ public final class PasswordFile: Sendable {
     }
 
     /// The identity of a name and a password; nil for a wrong one.
-    /// - Parameter client: for whom wrong ones are counted.
-    /// - Throws: ``ServerError`` 429 for a client that has guessed too often, 503 while too many passwords are being checked.
+    /// - Parameter client: the client whose wrong passwords are counted.
+    /// - Throws: ``ServerError`` 429 for a client with too many wrong passwords, 503 while too many passwords are being
+    ///   checked.
     public func identity(_ user: String, _ password: String, from client: String) async throws -> Identity? {
         guard user.utf8.count <= 256, password.utf8.count <= 1024 else { return nil }
         let code = HMAC<SHA256>.authenticationCode(for: Array("\(user)\0\(password)".utf8), using: key)
@@ -134,7 +137,7 @@ public final class PasswordFile: Sendable {
             if state.known.count >= Self.mostKnown { state.known = [:] }
             state.known[mark] = now + Self.memory
         }
-        // Nothing was compared: the client has left, or the pool ends.
+        // Nothing was compared: the client has left, or the pool is shutting down.
         guard let isRight else { throw CancellationError() }
         guard isRight, let entry else {
             _ = failures.take(client, Self.wrong, at: now)

@@ -1,4 +1,4 @@
-// What an app remembers of a client from one request to the next.
+// Sessions: values that an app stores for a client across requests.
 
 import SkeinCore
 import SkeinHTTP
@@ -11,21 +11,22 @@ import Synchronization
     import Foundation
 #endif
 
-/// Where sessions are kept.
+/// A store of sessions.
 public protocol SessionStore: Sendable {
-    /// The values of a session; nil when there is none of this name, or it is over.
+    /// The values of a session; nil when it does not exist or has expired.
     func load(_ id: String) async throws -> [String: String]?
-    /// Keeps the values of a session for so long.
+    /// Stores the values of a session, with a lifetime.
     func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws
-    /// Forgets a session.
+    /// Removes a session.
     func remove(_ id: String) async throws
-    /// Keeps new values of a session that there is, and none that has ended meanwhile; in one step, if the store can do that.
-    /// - Returns: whether there was one.
+    /// Stores new values of an existing session, but not of one that has ended meanwhile; atomically, if the store
+    /// supports it.
+    /// - Returns: whether the session existed.
     func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool
 }
 
 extension SessionStore {
-    /// Looks, and saves then.
+    /// Loads, then saves.
     public func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool {
         guard try await load(id) != nil else { return false }
         try await save(id, values, for: lifetime)
@@ -35,8 +36,8 @@ extension SessionStore {
 
 /// Gives every client a session: `router.use(Sessions())`, then `request.session?["name"] = "Ada"`.
 ///
-/// The cookie holds a random name, and the store the values; or without a store the cookie holds the values themselves, sealed, so that any
-/// process with the same key can read them. A session begins with its first value.
+/// With a store, the cookie holds a random ID, and the store the values; without one, the cookie holds the encrypted
+/// values, so that any process with the same key can read them. A session is created with its first value.
 public struct Sessions: Middleware {
     private let store: (any SessionStore)?
     private let key: SigningKey
@@ -45,9 +46,9 @@ public struct Sessions: Middleware {
 
     /// Sessions in a store.
     /// - Parameters:
-    ///   - store: Default: in memory, for this process alone; refused when the server has several workers.
-    ///   - cookie: its name. Default: `session`.
-    ///   - lifetime: after the last change. Default: two weeks.
+    ///   - store: the store. Default: in memory, for this process alone; refused when the server has several workers.
+    ///   - cookie: the name of the cookie. Default: `session`.
+    ///   - lifetime: the time to live after the last change. Default: two weeks.
     public init(
         store: any SessionStore = MemorySessions(), cookie: String = "session",
         lifetime: Duration = .seconds(14 * 86400)
@@ -58,8 +59,8 @@ public struct Sessions: Middleware {
         key = .random()
     }
 
-    /// Sessions whose values are in the cookie, 3 KiB at most.
-    /// - Parameter key: with which they are sealed.
+    /// Sessions stored in the cookie, 3 KiB at most.
+    /// - Parameter key: encrypts the values.
     public init(sealedWith key: SigningKey, cookie: String = "session", lifetime: Duration = .seconds(14 * 86400)) {
         store = nil
         self.key = key
@@ -67,7 +68,7 @@ public struct Sessions: Middleware {
         self.lifetime = lifetime
     }
 
-    /// Refuses sessions in memory where the next request may reach another worker.
+    /// Refuses sessions in memory when the next request may reach another worker.
     public func bootstrap(at mount: MountPoint) async throws -> any Middleware {
         guard store is MemorySessions, let worker = WorkerLink.current, worker.page[.slots] > 1 else { return self }
         throw SkeinError(
@@ -82,7 +83,7 @@ public struct Sessions: Middleware {
         let expires: Double
     }
 
-    /// Finds the session, and keeps what has changed.
+    /// Loads the session, and stores changes.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         let session = try await find(request)
         request[SessionKey.self] = session
@@ -96,7 +97,7 @@ public struct Sessions: Middleware {
         }
     }
 
-    /// What was changed before a failure stays changed, as far as that needs no cookie, which an error does not carry.
+    /// Changes before a failure are stored, unless that needs a cookie, which an error response does not carry.
     private func keep(_ session: RequestSession) async {
         guard let store, case (let id?, let values, let change) = session.outcome else { return }
         switch change {
@@ -142,10 +143,10 @@ public struct Sessions: Middleware {
             }
             return response.setCookie(cookie, text, options, for: request)
         }
-        // A new name for a session that means more than before, so that nobody who knew the old one takes part in it.
+        // The session gets a new ID when its privileges change, so that a known old ID is useless.
         if change == .renewed, let id { try await store.remove(id) }
         if change != .renewed, let id {
-            // A slow request must not bring back a session that has ended while it was under way.
+            // A slow request must not restore a session that has ended meanwhile.
             guard try await store.update(id, values, for: lifetime) else { return }
             return response.setCookie(cookie, id, options, for: request)
         }
@@ -155,7 +156,7 @@ public struct Sessions: Middleware {
     }
 }
 
-/// A client's session, as handlers of one request see it.
+/// The session of a client, as seen by the handlers of one request.
 public final class RequestSession: Sendable {
     enum Change {
         case none, changed, renewed, ended
@@ -171,7 +172,7 @@ public final class RequestSession: Sendable {
 
     init(id: String?, values: [String: String]) { state = Mutex(State(id: id, values: values)) }
 
-    /// A value of the session; nil without one, and to forget it.
+    /// A value of the session; setting nil removes it.
     public subscript(name: String) -> String? {
         get { state.withLock { $0.values[name] } }
         set {
@@ -183,7 +184,7 @@ public final class RequestSession: Sendable {
         }
     }
 
-    /// Gives the session a new name, as after a login: whoever knew the old one is left out.
+    /// Gives the session a new ID, as after a login: the old ID becomes invalid.
     public func renew() { state.withLock { $0.change = .renewed } }
 
     /// Ends the session.
@@ -202,7 +203,7 @@ private enum SessionKey: RequestKey {
 }
 
 extension ServerRequest {
-    /// The client's session; nil where no ``Sessions`` stand around the route.
+    /// The client's session; nil where no ``Sessions`` middleware applies.
     public var session: RequestSession? { self[SessionKey.self] }
 }
 
@@ -216,7 +217,8 @@ public final class MemorySessions: SessionStore {
     private let entries = Mutex<[String: Entry]>([:])
     private let maximum: Int
 
-    /// - Parameter maximum: sessions at most; then those that end first are forgotten. Default: 100 000.
+    /// - Parameter maximum: the maximum number of sessions; beyond it, those that expire first are dropped. Default:
+    ///   100 000.
     public init(maximum: Int = 100_000) { self.maximum = max(1, maximum) }
 
     /// The values of a session.
@@ -229,11 +231,11 @@ public final class MemorySessions: SessionStore {
         }
     }
 
-    /// Keeps the values of a session.
+    /// Stores the values of a session.
     public func save(_ id: String, _ values: [String: String], for lifetime: Duration) async throws {
         entries.withLock { entries in
             if entries.count >= maximum, entries[id] == nil {
-                // A tenth at a time, so that the search is seldom.
+                // A tenth at a time, so that the search is rare.
                 let ends = entries.values.map(\.expires).sorted()
                 let limit = ends[ends.count / 10]
                 entries = entries.filter { $0.value.expires > limit && $0.value.expires > .now }
@@ -242,7 +244,7 @@ public final class MemorySessions: SessionStore {
         }
     }
 
-    /// Keeps new values of a session that there is.
+    /// Stores new values of an existing session.
     public func update(_ id: String, _ values: [String: String], for lifetime: Duration) async throws -> Bool {
         entries.withLock { entries in
             guard let entry = entries[id], entry.expires > .now else { return false }
@@ -251,6 +253,6 @@ public final class MemorySessions: SessionStore {
         }
     }
 
-    /// Forgets a session.
+    /// Removes a session.
     public func remove(_ id: String) async throws { entries.withLock { $0[id] = nil } }
 }

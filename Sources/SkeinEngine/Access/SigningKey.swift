@@ -1,4 +1,4 @@
-// Values that clients keep for us, and cannot change.
+// Signed and encrypted values, which clients store but cannot change.
 
 import SkeinCore
 import Crypto
@@ -10,15 +10,15 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// A secret with which values are signed or sealed before a client gets to keep them.
+/// A secret that signs or encrypts values which a client stores.
 public struct SigningKey: Sendable {
-    /// The newest first: it makes, and all of them check.
+    /// The newest first: it signs, and all of them verify.
     private let secrets: [SymmetricKey]
 
     /// A key.
     /// - Parameters:
-    ///   - secret: 32 bytes at least from a generator of random numbers, the same in all processes of a service.
-    ///   - older: secrets that were used before, whose values are still taken.
+    ///   - secret: at least 32 bytes from a random number generator, the same in all processes of a service.
+    ///   - older: earlier secrets, whose values are still accepted.
     /// - Throws: code 701 for a secret that is too short.
     public init(_ secret: some Collection<UInt8>, older: [[UInt8]] = []) throws(SkeinError) {
         let all = [Array(secret)] + older
@@ -29,7 +29,7 @@ public struct SigningKey: Sendable {
         secrets = all.map { SymmetricKey(data: SHA256.hash(data: $0)) }
     }
 
-    /// A key that nobody else has, and that ends with the process.
+    /// A random key, for this process only.
     public static func random() -> SigningKey { SigningKey(secrets: [SymmetricKey(size: .bits256)]) }
 
     private init(secrets: [SymmetricKey]) { self.secrets = secrets }
@@ -52,13 +52,13 @@ public struct SigningKey: Sendable {
         return String(validating: value, as: UTF8.self)
     }
 
-    /// A value that only we can read.
+    /// A value that only this service can read.
     package func seal(_ value: some DataProtocol, for purpose: String) throws -> String {
         let box = try AES.GCM.seal(value, using: secrets[0], authenticating: Array(purpose.utf8))
         return Base64URL.encode(box.combined ?? Data())
     }
 
-    /// The value of a sealed text; nil when it was not sealed here for this purpose.
+    /// The value of an encrypted text; nil when it was not encrypted here for this purpose.
     package func unseal(_ sealed: String, for purpose: String) -> Data? {
         guard let bytes = Base64URL.decode(sealed), let box = try? AES.GCM.SealedBox(combined: bytes) else {
             return nil
@@ -85,7 +85,7 @@ extension ServerResponse {
 }
 
 extension ServerRequest {
-    /// The value of a signed cookie; nil without one, and for one that was changed.
+    /// The value of a signed cookie; nil without one, and for a modified one.
     public func signedCookie(_ name: String, _ key: SigningKey) -> String? {
         cookies[name].flatMap { key.open($0, for: "cookie \(name)") }
     }

@@ -1,4 +1,4 @@
-// An engine as a program describes it: where it listens, what it serves at which path, and what it does about the rest.
+// An engine: its addresses, its mounts, and its common settings.
 
 import ServiceLifecycle
 import SkeinHTTP
@@ -12,7 +12,7 @@ import UnixSignals
     import Darwin
 #endif
 
-/// A server of apps, files and whatever else is an ``App``, each at a path of its own.
+/// A server of apps, files and any other ``App``, each at a path of its own.
 ///
 ///     var engine = Engine(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 8080)]))
 ///     engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }
@@ -20,15 +20,15 @@ import UnixSignals
 ///     engine.mount("/v1", api)
 ///     try await engine.serve()
 ///
-/// The mount with the longest path that holds a request's path answers it; of several at one path, the first that does not throw
-/// ``NotServed``. What is mounted for a host goes before what is mounted for all.
+/// A request is handled by the mount with the longest matching path; of several at one path, by the first that does not
+/// throw ``NotServed``. Mounts for one host take precedence over mounts for all hosts.
 public struct Engine: Service, Routes {
-    /// Where an app's handlers run.
+    /// The threads that run an app's handlers.
     public enum Execution: Sendable, Hashable {
         /// On the loop of the request's connection; they must not block.
         case loops
-        /// On threads of the app's own, which may block. A request finds a free thread, or waits among so many others, or is
-        /// answered with 503.
+        /// On threads of the app's own, which may block. Beyond the threads, a limited number of requests is queued;
+        /// further ones are answered with 503.
         case threads(Int, queue: Int = 256)
     }
 
@@ -40,29 +40,31 @@ public struct Engine: Service, Routes {
 
     /// Addresses, TLS, limits, logs.
     public var configuration: ServerConfiguration
-    /// The engine's own page for an error; nil from it, and by default, for the standard form: a page for browsers, a problem in
-    /// JSON (RFC 9457) for others.
+    /// The engine's own error pages; nil, also returned from it, for the standard form: a page for browsers, a problem
+    /// in JSON (RFC 9457) for other clients.
     public var errorPage: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
-    /// Serves as a forward proxy, too: clients that are set up for one send it the URLs of others, and CONNECT. Default: nil, it does not.
+    /// Also serves as a forward proxy: clients that use one send it URLs of other hosts, and CONNECT. Default: nil, no
+    /// proxy.
     public var forwardProxy: ForwardProxyConfiguration?
-    /// What stands around everything that is mounted, the first outermost: `engine.middleware = [CORS("*"), Gateway(tokens)]`. Default: none.
+    /// The middleware of all mounts, the first outermost: `engine.middleware = [CORS("*"), Gateway(tokens)]`. Default:
+    /// none.
     public var middleware: [any Middleware] = []
-    /// The challenges of a certificate authority, answered before anything else. Default: none.
+    /// The challenges of a certificate authority, answered before all other handling. Default: none.
     public var challenges: CertificateChallenges?
     private var places: [Place] = []
     private var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
-    /// Routes of the engine's own, which come before what is mounted at its root.
+    /// The engine's own routes, which come before apps mounted at its root.
     private var routes: Router?
 
-    /// An engine that serves nothing yet.
+    /// An engine without mounts.
     public init(_ configuration: ServerConfiguration = ServerConfiguration()) { self.configuration = configuration }
 
     /// Serves an app at a path and below.
     /// - Parameters:
     ///   - path: begins with a slash.
-    ///   - host: a name, or `*.example.org` for all below it. Default: every host.
-    ///   - execution: where the app's handlers run. Default: on the loops.
-    ///   - access: who may use it; identities come from a ``Gateway`` in ``middleware``. Default: everybody.
+    ///   - host: a host name, or `*.example.org` for all subdomains. Default: every host.
+    ///   - execution: the threads that run the app's handlers. Default: the event loops.
+    ///   - access: the access policy; identities come from a ``Gateway`` in ``middleware``. Default: everybody.
     public mutating func mount(
         _ path: String, host: String? = nil, on execution: Execution = .loops, access: AccessPolicy? = nil,
         _ app: some App
@@ -73,19 +75,19 @@ public struct Engine: Service, Routes {
         places.append(Place(path: path, host: host, app: served))
     }
 
-    /// Serves an app of any type inside of middleware, the first outermost.
+    /// Serves an app of any type wrapped in middleware, the first outermost.
     package mutating func mount(_ path: String, host: String?, _ app: any App, inside middleware: [any Middleware]) {
         places.append(Place(path: path, host: host, app: LayeredApp.wrap(app, in: middleware)))
     }
 
-    /// Gives a name to back ends: `engine.alias("@search", try .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))`. Handlers ask them by
-    /// `request.skein`, and ``UpstreamApp`` passes requests on to them.
+    /// Gives a name to back ends: `engine.alias("@search", try .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))`.
+    /// Handlers send requests to it with `request.skein`, and ``UpstreamApp`` forwards requests to it.
     /// - Parameters:
-    ///   - name: begins with `@`; letters, digits, dots, hyphens and underscores follow. One that cannot be read keeps the server from
-    ///     starting.
-    ///   - alias: the members, and how requests are spread over them.
-    ///   - access: whose requests ``UpstreamApp`` passes on to it, wherever it is mounted. Default: everybody's. What handlers ask by
-    ///     themselves is not restricted.
+    ///   - name: begins with `@`; letters, digits, dots, hyphens and underscores follow. With an invalid name, the
+    ///     server does not start.
+    ///   - alias: the members, and the load balancing between them.
+    ///   - access: the policy for requests that an ``UpstreamApp`` forwards to it, wherever that is mounted. Default:
+    ///     everybody. Requests of handlers are not restricted.
     public mutating func alias(_ name: String, _ alias: Alias, access: AccessPolicy? = nil) {
         configuration.aliases.append((name, alias))
         if let access { aliasPolicies.append((name, access)) }
@@ -93,7 +95,7 @@ public struct Engine: Service, Routes {
 
     /// Adds a route at the root: `engine.get("/hello/<name>") { "Hello, \(try $0.parameter("name", as: String.self))" }`.
     ///
-    /// As all that is mounted at the root, it is asked for a path that no mount with a longer one holds.
+    /// Like every mount at the root, it is used for paths that no longer mount matches.
     public mutating func add(_ method: HTTPMethod?, _ path: String, name: String?, app: any App) {
         var router = routes ?? Router()
         router.add(method, path, name: name, app: app)
@@ -108,7 +110,7 @@ public struct Engine: Service, Routes {
         mount(path, host: host, on: execution, ClosureApp(handler))
     }
 
-    /// The server of this engine, which is started and stopped by whoever asks for it.
+    /// The server of this engine, to be started and stopped by the caller.
     public func server() -> HTTPServer { HTTPServer(served, app: Assembly(engine: self)) }
 
     private var served: ServerConfiguration {
@@ -125,20 +127,21 @@ public struct Engine: Service, Routes {
     /// The engine as one app, for tests.
     var app: some App { Assembly(engine: self) }
 
-    /// Serves until the service group shuts down or the task is cancelled; then what is under way is finished.
-    /// - Throws: what keeps the server from starting.
+    /// Serves until the service group shuts down or the task is cancelled; then requests in flight are completed.
+    /// - Throws: an error that prevents the start.
     public func run() async throws { try await server().run() }
 
-    /// Serves until SIGTERM or SIGINT; then what is under way is finished. SIGHUP reads certificates again and begins new log files.
-    /// - Throws: what keeps the server from starting.
+    /// Serves until SIGTERM or SIGINT; then requests in flight are completed. SIGHUP reloads certificates and starts
+    /// new log files.
+    /// - Throws: an error that prevents the start.
     public func serve() async throws {
         try await serve(server()) { $0.reload() }
     }
 
     /// Serves a server of this engine until SIGTERM or SIGINT.
-    /// - Parameter reload: what SIGHUP does.
+    /// - Parameter reload: the action on SIGHUP.
     package func serve(_ server: HTTPServer, reload: @escaping @Sendable (HTTPServer) async -> Void) async throws {
-        // From here on, and not when a task has begun: before, the signal would end the process.
+        // Installed here and not in a task: until then, the signal would end the process.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -151,7 +154,7 @@ public struct Engine: Service, Routes {
         }
     }
 
-    /// Makes every app ready.
+    /// Bootstraps all apps.
     fileprivate func assemble(_ shutdown: ShutdownWork?) async throws -> EngineApp {
         var mounts: [Mount] = []
         let own = routes.map { [Place(path: "/", host: nil, app: $0)] } ?? []
@@ -178,7 +181,7 @@ public struct Engine: Service, Routes {
 }
 
 extension Engine {
-    /// A path beside the program: where its own files are, wherever it is started from.
+    /// A path relative to the program's executable, wherever it is started from.
     /// - Parameter path: relative to the folder of the executable.
     public static func resource(_ path: String) -> String {
         let real = realpath("/proc/self/exe", nil) ?? realpath(CommandLine.arguments[0], nil)
@@ -188,7 +191,7 @@ extension Engine {
     }
 }
 
-/// An engine before its apps are ready.
+/// An engine whose apps are not bootstrapped yet.
 private struct Assembly: App {
     let engine: Engine
 

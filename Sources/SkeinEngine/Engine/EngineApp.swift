@@ -1,13 +1,13 @@
-// From a request to the apps at its path, and from what they throw to pages that people and programs can read.
+// Dispatches requests to the apps at their paths, and turns thrown errors into pages.
 
 import NIOCore
 
 /// All mounts of an engine as one app.
 struct EngineApp: App {
     let table: MountTable
-    /// The table inside of the engine's middleware; nil without any.
+    /// The mount table wrapped in the engine's middleware; nil without middleware.
     let inner: (any App)?
-    /// Where everything is, in the order of mounting.
+    /// The mount points, in the order of mounting.
     let points: [MountPoint]
     let gate: Gate
     let pages: ErrorPages
@@ -35,7 +35,7 @@ struct EngineApp: App {
         }
     }
 
-    /// The caches of what is mounted, by the path of the first mount that has it.
+    /// The caches of the mounted apps, by the path of the first mount that has it.
     var caches: [(name: String, cache: HTTPCache)] {
         var found: [(name: String, cache: HTTPCache)] = []
         for mount in table.all {
@@ -48,12 +48,12 @@ struct EngineApp: App {
     }
 }
 
-/// The apps of an engine, by their places.
+/// The apps of an engine, by their mount points.
 struct MountedApps: App {
     let table: MountTable
 
-    /// Refuses a path that another reader would take for one of another mount: with encoded slashes, or several of them. What a mount's
-    /// policy protects must not be reached by another spelling.
+    /// Refuses a path that another parser could map to another mount: with encoded slashes, or repeated slashes. A
+    /// mount's policy must not be bypassed by another spelling.
     private static func refuseAmbiguous(_ path: ByteBuffer, _ mounts: [Mount]) throws(ServerError) {
         guard mounts.count > 1, let plain = RequestPath.readWithSlashes(path) else { return }
         func place(_ path: ByteBuffer) -> String? {
@@ -72,7 +72,7 @@ struct MountedApps: App {
         var refusal: ServerError?
         var asked: Int?
         for mount in mounts {
-            // Of those with the longest path, one after the other; a shorter path is another place.
+            // Only mounts with the longest matching path are tried in turn; a shorter path is another resource.
             if let asked, mount.point.path.utf8.count != asked { break }
             guard let start = scope.path.withUnsafeReadableBytes({ mount.localStart(in: $0) }) else { continue }
             asked = mount.point.path.utf8.count

@@ -1,13 +1,13 @@
-// What a client gets to see of an error: a page where it reads pages, a problem in JSON elsewhere.
+// Error responses: a page for browsers, a problem in JSON for other clients.
 
 import Logging
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// Makes the answers of errors.
+/// Makes the error responses.
 struct ErrorPages: Sendable {
-    /// An app's own pages; nil is answered in the standard form.
+    /// The custom pages; nil for the standard form.
     let custom: (@Sendable (ServerRequest, ServerError) -> ServerResponse?)?
     let logger: Logger
 
@@ -29,7 +29,7 @@ struct ErrorPages: Sendable {
         return custom?(request, known) ?? Self.standard(known, request)
     }
 
-    /// The standard form: HTML for browsers, a problem (RFC 9457) for the rest.
+    /// The standard form: HTML for browsers, a problem (RFC 9457) for other clients.
     static func standard(_ error: ServerError, _ request: ServerRequest) -> ServerResponse {
         let title = error.status.reason.isEmpty ? "Error" : error.status.reason
         var response: ServerResponse
@@ -59,7 +59,7 @@ struct ErrorPages: Sendable {
 }
 
 extension ServerRequest {
-    /// Whether the client would rather have a page than data: it names `text/html` before any kind of JSON.
+    /// Whether the client prefers a page to data: it lists `text/html` before any kind of JSON.
     public var prefersHTML: Bool {
         guard let accept = headers["Accept"] else { return false }
         guard let html = accept.rangeOfBytes("text/html") else { return false }

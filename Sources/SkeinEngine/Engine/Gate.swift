@@ -1,9 +1,9 @@
-// What is decided for every request of an engine before any app sees it, and said with every answer.
+// Rules applied to every request of an engine before any app, and to every response.
 
 import SkeinCore
 import SkeinWire
 
-/// The rules that hold for all mounts.
+/// The rules for all mounts.
 struct Gate: Sendable {
     private let forwardsToTLS: Int?
     private let strictTransport: String?
@@ -13,7 +13,7 @@ struct Gate: Sendable {
         strictTransport = configuration.strictTransportSecurity.map { "max-age=\($0.components.seconds)" }
     }
 
-    /// The answer to a request that no app needs to see.
+    /// The response to a request that is not passed to any app.
     func answer(_ request: ServerRequest) -> ServerResponse? {
         if let forwardsToTLS, !request.isSecure { return forward(request, to: forwardsToTLS) }
         guard
@@ -29,9 +29,9 @@ struct Gate: Sendable {
         }
     }
 
-    /// What every answer says.
+    /// Adds the fields of every response.
     func complete(_ response: inout ServerResponse, _ request: ServerRequest) {
-        // Over clear text the field means nothing (RFC 6797, section 7.2).
+        // In clear text, the field has no effect (RFC 6797, section 7.2).
         if let strictTransport, request.isSecure, !response.headers.contains("Strict-Transport-Security") {
             response.headers["Strict-Transport-Security"] = strictTransport
         }

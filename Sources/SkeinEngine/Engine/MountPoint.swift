@@ -1,23 +1,23 @@
-// Where an app is mounted, as the app itself gets to know it.
+// The mount point of an app.
 
 import SkeinHTTP
 
-/// A place in an engine: a path, and a host if it is for one.
+/// A mount point in an engine: a path, and optionally a host.
 public struct MountPoint: Sendable {
-    /// The path without a slash at its end; empty for the root.
+    /// The path without a trailing slash; empty for the root.
     public let path: String
     /// The host name or pattern, such as `*.example.org`; nil for any host.
     public let host: String?
-    /// Whose requests may be passed on to which aliases, for apps that are being made ready.
+    /// The policies of the engine's aliases, for apps that are bootstrapped.
     var aliasPolicies: [(name: String, policy: AccessPolicy)] = []
-    /// What is done when the server has stopped, for apps that are being made ready.
+    /// The shutdown work of the server, for apps that are bootstrapped.
     var shutdown: ShutdownWork?
-    /// The client of the server, for apps that are being made ready; nil at other times.
+    /// The client of the server, for apps that are bootstrapped; nil otherwise.
     public var client: SkeinClient? { shutdown?.client }
 
     static let root = MountPoint(normalised: "", host: nil)
 
-    /// The root of an engine that is being made ready.
+    /// The root of an engine that is bootstrapped.
     static func root(_ shutdown: ShutdownWork?) -> MountPoint {
         var root = Self.root
         root.shutdown = shutdown
@@ -29,11 +29,11 @@ public struct MountPoint: Sendable {
         self.host = host
     }
 
-    /// A place.
+    /// A mount point.
     /// - Parameters:
-    ///   - path: begins with a slash; one at its end makes no difference.
-    ///   - host: a name, `*.` and a name for all below it, or nil for any.
-    /// - Throws: code 701 when the path or the host is none.
+    ///   - path: begins with a slash; a trailing slash is ignored.
+    ///   - host: a host name, `*.` and a name for all its subdomains, or nil for any.
+    /// - Throws: code 701 for an invalid path or host.
     public init(_ path: String, host: String? = nil) throws(SkeinError) {
         guard path.hasBytePrefix("/") else {
             throw SkeinError(
@@ -52,7 +52,7 @@ public struct MountPoint: Sendable {
         self.init(normalised: text, host: host?.lowercased())
     }
 
-    /// A place below this one.
+    /// A mount point below this one.
     func below(_ path: String) throws(SkeinError) -> MountPoint {
         var point = MountPoint(normalised: self.path + (try MountPoint(path)).path, host: host)
         point.aliasPolicies = aliasPolicies
@@ -60,13 +60,13 @@ public struct MountPoint: Sendable {
         return point
     }
 
-    /// The path of something in the app, as clients have to ask for it: `/hello` in an app at `/v1` is `/v1/hello`.
+    /// The full path of a resource of the app: `/hello` in an app at `/v1` is `/v1/hello`.
     /// - Parameter path: begins with a slash.
     public func url(_ path: String) -> String { self.path + path }
 }
 
 extension MountPoint: Hashable {
-    /// Two places are equal when path and host are.
+    /// Two mount points are equal when path and host are.
     public static func == (left: MountPoint, right: MountPoint) -> Bool {
         left.path == right.path && left.host == right.host
     }
@@ -79,7 +79,7 @@ extension MountPoint: Hashable {
 }
 
 extension ServerRequest {
-    /// Where the app that answers is mounted.
+    /// The mount point of the current app.
     public var mount: MountPoint { scope.mount }
 
     /// The path below the mount, normalised and still percent-encoded; it begins with a slash, or is empty at a mount without one.
@@ -89,7 +89,7 @@ extension ServerRequest {
             ?? ""
     }
 
-    /// The path of something in the same app, as clients have to ask for it.
+    /// The full path of a resource of the same app.
     /// - Parameter path: begins with a slash; percent-encoded already.
     public func url(_ path: String) -> String { mount.url(path) }
 }

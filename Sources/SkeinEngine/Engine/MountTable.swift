@@ -1,13 +1,13 @@
-// Which apps may answer a request: by its host and its path.
+// Finds the apps for a request by host and path.
 
 import SkeinHTTP
 
-/// An app at its place.
+/// An app with its mount point.
 struct Mount: Sendable {
     let point: MountPoint
     let app: any App
 
-    /// Where the app's own part of a path begins; nil for a path that is not below the mount.
+    /// The start of the path below the mount; nil for a path that is not below it.
     func localStart(in path: UnsafeRawBufferPointer) -> Int? {
         var text = point.path
         return text.withUTF8 { own in
@@ -19,11 +19,11 @@ struct Mount: Sendable {
     }
 }
 
-/// The mounts of an engine, in the order in which they are asked.
+/// The mounts of an engine, in the order in which they are tried.
 struct MountTable: Sendable {
-    /// For hosts with mounts of their own: those together with what is mounted for every host.
+    /// The mounts of each host, including those for all hosts.
     private var named: [String: [Mount]] = [:]
-    /// The same for all hosts below one, the longest name first.
+    /// The same for wildcard hosts, the longest suffix first.
     private var wildcards: [(suffix: String, mounts: [Mount])] = []
     private let others: [Mount]
     /// In the order in which they were made.
@@ -50,7 +50,8 @@ struct MountTable: Sendable {
         wildcards.sort { $0.suffix.count > $1.suffix.count }
     }
 
-    /// The longest path first; of one path, that of one host, then of some, then of all; then in the order of mounting.
+    /// The longest path first; for one path, first exact hosts, then wildcards, then all hosts; then in the order of
+    /// mounting.
     private static func sorted(_ mounts: [Mount]) -> [Mount] {
         func rank(_ mount: Mount) -> Int {
             guard let host = mount.point.host else { return .max }
@@ -64,7 +65,7 @@ struct MountTable: Sendable {
         }.map(\.element)
     }
 
-    /// Whether some mounts are for some hosts only.
+    /// Whether some mounts are limited to some hosts.
     var hasHosts: Bool { !named.isEmpty || !wildcards.isEmpty }
 
     /// The mounts for a host.
@@ -76,7 +77,7 @@ struct MountTable: Sendable {
 }
 
 extension ServerRequest {
-    /// The name of the host that was asked for, in small letters and without the port; nil when the request names none.
+    /// The host of the request, in lower case and without the port; nil when the request names none.
     public var host: String? {
         guard let field = targetAuthority ?? headers["Host"], !field.isEmpty else { return nil }
         let name = field.hasBytePrefix("[") ? field.prefix(before: "]") + "]" : field.prefix(before: ":")

@@ -1,10 +1,10 @@
-// An app that another one replaces while it runs.
+// An app that can be replaced while the server runs.
 
 import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// Answers with the app that was set last. Requests that are under way end with the app that they began with.
+/// Responds with the current app. Requests in flight finish with the app that they started with.
 final class ReplaceableApp: App {
     private let current: Mutex<any App>
 
@@ -24,12 +24,14 @@ final class ReplaceableApp: App {
 }
 
 extension HTTPServer {
-    /// Replaces what is served: mounts, middleware, aliases, caches, the forward proxy. Connections stay open, and requests under way end as
-    /// they began. An alias that both engines have keeps what was learned of its members; one that is gone is forgotten after a minute.
+    /// Replaces what is served: mounts, middleware, aliases, caches, the forward proxy. Connections stay open, and
+    /// requests in flight finish with the old apps. An alias of both engines keeps its statistics; one that only the
+    /// old engine has is removed after a minute.
     ///
-    /// Addresses, certificates' paths, limits, threads and the log stay as they are: see ``ServerConfiguration/changesForRestart(to:)``.
-    /// - Throws: what keeps an app from being ready, and code 701 for a server that does not come of ``Engine/replaceableServer()`` or does not
-    ///   run; what was served before is served on.
+    /// Addresses, certificate paths, limits, threads and the log do not change: see
+    /// ``ServerConfiguration/changesForRestart(to:)``.
+    /// - Throws: a bootstrap error of an app, and code 701 for a server that does not run or was not made by
+    ///   ``Engine/replaceableServer()``; the old apps are served on.
     public func replace(with engine: Engine) async throws {
         guard let replaceable, let client = skein else {
             throw SkeinError(
@@ -53,7 +55,7 @@ extension HTTPServer {
         }
         let names = engine.configuration.aliases.map(\.name)
         let gone = client.aliasNames.filter { name in !names.contains { $0.equalsBytes(name) } }
-        // Requests that began with the apps before may go on for a while, and ask what is gone.
+        // Requests that started with the old apps may still use them for a while.
         Task {
             try await Task.sleep(for: .seconds(60))
             for work in before { await work.run() }

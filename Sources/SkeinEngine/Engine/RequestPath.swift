@@ -1,4 +1,4 @@
-// The path by which requests are routed: one spelling for each resource, so that nothing is reached around a check.
+// Normalises the paths of requests, so that no access check can be bypassed by another spelling.
 
 import NIOCore
 import SkeinCore
@@ -6,7 +6,8 @@ import SkeinWire
 
 /// Normal forms of paths (RFC 3986, section 6.2.2).
 enum RequestPath {
-    /// The path of a request's target: percent-encoded letters, digits and `-._~` are decoded, other digits of base 16 are large.
+    /// The path of a request's target: percent-encoded letters, digits and `-._~` are decoded, other encodings use
+    /// upper-case digits.
     /// - Throws: ``ServerError`` 400 for a path with dot segments, an encoded NUL, a malformed encoding or a fragment.
     static func of(_ target: ByteBuffer) throws(ServerError) -> ByteBuffer {
         var path = target
@@ -23,7 +24,7 @@ enum RequestPath {
         return path
     }
 
-    /// The normal form of a path that a program names.
+    /// The normal form of a path from the program.
     static func normalise(_ path: String) throws(SkeinError) -> ByteBuffer {
         do {
             return try normalised(ByteBuffer(string: Percent.encodeUnsafe(path)))
@@ -33,12 +34,12 @@ enum RequestPath {
     }
 
     private enum Kind {
-        /// Nothing has to be done to the path, which ends there.
+        /// The path is in normal form; the value is its end.
         case plain(Int)
         case other
     }
 
-    /// Looks for whatever makes a path need more than a look.
+    /// Finds whether a path needs normalisation.
     private static func scan(_ bytes: UnsafeRawBufferPointer) -> Kind {
         guard bytes.first == UInt8(ascii: "/") else { return .other }
         var last: UInt8 = 0
@@ -61,7 +62,8 @@ enum RequestPath {
     /// `@ A-Z _ a-z ~`, as bits 64 to 126 less 64.
     private static let pathAbove64: UInt64 = 0x47FF_FFFE_87FF_FFFF
 
-    /// Whether a byte stands for itself in a path (RFC 3986, section 3.3). What else clients send raw is taken as if it were encoded.
+    /// Whether a byte is allowed in a path (RFC 3986, section 3.3). Other raw bytes are treated as if they were
+    /// encoded.
     @inline(__always)
     private static func isPathByte(_ byte: UInt8) -> Bool {
         if byte < 64 { return pathBelow64 &>> UInt64(byte) & 1 == 1 }
@@ -118,10 +120,11 @@ enum RequestPath {
         for digit in [byte >> 4, byte & 15] { path.writeInteger(digit < 10 ? 0x30 + digit : 0x37 + digit) }
     }
 
-    /// A path as those read it who decode slashes (`%2F`, and `%5C` as one) and take several for one; nil when that is the same path.
+    /// A path as read by servers that decode slashes (`%2F`, and `%5C` as one) and merge repeated ones; nil when that
+    /// is the same path.
     static func readWithSlashes(_ path: ByteBuffer) -> ByteBuffer? {
         let bytes = path.readableBytesView
-        // Most paths have neither, and cost a look at each byte.
+        // Most paths have neither, so a single scan suffices.
         let slash = UInt8(ascii: "/")
         let isOdd = path.withUnsafeReadableBytes { bytes in
             bytes.indices.contains { place in
@@ -151,7 +154,7 @@ enum RequestPath {
         return read.readableBytes == bytes.count ? nil : read
     }
 
-    /// A path that wanders is refused, and not followed: what stands in front of us may have taken it for another one.
+    /// A path with dot segments is refused instead of resolved: a proxy in front may have resolved it differently.
     static func refuseDots(_ normal: ByteBuffer) throws(ServerError) {
         let segments = normal.readableBytesView.split(separator: UInt8(ascii: "/"))
         guard !segments.contains(where: { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }) else {

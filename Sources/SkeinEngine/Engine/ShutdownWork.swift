@@ -1,16 +1,16 @@
-// What apps do when the server that serves them has stopped.
+// Work of apps after the server has stopped.
 
 import SkeinHTTP
 import Synchronization
 
-/// Work for the end, in the reverse order of its registration: what was made ready first may be needed last.
+/// Shutdown work, run in the reverse order of registration.
 final class ShutdownWork: Sendable {
     private let work = Mutex<[@Sendable () async -> Void]>([])
     private let numbers = Mutex<[@Sendable () -> [AppMetric]]>([])
-    /// The client of the server, which is there as long as this work is not done.
+    /// The client of the server, which exists until this work is done.
     let client: SkeinClient?
 
-    /// How long it may take.
+    /// The time limit.
     let timeout: Duration
 
     init(_ client: SkeinClient?, within timeout: Duration) {
@@ -22,10 +22,10 @@ final class ShutdownWork: Sendable {
 
     func add(_ metrics: @escaping @Sendable () -> [AppMetric]) { numbers.withLock { $0.append(metrics) } }
 
-    /// The numbers of the apps, as they are now.
+    /// The metrics of the apps, with their current values.
     var metrics: [AppMetric] { numbers.withLock { $0 }.flatMap { $0() } }
 
-    /// Does it all, once. What takes longer than the timeout and some seconds is not waited for.
+    /// Runs all work, once. It is not waited for longer than the timeout and some seconds.
     func run() async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let end = End(continuation)
@@ -40,7 +40,7 @@ final class ShutdownWork: Sendable {
         }
     }
 
-    /// Whichever comes first.
+    /// Resumes on the first of two events.
     private final class End: Sendable {
         private let continuation: Mutex<CheckedContinuation<Void, Never>?>
 
@@ -64,7 +64,7 @@ final class ShutdownWork: Sendable {
     }
 }
 
-/// A number of an app, for Prometheus.
+/// A metric of an app, for Prometheus.
 package struct AppMetric: Sendable {
     let name: String
     let kind: String
@@ -72,9 +72,9 @@ package struct AppMetric: Sendable {
     let value: Double
 
     /// - Parameters:
-    ///   - name: as Prometheus has it, with its unit: `skein_python_threads`.
-    ///   - isCounter: whether it only grows.
-    ///   - mount: where the app is.
+    ///   - name: the Prometheus name, with its unit: `skein_python_threads`.
+    ///   - isCounter: whether it is a counter.
+    ///   - mount: the mount point of the app.
     package init(_ name: String, isCounter: Bool = false, mount: String, _ value: Double) {
         self.name = name
         kind = isCounter ? "counter" : "gauge"
@@ -84,16 +84,18 @@ package struct AppMetric: Sendable {
 }
 
 extension MountPoint {
-    /// How long the server lets apps end.
+    /// The time limit for the shutdown of apps.
     package var shutdownTimeout: Duration { shutdown?.timeout ?? .seconds(10) }
 
-    /// Shows numbers of an app that is being made ready on the page of metrics.
+    /// Adds metrics of an app that is being bootstrapped to the metrics page.
     package func addMetrics(_ metrics: @escaping @Sendable () -> [AppMetric]) { shutdown?.add(metrics) }
 
-    /// Registers work for the end of the server, for an app that is being made ready: `bootstrap(at:)` opens, this closes.
+    /// Registers shutdown work of an app that is being bootstrapped: `bootstrap(at:)` opens resources, this closes
+    /// them.
     ///
-    /// It begins when the last request has been answered, and the server waits for it. Apps that were replaced end a minute later.
+    /// It starts when the last request has been answered, and the server waits for it. For a replaced app, it starts a
+    /// minute later.
     ///
-    /// It is not waited for much longer than ``ServerConfiguration/shutdownTimeout``.
+    /// The server does not wait much longer than ``ServerConfiguration/shutdownTimeout``.
     public func atShutdown(_ work: @escaping @Sendable () async -> Void) { shutdown?.add(work) }
 }

@@ -1,9 +1,9 @@
-// Threads of one's own for tasks that block.
+// Threads for blocking tasks.
 
 import Foundation
 import Synchronization
 
-/// Runs tasks on some threads that may block.
+/// Runs tasks on threads that may block.
 final class ThreadExecutor: TaskExecutor {
     private struct Jobs {
         var waiting: [UnownedJob] = []
@@ -11,7 +11,7 @@ final class ThreadExecutor: TaskExecutor {
         var isStopped = false
     }
 
-    /// The threads hold the queue and not the executor, so that the executor's end is the end of the threads.
+    /// The threads hold the queue instead of the executor, so that they end with the executor.
     private final class Queue: Sendable {
         private let jobs = Mutex(Jobs())
         private let ready = DispatchSemaphore(value: 0)
@@ -21,7 +21,7 @@ final class ThreadExecutor: TaskExecutor {
             ready.signal()
         }
 
-        /// The next job; nil when the threads are to end.
+        /// The next job; nil when the threads should end.
         func take() -> UnownedJob? {
             ready.wait()
             return jobs.withLock { jobs in
@@ -54,9 +54,9 @@ final class ThreadExecutor: TaskExecutor {
         }
     }
 
-    /// The executor as its threads name it to the runtime.
+    /// The executor's reference for the runtime.
     ///
-    /// Unchecked: it is a number to the runtime, and jobs keep the executor alive while they run.
+    /// Unchecked: to the runtime it is only an identifier, and jobs keep the executor alive while they run.
     private struct Unowned: @unchecked Sendable {
         let value: UnownedTaskExecutor
 
@@ -65,6 +65,6 @@ final class ThreadExecutor: TaskExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) { queue.add(UnownedJob(job)) }
 
-    /// Ends the threads when the jobs that are there are done.
+    /// Ends the threads after the queued jobs.
     func stop() { queue.wake(threads) }
 }

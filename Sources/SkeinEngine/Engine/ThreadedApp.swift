@@ -1,4 +1,4 @@
-// Apps whose handlers block: they run on threads of their own, and no more of them wait than was said.
+// Apps with blocking handlers: they run on separate threads, with a limited queue.
 
 import Synchronization
 
@@ -36,7 +36,7 @@ struct ThreadedApp: App {
         return try await withTaskExecutorPreference(pool.executor) { try await app.respond(to: request) }
     }
 
-    /// The threads with the number of requests that are with them.
+    /// The threads, and the number of requests that they run or that are queued.
     private final class Pool: Sendable {
         let executor: ThreadExecutor
         private let count = Atomic<Int>(0)

@@ -1,8 +1,8 @@
-// Which codings of content a client takes (RFC 9110, section 12.5.3).
+// The content codings that a client accepts (RFC 9110, section 12.5.3).
 
 import SkeinWire
 
-/// What Accept-Encoding says.
+/// The parsed Accept-Encoding field.
 package struct AcceptedCodings {
     private var weights: [String: Double] = [:]
 
@@ -17,7 +17,7 @@ package struct AcceptedCodings {
 
     package var isEmpty: Bool { weights.isEmpty }
 
-    /// Of some codings, the one that the client likes most; of equals the first.
+    /// The coding with the highest weight; the first of equals.
     package func best(of codings: [ContentCoding]) -> ContentCoding? {
         guard !weights.isEmpty else { return nil }
         var best: (coding: ContentCoding, weight: Double)?

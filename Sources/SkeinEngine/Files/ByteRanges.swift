@@ -1,21 +1,21 @@
-// Parts of a resource that a client asks for (RFC 9110, section 14).
+// Range requests (RFC 9110, section 14).
 
 import SkeinCore
 import SkeinWire
 
 /// The ranges of a request.
 package enum ByteRanges: Hashable {
-    /// None that count: the whole is sent.
+    /// No valid range: the whole is sent.
     case whole
-    /// Those, in the order in which they were asked for.
+    /// The ranges, in the order of the request.
     case parts([Range<Int>])
-    /// 416: none of them lies in the resource.
+    /// 416: none of them overlaps the resource.
     case unsatisfiable
 
-    /// More ranges than anybody needs are not looked at (section 17.15).
+    /// More ranges than a legitimate client needs are ignored (section 17.15).
     private static let maximum = 32
 
-    /// Reads `bytes=0-99,200-,-50`. What is malformed does not count (section 14.2).
+    /// Parses `bytes=0-99,200-,-50`. A malformed field is ignored (section 14.2).
     package init(_ field: String, length: Int) {
         let parts = field.splitBytes(separator: "=", maxSplits: 1)
         guard parts.count == 2, parts[0].trimmingBlanks().lowercased() == "bytes" else {
@@ -41,7 +41,7 @@ package enum ByteRanges: Hashable {
         self = ranges.isEmpty ? .unsatisfiable : isGreedy ? .whole : .parts(ranges)
     }
 
-    /// One range; the inner nil is one that lies outside, the outer one that is malformed.
+    /// One range; the inner nil is one outside of the resource, the outer nil a malformed one.
     private static func range(_ text: Substring, _ length: Int) -> Range<Int>?? {
         let ends = text.splitBytes(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
         func number(_ text: Substring) -> Int? {

@@ -1,4 +1,4 @@
-// From a file to what this client should get of it: whole, in parts, smaller, or nothing since it has it already.
+// Responds with a file: whole, in ranges, compressed, or with 304.
 
 import NIOCore
 import SkeinCore
@@ -19,7 +19,7 @@ extension FileApp {
         let type = type(of: place)
         let isText = Self.isCompressible(type)
         let range = request.headers["Range"]
-        // Ranges are of the file as it is, so that they fit together however they were asked for.
+        // Ranges apply to the uncompressed file, so that they fit together across requests.
         if range == nil, isText || configuration.usesCompressedSiblings, request.headers.contains("Accept-Encoding") {
             if let coded = try coded(place, state, type, isText, request) { return coded }
         }
@@ -53,7 +53,7 @@ extension FileApp {
         return response
     }
 
-    /// The file made smaller, if that is there or worth to be made; nil when the client gets it as it is.
+    /// The compressed file, if it exists or is worth making; nil to send it uncompressed.
     private func coded(
         _ place: String, _ state: FileState, _ type: String, _ isText: Bool, _ request: ServerRequest
     ) throws -> ServerResponse? {
@@ -105,11 +105,11 @@ extension FileApp {
         if let answer = settled(image(nil), request, place) { return answer }
         let scope = request.scope
         guard request.method != .head, let permit = scope.owner.context.encoders.take(for: scope.peer.number) else {
-            return nil  // as it is
+            return nil  // uncompressed
         }
         var response = ServerResponse(headers: fields)
         complete(&response, place)
-        // What was made once is sent from memory the next time.
+        // A copy compressed once is sent from memory the next time.
         response.body = HTTPBody.stream(file.pieces(0..<file.state.size), contentType: type).compressed(
             coding, holding: permit, keeping: cache.room
         ) { [cache] in cache.keep(image($0), place) }
@@ -123,7 +123,7 @@ extension FileApp {
         return response
     }
 
-    /// What the client's own copy makes of a request; nil when it has to get the file.
+    /// The response by the preconditions of a request; nil when the file has to be sent.
     private func settled(_ image: FileImage, _ request: ServerRequest, _ place: String) -> ServerResponse? {
         switch Preconditions.weigh(request.headers, request.method, image.validators) {
         case .proceed: return nil
@@ -135,7 +135,7 @@ extension FileApp {
         }
     }
 
-    /// Parts of a file: one as it is, several as a message of parts (RFC 9110, section 14.6).
+    /// Ranges of a file: one directly, several as a multipart message (RFC 9110, section 14.6).
     private func partial(
         _ whole: ServerResponse, _ parts: [Range<Int>], _ image: FileImage, _ place: String
     ) throws -> ServerResponse {
@@ -162,7 +162,7 @@ extension FileApp {
         return response
     }
 
-    /// An open file's fields, and its content if it is small; kept for the next request.
+    /// The fields of an open file, and its content if it is small; cached for the next request.
     private func image(
         _ file: ServedFile, _ place: String, _ type: String, coding: ContentCoding? = nil, varies: Bool
     ) -> FileImage {
@@ -187,7 +187,7 @@ extension FileApp {
         return headers
     }
 
-    /// How long the client may keep it.
+    /// Adds the cache lifetime.
     private func complete(_ response: inout ServerResponse, _ place: String) {
         guard let age = ages.first(where: { place.hasBytePrefix($0.prefix) })?.age else { return }
         response.headers.add("Cache-Control", "max-age=\(age)")
@@ -218,7 +218,7 @@ extension FileApp {
         return EscapedBytes.text(UnsafeRawBufferPointer(start: real, count: strlen(real)))
     }
 
-    /// Whether a name of a folder leads to something that is served: a file or a folder that can be read and that no link leads out to.
+    /// Whether a name in a folder leads to a readable file or folder, without a link to the outside.
     func serves(_ path: String, _ state: FileState) -> Bool {
         guard state.isFile || state.isFolder else { return false }
         guard FileName.withPath(path, { access($0, state.isFolder ? R_OK | X_OK : R_OK) }) == 0 else { return false }
@@ -238,7 +238,7 @@ extension FileApp {
         return MediaType.guess(place)
     }
 
-    /// Whether content of a type becomes smaller at all.
+    /// Whether content of a type is worth compressing.
     static func isCompressible(_ type: String) -> Bool {
         let type = MediaType.split(type).value
         return type.hasBytePrefix("text/") && type != "text/event-stream" || type.hasByteSuffix("+xml")
@@ -249,11 +249,11 @@ extension FileApp {
 }
 
 extension ServerResponse {
-    /// A file of the disk, whatever the client knows of it.
+    /// A file on the disk, with the preconditions of the request evaluated.
     /// - Parameters:
-    ///   - path: the file. The name is the program's, and never a client's: nothing is checked.
-    ///   - contentType: its type. Default: by the ending of its name.
-    ///   - downloadName: with it, browsers keep the file under this name instead of showing it. Default: none.
+    ///   - path: the file. It must come from the program, never from a client: nothing is checked.
+    ///   - contentType: its media type. Default: by the extension of its name.
+    ///   - downloadName: if set, browsers save the file under this name instead of showing it. Default: none.
     /// - Throws: ``ServerError`` 404 when there is no such file.
     public static func file(
         _ path: String, contentType: String? = nil, downloadName: String? = nil
@@ -271,23 +271,23 @@ extension ServerResponse {
         return response
     }
 
-    /// Makes a range of an open file the content, so that the system can send it.
-    /// - Parameter descriptor: a file on a disk; it is closed behind the response, and at once when it is none.
-    /// - Returns: whether it is one, with such a range.
+    /// Sends a range of an open file as the content, so that the kernel can send it.
+    /// - Parameter descriptor: a regular file; it is closed after the response, or at once when it is not regular.
+    /// - Returns: whether it is a regular file, with such a range.
     package mutating func send(owning descriptor: CInt, _ range: Range<Int>) -> Bool {
         guard let file = ServedFile(owning: descriptor), range.upperBound <= file.state.size else { return false }
         send(file, range, type: nil)
         return true
     }
 
-    /// Makes a range of a file the content.
+    /// Sends a range of a file as the content.
     mutating func send(_ file: ServedFile, _ range: Range<Int>, type: String?) {
         body = .stream(file.pieces(range), length: range.count, contentType: type)
         fileRange = file.pieces(range)
     }
 }
 
-/// Parts of a file, each behind its head.
+/// Ranges of a file, each after its part header.
 private struct PartedFile: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
 

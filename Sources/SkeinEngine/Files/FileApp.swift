@@ -1,4 +1,4 @@
-// A folder that is served: from a path to a file, from a file to what this client should get of it.
+// Serves a folder.
 
 import NIOPosix
 import SkeinCore
@@ -13,16 +13,17 @@ import SkeinWire
 
 /// Serves the files of a folder: `engine.mount("/static", .directory("public"))`.
 ///
-/// Requests for other things than files that are there are passed on. Nothing outside of the folder is reached, however a path is
-/// spelled and wherever links lead, unless ``FileConfiguration/links`` says so.
+/// Requests for anything but existing files are passed on. Files outside of the folder are never served, whatever the
+/// spelling of
+/// a path or the target of a link, unless ``FileConfiguration/links`` allows it.
 public struct FileApp: App {
     let root: String
     let configuration: FileConfiguration
     let ages: [(prefix: String, age: Int)]
     let cache: FileCache
 
-    /// An app of a folder.
-    /// - Parameter path: relative to where the program runs, or absolute.
+    /// An app for a folder.
+    /// - Parameter path: absolute, or relative to the working directory.
     public init(_ path: String, _ configuration: FileConfiguration = FileConfiguration()) {
         root = path
         self.configuration = configuration
@@ -31,8 +32,8 @@ public struct FileApp: App {
         cache = FileCache(maximum: configuration.memory)
     }
 
-    /// Finds the folder.
-    /// - Throws: code 701 when there is none.
+    /// Checks the folder.
+    /// - Throws: code 701 when it does not exist.
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         guard FileState.at(root)?.isFolder == true, let path = realpath(root, nil) else {
             throw SkeinError(
@@ -43,17 +44,17 @@ public struct FileApp: App {
         return FileApp(String(cString: path), configuration)
     }
 
-    /// Answers with a file.
+    /// Responds with a file.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         try request.scope.findPath()
         guard let place = place(of: request) else { throw NotServed() }
-        // What was served lately is in the system's memory and in ours; all else may wait for the disk, which loops must not.
+        // Recent files are in the page cache or in our cache; all others may block on the disk, which loops must not.
         if cache.isWarm(place) {
             do {
                 return try answer(place, request)
             } catch is NeedsThread {}
         }
-        // What is not there is as warm: looking it up again does not wait either, and others are asked for it.
+        // A missing file is warm, too: the next lookup does not block, and the request is passed to other apps.
         defer { cache.warm(place) }
         return try await NIOThreadPool.singleton.runIfActive(eventLoop: request.shard.eventLoop) {
             try self.answer(place, request)
@@ -67,16 +68,16 @@ public struct FileApp: App {
         return try file(place, state, request)
     }
 
-    /// Throws on an event loop, where waiting and computing would delay its other connections.
+    /// Throws on an event loop, where blocking or long computation would delay its other connections.
     static func requireThread() throws(NeedsThread) {
         if MultiThreadedEventLoopGroup.currentEventLoop != nil { throw NeedsThread() }
     }
 
-    /// The path of a request below the root, decoded; nil for one that names no file of ours.
+    /// The decoded path of a request below the root; nil for one that cannot be a file of the folder.
     private func place(of request: ServerRequest) -> String? {
         let local = request.localPath
         guard !local.isEmpty else { return "" }
-        // A slash that is encoded is a letter of a name, which no file has.
+        // An encoded slash would be part of a file name, which is impossible.
         guard let text = local.utf8.contains(UInt8(ascii: "%")) ? Percent.bytes(local).map(EscapedBytes.text) : local,
             text.utf8.count(where: { $0 == UInt8(ascii: "/") }) == local.utf8.count(where: { $0 == UInt8(ascii: "/") }),
             !text.utf8.contains(0), text.utf8.count < 4096
@@ -114,10 +115,10 @@ public struct FileApp: App {
         return try FolderListing(of: self, root + place).response(to: request)
     }
 
-    /// Links in a page are relative to its folder, which the client has to know.
+    /// Links in a page are relative to its folder, so its URL must end with a slash.
     private static func withSlash(_ request: ServerRequest) -> ServerResponse {
         let query = request.query.map { "?\($0)" } ?? ""
-        // A path that begins with two slashes would be a host.
+        // A path that begins with two slashes would be parsed as a host.
         let path = Substring(request.url(request.localPath).utf8.drop { $0 == UInt8(ascii: "/") })
         return .redirect(to: "/\(path)/\(query)", status: .permanentRedirect)
     }
@@ -141,12 +142,12 @@ public struct FileApp: App {
     }
 }
 
-/// The work has to be done on a thread that may wait.
+/// The work needs a thread that may block.
 struct NeedsThread: Error {}
 
 extension App where Self == FileApp {
     /// The files of a folder.
-    /// - Parameter path: relative to where the program runs, or absolute.
+    /// - Parameter path: absolute, or relative to the working directory.
     public static func directory(_ path: String, _ configuration: FileConfiguration = FileConfiguration()) -> FileApp {
         FileApp(path, configuration)
     }

@@ -1,18 +1,18 @@
-// Small files in memory. A file is looked at for every request all the same: what is sent is what is there.
+// Small files in memory. The file's attributes are checked for every request, so that changes take effect at once.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// A file as it is sent: its fields, and its content if that is small.
+/// A file as it is sent: its fields, and its content if it is small.
 struct FileImage: Sendable {
     let state: FileState
     let coding: ContentCoding?
     let validators: Validators
     let type: String
     let headers: Headers
-    /// The content; nil for a file that is too large to be kept.
+    /// The content; nil for a file that is too large for the cache.
     let bytes: ByteBuffer?
 }
 
@@ -34,11 +34,11 @@ final class FileCache: Sendable {
     private struct Shelf {
         var images: [Key: FileImage] = [:]
         var size = 0
-        /// Paths that were looked up lately.
+        /// Recently looked up paths.
         var warm: Set<ByteKey> = []
     }
 
-    /// Shelves with a lock each, so that loops seldom meet.
+    /// Shards with a lock each, so that loops rarely contend.
     private final class Slot: Sendable {
         let shelf = Mutex(Shelf())
     }
@@ -48,13 +48,13 @@ final class FileCache: Sendable {
 
     init(maximum: Int) { self.maximum = maximum }
 
-    /// Bytes of what may be kept of one file.
+    /// The maximum size of one entry.
     var room: Int { maximum / slots.count - 512 }
 
-    /// Whether a path was looked up lately, so that looking it up again does not wait for the disk.
+    /// Whether a path was looked up recently, so that looking it up again does not block on the disk.
     func isWarm(_ path: String) -> Bool { slot(path).shelf.withLock { $0.warm.contains(ByteKey(path)) } }
 
-    /// A path was looked up.
+    /// Notes a lookup.
     func warm(_ path: String) {
         guard path.utf8.count <= 256 else { return }
         slot(path).shelf.withLock { shelf in
@@ -63,7 +63,7 @@ final class FileCache: Sendable {
         }
     }
 
-    /// The image of a file that is still in this state.
+    /// The cached file, if its state has not changed.
     func image(_ path: String, _ coding: ContentCoding?, _ state: FileState) -> FileImage? {
         slot(path).shelf.withLock { shelf in
             guard let image = shelf.images[Key(path, coding)], image.state == state else { return nil }
@@ -78,7 +78,7 @@ final class FileCache: Sendable {
         slot(path).shelf.withLock { shelf in
             if let old = shelf.images.updateValue(image, forKey: key) { shelf.size -= Self.size(old) }
             shelf.size += size
-            // Which of them go does not matter much: those that are asked for come back.
+            // Which entry is evicted does not matter much: popular ones are cached again.
             while shelf.size > maximum / slots.count, let other = shelf.images.first(where: { $0.key != key }) {
                 shelf.size -= Self.size(other.value)
                 shelf.images[other.key] = nil

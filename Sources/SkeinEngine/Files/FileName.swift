@@ -1,4 +1,4 @@
-// Names of files are bytes to the system, and need not be UTF-8. A path is text here, with escapes for the bytes that are none.
+// File names are bytes, and may be invalid UTF-8. A path is text here, with escapes for invalid bytes.
 
 import SkeinCore
 
@@ -10,16 +10,16 @@ import SkeinCore
     import Darwin
 #endif
 
-/// Names of files between the system's bytes and text.
+/// Converts file names between bytes and text.
 enum FileName {
-    /// Calls with the bytes of a path as the system takes it.
+    /// Calls with the bytes of a path for a system call.
     static func withPath<T>(_ path: String, _ body: (UnsafePointer<CChar>) throws -> T) rethrows -> T {
-        // Nearly all paths are what they seem; the escapes begin with F4.
+        // Nearly all paths have no escapes, which begin with F4.
         guard path.utf8.contains(0xF4) else { return try path.withCString(body) }
         return try body(EscapedBytes.bytes(path).map { CChar(bitPattern: $0) } + [0])
     }
 
-    /// The names in a folder, but for itself and the one above; nil when it cannot be read.
+    /// The names in a folder, without `.` and `..`; nil when it cannot be read.
     static func all(in folder: String) -> [String]? {
         guard let stream = withPath(folder, opendir) else { return nil }
         defer { closedir(stream) }

@@ -1,4 +1,4 @@
-// What is in a folder, for people and for programs.
+// Folder listings, in HTML and JSON.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,21 +9,21 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// The list of a folder.
+/// The listing of a folder.
 struct FolderListing {
     private struct Entry {
         let name: String
         let state: FileState
 
-        /// The name as it stands in a URL.
+        /// The name as a URL reference.
         var reference: String { Percent.encodeUnreserved(EscapedBytes.bytes(name)) }
-        /// The name for a reader; what is no character is shown as a question mark.
+        /// The name for display; invalid bytes are shown as a replacement character.
         var shown: String { String(decoding: EscapedBytes.bytes(name), as: UTF8.self) }
     }
 
     private let entries: [Entry]
 
-    /// Just what the app serves of the folder.
+    /// Only the entries that the app serves.
     /// - Throws: ``ServerError`` 403 when it cannot be read.
     init(of app: FileApp, _ path: String) throws(ServerError) {
         guard let names = FileName.all(in: path) else { throw ServerError(.forbidden, "the folder cannot be read") }

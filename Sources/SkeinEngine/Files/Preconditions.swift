@@ -1,4 +1,4 @@
-// Requests that depend on what the client has already (RFC 9110, section 13).
+// Conditional requests (RFC 9110, section 13).
 
 import SkeinCore
 import SkeinHTTP
@@ -10,7 +10,7 @@ import SkeinWire
     import Foundation
 #endif
 
-/// What names one state of a resource.
+/// The validators of one version of a resource.
 package struct Validators: Sendable {
     /// The entity tag with its quotes; `W/` before it for a weak one.
     package let tag: String
@@ -18,19 +18,19 @@ package struct Validators: Sendable {
     package let modified: Int
 }
 
-/// What is to be done about a request's preconditions.
+/// The preconditions of a request.
 package enum Preconditions {
-    /// What they come to.
+    /// The result of the evaluation.
     package enum Outcome: Hashable {
-        /// The method is carried out.
+        /// The method is performed.
         case proceed
-        /// 304: the client has it.
+        /// 304: the client's copy is current.
         case notModified
-        /// 412: what the client has is another state.
+        /// 412: the client's version differs.
         case failed
     }
 
-    /// Weighs the fields in their order (section 13.2.2).
+    /// Evaluates the fields in their order (section 13.2.2).
     package static func weigh(_ headers: Headers, _ method: HTTPMethod, _ validators: Validators) -> Outcome {
         if let field = list("If-Match", headers) {
             guard matches(field, validators.tag, isWeak: false) else { return .failed }
@@ -46,7 +46,7 @@ package enum Preconditions {
         return .proceed
     }
 
-    /// Whether the ranges of a request count (section 13.1.5): without If-Range they do, else for this state alone.
+    /// Whether the ranges of a request apply (section 13.1.5): without If-Range they do, else for this version only.
     package static func allowsRange(_ headers: Headers, _ validators: Validators) -> Bool {
         guard let field = headers["If-Range"] else { return true }
         if field.hasBytePrefix("\"") || field.hasBytePrefix("W/") {
@@ -60,7 +60,7 @@ package enum Preconditions {
         return values.isEmpty ? nil : values.joined(separator: ",")
     }
 
-    /// Whether a tag is in a list, or the list is `*`.
+    /// Whether a list contains a tag, or is `*`.
     private static func matches(_ field: String, _ tag: String, isWeak: Bool) -> Bool {
         if field == "*" { return true }
         let own = tag.hasBytePrefix("W/") ? tag.dropFirst(2) : tag[...]

@@ -1,4 +1,4 @@
-// A file that is open to be sent: as pieces, or by the kernel from the disk to the socket.
+// An open file: read in pieces, or sent by the kernel.
 
 import NIOCore
 import NIOPosix
@@ -15,10 +15,10 @@ import SkeinWire
 #endif
 
 extension FileState {
-    /// The state of whatever is at a path; nil when there is nothing.
+    /// The attributes of the file at a path; nil if there is none.
     static func at(_ path: String) -> FileState? { FileName.withPath(path) { FileState(path: $0) } }
 
-    /// The entity tag of the file as it is: its time and size.
+    /// The entity tag of the file, made of its time and size.
     func tag(_ coding: ContentCoding? = nil) -> String {
         let suffix = coding.map { "-\($0.rawValue)" } ?? ""
         return
@@ -26,15 +26,15 @@ extension FileState {
     }
 }
 
-/// An open file, closed when nobody needs it any more.
+/// An open file, closed with its last reference.
 final class ServedFile: Sendable {
     let descriptor: CInt
     let state: FileState
 
-    /// Nil when there is none that may be opened, or when it is no file.
-    /// - Throws: ``ServerError`` 503 when the process has no descriptor or memory left for it.
+    /// Nil when it cannot be opened, or is not a regular file.
+    /// - Throws: ``ServerError`` 503 when the process has no file descriptor or memory left.
     convenience init?(_ path: String) throws(ServerError) {
-        // A pipe would wait for a writer.
+        // Opening a pipe would block until a writer opens it.
         let descriptor = FileName.withPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
         guard descriptor >= 0 else {
             if [EMFILE, ENFILE, ENOMEM].contains(errno) {
@@ -45,7 +45,7 @@ final class ServedFile: Sendable {
         self.init(owning: descriptor)
     }
 
-    /// A file that is open already; nil, and closed, when it is none.
+    /// An open file; nil, and closed, when it is not a regular file.
     init?(owning descriptor: CInt) {
         guard let state = FileState(descriptor: descriptor) else {
             close(descriptor)
@@ -58,7 +58,7 @@ final class ServedFile: Sendable {
 
     deinit { close(descriptor) }
 
-    /// The path that the file really has, all links followed; nil where the system does not tell.
+    /// The real path of the file, with all links resolved; nil where the system does not report it.
     var realPath: String? {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX) + 1) { path in
             #if canImport(Darwin)
@@ -73,7 +73,7 @@ final class ServedFile: Sendable {
         }
     }
 
-    /// Bytes of a place in the file; fewer when it has been cut. It may wait for the disk.
+    /// Bytes at an offset; fewer when the file was truncated. It may block on the disk.
     func read(_ range: Range<Int>) -> ByteBuffer? {
         var bytes = ByteBuffer()
         bytes.reserveCapacity(range.count)
@@ -92,7 +92,7 @@ final class ServedFile: Sendable {
         return bytes
     }
 
-    /// A range piece by piece, read by a thread that may wait for the disk.
+    /// A range piece by piece, read on a thread that may block on the disk.
     func pieces(_ range: Range<Int>) -> FileRange { FileRange(file: self, range: range) }
 }
 
@@ -100,7 +100,7 @@ final class ServedFile: Sendable {
 struct FileRange: AsyncSequence, Sendable {
     typealias Element = ByteBuffer
     private static let size = 256 << 10
-    /// So much is read before it is known whether the client takes anything.
+    /// The size of the first read, before it is known whether the client reads anything.
     private static let firstSize = 64 << 10
 
     let file: ServedFile

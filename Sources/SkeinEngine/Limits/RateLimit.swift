@@ -1,4 +1,4 @@
-// Limits of requests in time: what is too much is answered with 429, and everybody is told how much is left.
+// Rate limits: excess requests are answered with 429, and responses state the remaining quota.
 
 import SkeinCore
 import SkeinHTTP
@@ -6,28 +6,28 @@ import SkeinTransport
 import SkeinWire
 import Synchronization
 
-/// Limits requests in time.
+/// Limits the rate of requests.
 ///
 ///     engine.mount("/api", api.inside(RateLimit(100, per: .seconds(60)), RateLimit(10_000, per: .seconds(86_400), by: .user, name: "day")))
 ///
 /// Responses carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10). A request beyond the limit is answered with
 /// 429 and `Retry-After`, and is not counted.
 public struct RateLimit: Middleware {
-    /// For whom requests are counted.
+    /// The key by which requests are counted.
     public enum Subject: Sendable {
-        /// The client's address, as the server and trusted proxies know it; of IPv6, its network of 64 bits.
+        /// The client's address, as the server and trusted proxies know it; in IPv6, its /64 network.
         case client
         /// The identity; without one, the client's address.
         case user
-        /// All requests together, of whatever the limit stands around.
+        /// All requests together.
         case all
-        /// Whatever a closure says; nil is not limited.
+        /// The key from a closure; nil is not limited.
         case custom(@Sendable (ServerRequest) -> String?)
     }
 
-    /// What happens while a shared store cannot be reached.
+    /// The behaviour while a shared store is unreachable.
     public enum Failure: Sendable, Hashable {
-        /// Requests pass, and the log has a line every ten seconds.
+        /// Requests pass, and a line is logged every ten seconds.
         case open
         /// Requests are answered with 503.
         case closed
@@ -39,22 +39,24 @@ public struct RateLimit: Middleware {
     public let name: String
     private let subject: Subject
     private let store: (any RateStore)?
-    /// The limit among those of a shared store.
+    /// The key of the limit in a shared store.
     private let key: String
     private let failure: Failure
     private let complaints = Complaints()
     private let policy: String
-    /// Limits without a name are told apart by the order in which a program makes them, which is the same in all its workers.
+    /// Limits without a name are numbered in the order of creation, which is the same in all workers.
     private static let numbers = Atomic<Int>(0)
 
     /// - Parameters:
     ///   - limit: requests in a window.
-    ///   - window: its length.
-    ///   - algorithm: how they are counted. Default: a token bucket of the limit's size.
-    ///   - subject: for whom. Default: each client.
-    ///   - name: of the limit, in fields and in a shared store, where limits of one name are one. Default: `default`.
-    ///   - store: where the meters are. Default: where the workers of the server share them; without a master, this process.
-    ///   - failure: what happens while a shared store cannot be reached. Default: requests pass.
+    ///   - window: the length of the window.
+    ///   - algorithm: the counting algorithm. Default: a token bucket of the limit's size.
+    ///   - subject: the key by which requests are counted. Default: each client.
+    ///   - name: the name in fields and in a shared store, where limits of one name share their counts. Default:
+    ///     `default`.
+    ///   - store: the store of the counts. Default: shared by the workers of the server; without a master, this
+    ///     process.
+    ///   - failure: the behaviour while a shared store is unreachable. Default: requests pass.
     public init(
         _ limit: Int, per window: Duration, _ algorithm: RateRule.Algorithm = .tokenBucket(),
         by subject: Subject = .client,
@@ -70,7 +72,7 @@ public struct RateLimit: Middleware {
         policy = "\"\(self.name)\";q=\(rule.limit);w=\(max(1, Int(rule.window.rounded(.up))))"
     }
 
-    /// Forwards what is within the limit.
+    /// Forwards requests within the limit.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         guard let subject = subject.name(of: request) else { return try await next.respond(to: request) }
         let now = Double(request.shard.now.uptimeNanoseconds) / 1e9
@@ -111,7 +113,7 @@ public struct RateLimit: Middleware {
         return failure == .open
     }
 
-    /// Whole seconds; a store of somebody else's may say anything.
+    /// Whole seconds; a custom store may return any value.
     private static func seconds(_ value: Double) -> Int { value > 0 ? Int(min(value, 1e9).rounded(.up)) : 0 }
 
     private static func text(_ seconds: Double) -> String {
@@ -125,7 +127,7 @@ public struct RateLimit: Middleware {
     }
 }
 
-/// One line in the log for many failures.
+/// Logs one line for many failures.
 final class Complaints: Sendable {
     private let last = Mutex<Double?>(nil)
 
@@ -152,11 +154,11 @@ extension RateLimit.Subject {
         }
     }
 
-    /// Who has one address of IPv6 has a whole network of them.
+    /// A client with one IPv6 address usually has a whole network.
     static func network(_ address: String?) -> String {
         guard let address else { return "unix" }
         guard let bytes = IPAddress.bytes(address), bytes.count == 16 else { return address }
-        // An address of IPv4 on a socket of both versions.
+        // An IPv4-mapped address, from a dual-stack socket.
         if bytes.prefix(12).elementsEqual([UInt8](repeating: 0, count: 10) + [255, 255]) {
             return IPAddress.text(Array(bytes.suffix(4))) ?? address
         }

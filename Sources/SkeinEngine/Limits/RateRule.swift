@@ -1,45 +1,47 @@
-// How much is too much: pure meters of requests over time.
+// Rate limit algorithms, without I/O.
 
-/// So many requests in so much time.
+/// A number of requests in a window of time.
 public struct RateRule: Sendable, Hashable {
-    /// How requests are counted.
+    /// The counting algorithm.
     public enum Algorithm: Sendable, Hashable {
-        /// A bucket that refills evenly, and holds so many; requests may come as a burst, and then at the rate. Default size: the limit.
+        /// A bucket that refills evenly; requests may arrive in a burst up to its size, and then at the rate. Default
+        /// size: the limit.
         case tokenBucket(size: Int? = nil)
-        /// The requests of the last window, of which those of the previous one count by the share that still lies in it.
+        /// A sliding window: the requests of the current window, plus those of the previous one, weighted by its
+        /// remaining overlap.
         case slidingWindow
     }
 
     /// Requests in a window.
     public var limit: Int
-    /// Seconds of a window.
+    /// The length of the window in seconds.
     public var window: Double
-    /// How they are counted. Default: a token bucket.
+    /// The counting algorithm. Default: a token bucket.
     public var algorithm: Algorithm
 
     /// A rule.
     /// - Parameters:
     ///   - limit: requests in a window, from 1 to 2⁴⁰.
-    ///   - window: its length, from 1 ms.
+    ///   - window: the length of the window, at least 1 ms.
     public init(_ limit: Int, per window: Duration, _ algorithm: Algorithm = .tokenBucket()) {
         self.limit = min(max(1, limit), 1 << 40)
         self.window = min(max(0.001, window / .seconds(1)), 1e9)
         self.algorithm = algorithm
     }
 
-    /// Requests that may come at once.
+    /// The maximum burst.
     var size: Int { if case .tokenBucket(let size?) = algorithm { min(max(1, size), 1 << 40) } else { limit } }
 }
 
-/// What a rule says of a request.
+/// The result of a rule for a request.
 public struct RateDecision: Sendable, Hashable {
     /// Whether it may pass.
     public var isAllowed: Bool
-    /// Requests that may follow at once.
+    /// Requests that may follow immediately.
     public var remaining: Int
-    /// Seconds until the whole limit is there again, if nothing follows.
+    /// Seconds until the full limit is available again, if no request follows.
     public var reset: Double
-    /// Seconds until a request may pass; 0 when one may now.
+    /// Seconds until a request is allowed; 0 for now.
     public var retryAfter: Double
 
     /// A decision.
@@ -51,13 +53,13 @@ public struct RateDecision: Sendable, Hashable {
     }
 }
 
-/// What has come from one subject under one rule.
+/// The count for one subject under one rule.
 struct RateMeter: Sendable, Equatable {
-    /// Of a bucket: what has been taken and not refilled. Of a window: the requests in the current one.
+    /// For a bucket: the tokens taken and not refilled yet. For a window: the requests in the current one.
     private(set) var used = 0.0
-    /// Of a window: the requests in the previous one.
+    /// For a window: the requests in the previous one.
     private(set) var previous = 0.0
-    /// Of a bucket: when `used` was computed. Of a window: its start.
+    /// For a bucket: the time of `used`. For a window: its start.
     private(set) var since: Double
 
     init(at now: Double) { since = now }
@@ -68,8 +70,8 @@ struct RateMeter: Sendable, Equatable {
         self.since = since
     }
 
-    /// A request comes. One that is refused is not counted.
-    /// - Parameter now: seconds, never going back.
+    /// Counts a request. A refused one is not counted.
+    /// - Parameter now: monotonic time in seconds.
     mutating func take(_ rule: RateRule, at now: Double) -> RateDecision {
         switch rule.algorithm {
         case .tokenBucket: takeFromBucket(rule, at: now)
@@ -98,7 +100,7 @@ struct RateMeter: Sendable, Equatable {
             since += passed * rule.window
         }
         let limit = Double(rule.limit)
-        // The part of the previous window that still lies in the last `window` seconds.
+        // The overlap of the previous window with the last `window` seconds.
         let share = max(0, 1 - max(0, now - since) / rule.window)
         let isAllowed = previous * share + used + 1 <= limit + 1e-9
         if isAllowed { used += 1 }
@@ -109,7 +111,8 @@ struct RateMeter: Sendable, Equatable {
             retryAfter: free + 1e-9 >= 1 ? 0 : untilOneIsFree(rule, limit, at: now))
     }
 
-    /// Seconds until the previous window's share has shrunk enough, or the current window has become the previous one and has.
+    /// Seconds until the weight of the previous window has decreased enough, including that of the current window once
+    /// it is the previous one.
     private func untilOneIsFree(_ rule: RateRule, _ limit: Double, at now: Double) -> Double {
         let end = since + rule.window
         if previous > 0, used + 1 <= limit {

@@ -1,23 +1,23 @@
-// Where meters are kept.
+// Stores of rate limit counts.
 
 import SkeinCore
 import Synchronization
 
-/// Keeps meters by name, for one process or for many.
+/// Stores counts by key, for one process or for many.
 public protocol RateStore: Sendable {
     /// Counts a request.
     /// - Parameters:
-    ///   - subject: whom and what it is counted for.
+    ///   - subject: the key of the limit and its subject.
     ///   - rule: the limit.
-    ///   - now: seconds of a clock that never goes back, of this process.
-    /// - Throws: any error when the store cannot be reached; the limit then says whether requests pass.
+    ///   - now: monotonic time of this process, in seconds.
+    /// - Throws: any error when the store is unreachable; the limit then decides whether requests pass.
     func take(_ subject: String, _ rule: RateRule, at now: Double) async throws -> RateDecision
 }
 
-/// Meters of this process. The least recently used ones are dropped beyond a number.
+/// Counts in this process. Beyond a maximum, the least recently used ones are dropped.
 public final class LocalRateStore: RateStore {
     private struct State {
-        /// Two generations: what is used moves to the new one, and the old one goes as a whole.
+        /// Two generations: used counts move to the new one, and the old one is dropped as a whole.
         var new = ByteDictionary<RateMeter>()
         var old = ByteDictionary<RateMeter>()
     }
@@ -25,7 +25,7 @@ public final class LocalRateStore: RateStore {
     private let half: Int
     private let state = Mutex(State())
 
-    /// - Parameter maximum: meters at most. Default: 100 000, about 20 MB.
+    /// - Parameter maximum: the maximum number of counts. Default: 100 000, about 20 MB.
     public init(maximum: Int = 100_000) { half = max(1, maximum / 2) }
 
     /// Counts a request.
@@ -44,7 +44,7 @@ public final class LocalRateStore: RateStore {
         }
     }
 
-    /// Whether a request would be refused; nothing is counted.
+    /// Whether a request would be refused; it is not counted.
     func isExhausted(_ subject: String, _ rule: RateRule, at now: Double) -> Bool {
         state.withLock { state in
             guard var meter = state.new[subject] ?? state.old[subject] else { return false }
@@ -52,6 +52,6 @@ public final class LocalRateStore: RateStore {
         }
     }
 
-    /// Meters that are kept.
+    /// The number of stored counts.
     var count: Int { state.withLock { $0.new.count + $0.old.count } }
 }

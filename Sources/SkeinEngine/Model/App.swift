@@ -1,20 +1,20 @@
-// What a server serves: one method from a request to a response.
+// The interface of all request handlers.
 
 import SkeinCore
 import SkeinHTTP
 
-/// Answers requests. Its method runs as a task on the loop of the connection that brought the request: calls to back ends
-/// on that loop do not leave the thread, and work that blocks or computes for long has to go elsewhere.
+/// Handles requests. Its method runs as a task on the loop of the request's connection: calls to back ends on that loop
+/// do not leave the thread; work that blocks or computes for long must run elsewhere.
 public protocol App: Sendable {
-    /// Answers one request.
-    /// - Throws: any error; the client gets the status of a ``ServerError``, else 500, and the log gets the reason.
+    /// Handles one request.
+    /// - Throws: any error; the client gets the status of a ``ServerError``, else 500, and the error is logged.
     ///   ``NotServed`` passes the request on to the next app at the same path.
     func respond(to request: ServerRequest) async throws -> ServerResponse
 
-    /// Makes the app ready, once, before the first request: what it needs is read, checked and opened here.
-    /// - Parameter mount: where it is mounted.
-    /// - Returns: what answers from now on. Default: the app itself.
-    /// - Throws: what keeps the server from starting.
+    /// Prepares the app, once, before the first request: it reads, checks and opens its resources here.
+    /// - Parameter mount: its mount point.
+    /// - Returns: the app that handles the requests. Default: the app itself.
+    /// - Throws: an error that prevents the start of the server.
     func bootstrap(at mount: MountPoint) async throws -> any App
 }
 
@@ -23,7 +23,7 @@ extension App {
     public func bootstrap(at mount: MountPoint) async throws -> any App { self }
 }
 
-/// An app made of a closure.
+/// An app from a closure.
 public struct ClosureApp: App {
     private let closure: @Sendable (ServerRequest) async throws -> ServerResponse
 
@@ -36,44 +36,44 @@ public struct ClosureApp: App {
     public func respond(to request: ServerRequest) async throws -> ServerResponse { try await closure(request) }
 }
 
-/// How a server calls what answers.
+/// The way in which a server calls its handler.
 package enum Handling: Sendable {
     /// A task for each request, on the connection's loop.
     case task(any App)
-    /// A plain call in the tick in which the request arrived.
+    /// A function call in the tick in which the request arrived.
     case immediate(@Sendable (ServerRequest) throws -> ServerResponse)
 }
 
-/// Thrown by an app that has nothing at a request's path: the next app that is mounted there is asked, and after the last one
-/// the client gets 404.
+/// Thrown by an app that has no resource at a request's path: the next app mounted there is tried, and after the last
+/// one the client gets 404.
 public struct NotServed: Error, Sendable {
     /// The request is passed on.
     public init() {}
 }
 
-/// A failure that a handler wants the client to see as a status.
+/// An error with a status for the client.
 public struct ServerError: Error, Sendable, CustomStringConvertible {
-    /// The status to answer with.
+    /// The status of the response.
     public let status: HTTPStatus
-    /// The text of the answer.
+    /// The text of the response.
     public let message: String
-    /// Fields of the answer, such as `Allow` or `Retry-After`.
+    /// Fields of the response, such as `Allow` or `Retry-After`.
     public let headers: Headers
 
-    /// A failure with its status, text and fields. Default of the text: the status's own phrase.
+    /// An error with status, text and fields. Default of the text: the status's own phrase.
     public init(_ status: HTTPStatus, _ message: String? = nil, headers: Headers = Headers()) {
         self.status = status
         self.message = message ?? status.description
         self.headers = headers
     }
 
-    /// What a client gets to know of a failure of the client that a handler has used; nil for what is the program's own fault.
+    /// The status for an error of the client that a handler has used; nil for a fault of the program.
     ///
-    /// `one()` without exactly one record is 410 and a record that exists already 409; a back end that fails is 502, one that is too
-    /// slow 504, and one that is not asked since its circuit is open or its queue is full 503. What it said is for the log.
+    /// `one()` without exactly one record is 410, and a duplicate record 409; a failed back end is 502, a slow one 504,
+    /// and an open circuit or a full queue 503. The details are only logged.
     init?(_ error: SkeinError) {
         let retry: Headers = ["Retry-After": "1"]
-        // A server of HTTP says what is there and what is not of its own things.
+        // An HTTP back end uses 404 and 409 for its own resources.
         let isOfDatabase = error.peer?.hasBytePrefix("http") != true
         switch error.code {
         case SkeinError.Code(rawValue: 409) where isOfDatabase: self.init(409, "it is there already")
@@ -83,7 +83,8 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         case _ where error.cause is CircuitOpen, .overloaded, .shuttingDown:
             self.init(.serviceUnavailable, "a back end is not asked right now", headers: retry)
         default:
-            // What a back end refuses is a mistake of the program; what has no peer is no back end.
+            // A request refused by a back end is a fault of the program; an error without a peer is not from a back
+            // end.
             guard error.peer != nil, !(error.cause is any RefusedRequest) else { return nil }
             self.init(502, "a back end has failed")
         }

@@ -1,36 +1,36 @@
-// What a handler can tell a client before its answer is ready: fields that will be in it, and resources it will need.
+// Early hints and server push, sent before the response.
 
 import NIOCore
 import SkeinHTTP
 import SkeinTransport
 import SkeinWire
 
-/// The way back from a request to the client that waits for its answer. Called on any thread.
+/// The connection from a request back to its client. Called on any thread.
 package protocol RequestChannel: InterimResponseTaker {
     /// Whether the connection is encrypted.
     var isSecure: Bool { get }
     /// The channel that carries the request. On the loop only.
     var nioChannel: (any Channel)? { get }
-    /// What was agreed about TLS. On the loop only.
+    /// The TLS parameters. On the loop only.
     var tls: TLSInfo? { get }
-    /// Nobody is asked any more for a client that has ended its side of the connection some seconds ago. On the loop only.
+    /// Cancels the handler some seconds after the client has ended its side of the connection. On the loop only.
     func endsWithClient()
-    /// Sends a resource, or says that it will be needed.
+    /// Pushes a resource, or sends a preload hint.
     func push(_ path: String, _ headers: Headers)
 }
 
 extension ServerRequest {
-    /// Sends `103 Early Hints` (RFC 8297): fields that the final answer is going to have, most of all `Link`. Nothing is
-    /// sent to HTTP/1.0 clients, nor when the answer has gone already.
+    /// Sends `103 Early Hints` (RFC 8297): fields that the final response will have, above all `Link`. Nothing is sent
+    /// to HTTP/1.0 clients, nor after the response has been sent.
     public func sendEarlyHints(_ headers: Headers) { channel?.inform(103, headers) }
 
-    /// Sends a resource that the client is going to need.
+    /// Pushes a resource that the client will need.
     ///
-    /// Where the client takes server push (RFC 9113, section 8.4), the server makes a GET of the same host and lets the app
-    /// answer it; else the client is told by `103 Early Hints` to preload it. A path that cannot be sent is logged.
+    /// If the client accepts server push (RFC 9113, section 8.4), the server makes a GET request for the same host and
+    /// lets the app handle it; else the client gets a preload link by `103 Early Hints`. An invalid path is logged.
     /// - Parameters:
     ///   - path: of the same origin, starting with a slash.
-    ///   - headers: the header section of the request that is made up. Default: empty.
+    ///   - headers: the header section of the pushed request. Default: empty.
     public func push(_ path: String, headers: Headers = Headers()) { channel?.push(path, headers) }
 }
 
@@ -42,7 +42,7 @@ enum EarlyHints {
         return ["Link": "<\(path)>; rel=preload\(kind)"]
     }
 
-    /// The destination that a browser wants to know before it fetches anything (Fetch standard, section 3.2.7).
+    /// The destination, which a browser needs before it fetches a resource (Fetch standard, section 3.2.7).
     private static func destination(_ path: String) -> String? {
         let file = path.prefix(before: "?")
         guard let dot = file.lastByte(".") else { return nil }

@@ -1,24 +1,24 @@
-// What belongs to one request: its head, where it came from, how far routing has got, what handlers keep for one another.
+// The context of one request: its head, its connection, the progress of routing, values stored by handlers.
 
 import NIOCore
 import SkeinHTTP
 import SkeinWire
 import Synchronization
 
-/// A client at the other end of a connection.
+/// The client of a connection.
 final class ServerPeer: Sendable {
     let address: SocketAddress?
     /// The address alone, as text; nil for unix sockets.
     let host: String?
     let port: Int?
-    /// A number that no other connection of the server has.
+    /// A number that is unique among the connections of the server.
     let number: UInt32
-    /// The address and port as the log has them.
+    /// The address and port for the log.
     let text: String
-    /// The server's end of the connection, once somebody has asked for it.
+    /// The local address of the connection, computed on demand.
     let local = AtomicLazyReference<LocalEnd>()
 
-    /// The server's end of a connection, as text.
+    /// The local address of a connection, as text.
     final class LocalEnd: Sendable {
         let host: String?
         let port: Int?
@@ -42,33 +42,33 @@ final class ServerPeer: Sendable {
     }
 }
 
-/// The circumstances of a request.
+/// The context of a request.
 ///
-/// Unchecked: routing writes before the handler runs, one app after the other; the loop writes what the log needs; what handlers
-/// keep is behind the lock.
+/// Unchecked: routing writes before the handler runs, one app after the other; the loop writes the data of the log;
+/// values stored by handlers are behind the lock.
 final class RequestScope: @unchecked Sendable {
-    /// Of what came and was no request.
+    /// For input that is not a request.
     private static let noHead = RequestHead(
         method: "-", targetBytes: ByteBuffer(string: "-"), headers: Headers(), bodyLength: .none, keepAlive: false,
         expectsContinue: false)
 
     let head: RequestHead
-    /// Whether it came with fields that say it was forwarded, and were not kept since no trusted proxy writes them.
+    /// Whether forwarding fields were removed, since no trusted proxy has written them.
     let hasUncheckedForwarding: Bool
     let owner: ServerShard
     let peer: ServerPeer
-    /// The way back to the client; nil for a request that no connection brought.
+    /// The connection to the client; nil for a request without a connection.
     @exclusivity(unchecked) var channel: (any RequestChannel)?
-    /// The number of the request among all of its loop.
+    /// The number of the request within its loop.
     let number: UInt32
 
     // MARK: Routing
 
-    /// The path, normalised, as an engine routes by it; empty for a request that no engine has seen.
+    /// The normalised path for routing; empty for a request outside of an engine.
     @exclusivity(unchecked) var path = ByteBuffer()
-    /// Where the app that is being asked is mounted.
+    /// The mount point of the current app.
     @exclusivity(unchecked) var mount = MountPoint.root
-    /// Where in the path the app's own part begins.
+    /// The start of the path below the mount.
     @exclusivity(unchecked) var localStart = 0
     @exclusivity(unchecked) var route: Route?
     @exclusivity(unchecked) var captures = Captures()
@@ -76,16 +76,16 @@ final class RequestScope: @unchecked Sendable {
 
     // MARK: The log
 
-    /// When the head was here.
+    /// When the head had arrived.
     let received: NIODeadline
-    /// When the answer's head was.
+    /// When the head of the response was sent.
     @exclusivity(unchecked) var answered: NIODeadline?
     @exclusivity(unchecked) var status: HTTPStatus?
     @exclusivity(unchecked) var bytesReceived = 0
     @exclusivity(unchecked) var bytesSent = 0
     @exclusivity(unchecked) var isRecorded = false
 
-    /// What handlers and middleware keep.
+    /// Values stored by handlers and middleware.
     private let kept = Mutex<Keeping?>(nil)
 
     struct Kept: Sendable {
@@ -95,12 +95,12 @@ final class RequestScope: @unchecked Sendable {
         var trace: TraceContext?
     }
 
-    /// Out of line: few requests have any.
+    /// In a box: few requests have any.
     private final class Keeping {
         var kept = Kept()
     }
 
-    /// - Parameter head: nil for what came and was no request.
+    /// - Parameter head: nil for input that is not a request.
     init(_ head: RequestHead?, owner: ServerShard, peer: ServerPeer, channel: (any RequestChannel)? = nil) {
         let head = head ?? Self.noHead
         let unchecked = owner.context.uncheckedFields
@@ -114,18 +114,18 @@ final class RequestScope: @unchecked Sendable {
         owner.underWay?.begin(self)
     }
 
-    /// Finds the path to route by, where no engine has done so.
+    /// Sets the path for routing, if no engine has done so.
     func findPath() throws(ServerError) {
         if path.readableBytes == 0 { path = try RequestPath.of(head.targetBytes) }
     }
 
-    /// An answer is on its way.
+    /// The response has started.
     func answered(_ status: HTTPStatus) {
         self.status = status
         answered = owner.shard.now
     }
 
-    /// Reads or changes what is kept.
+    /// Reads or changes the stored values.
     func keep<Value: Sendable>(_ work: (inout Kept) -> Value) -> Value {
         kept.withLock { keeping in
             let own = keeping ?? Keeping()
@@ -134,24 +134,25 @@ final class RequestScope: @unchecked Sendable {
         }
     }
 
-    /// What is kept, if anything was.
+    /// The stored values, if any.
     func peek<Value>(_ work: (Kept) -> Value?) -> Value? { kept.withLock { $0?.kept }.flatMap(work) }
 }
 
-/// A value that middleware keeps with a request for the handlers behind it.
+/// The key of a value that middleware stores for the handlers of a request.
 public protocol RequestKey {
-    /// What is kept.
+    /// The type of the value.
     associatedtype Value: Sendable
 }
 
 extension ServerRequest {
-    /// A value that was kept with this request; nil while there is none.
+    /// A value stored with this request; nil if not set.
     public subscript<Key: RequestKey>(key: Key.Type) -> Key.Value? {
         get { scope.peek { $0.values[ObjectIdentifier(key)] as? Key.Value } }
         nonmutating set { scope.keep { $0.values[ObjectIdentifier(key)] = newValue } }
     }
 
-    /// Who the client has proved to be, as the log has it; nil when nobody has asked. Set by whatever has checked it.
+    /// The name of the client's identity for the log; nil if not authenticated. Set by the middleware that
+    /// authenticates.
     public var user: String? {
         get { scope.peek(\.user) }
         nonmutating set { scope.keep { $0.user = newValue } }

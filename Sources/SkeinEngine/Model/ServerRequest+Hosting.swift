@@ -1,4 +1,4 @@
-// What apps of another language are told of a request, as bytes and without making text of it first.
+// The data of a request for apps in other languages, as bytes without conversion to text.
 
 import Logging
 import NIOCore
@@ -6,40 +6,40 @@ import SkeinHTTP
 import SkeinWire
 
 extension ServerRequest {
-    /// The path by which it was routed: normalised and still percent-encoded.
+    /// The path used for routing: normalised and percent-encoded.
     package var routedPath: ByteBuffer { scope.path }
-    /// Where in ``routedPath`` the part below the mount begins.
+    /// The start of the part below the mount in ``routedPath``.
     package var localPathStart: Int { scope.localStart }
     /// The number of the client's connection.
     package var connectionNumber: UInt32 { scope.peer.number }
-    /// The client's address as the socket has it, without the port; nil for unix sockets.
+    /// The client's address of the socket, without the port; nil for unix sockets.
     package var peerHost: String? { scope.peer.host }
-    /// The address at which the server was reached; nil for unix sockets. On the loop only.
+    /// The server's address of the connection; nil for unix sockets. On the loop only.
     package var localEnd: (host: String?, port: Int?) {
         if let known = scope.peer.local.load() { return (known.host, known.port) }
         let found = scope.peer.local.storeIfNil(.init(nioChannel?.localAddress))
         return (found.host, found.port)
     }
-    /// The client's port, of a connection without proxies between; nil for unix sockets.
+    /// The client's port, for a connection without proxies; nil for unix sockets.
     package var peerPort: Int? { scope.peer.port }
-    /// The query, still percent-encoded; empty without one.
+    /// The query, percent-encoded; empty without one.
     package var queryBytes: ByteBuffer {
         var bytes = head.targetBytes
         guard let mark = bytes.readableBytesView.firstIndex(of: UInt8(ascii: "?")) else { return ByteBuffer() }
         bytes.moveReaderIndex(to: mark + 1)
         return bytes
     }
-    /// The content, when it is here already; it cannot be read again then.
-    /// - Parameter maximum: bytes at most.
+    /// The content, if it has arrived completely; it cannot be read again then.
+    /// - Parameter maximum: the limit in bytes.
     package func takeContent(upTo maximum: Int) -> ByteBuffer? {
         guard let stream = body.stream else { return ByteBuffer() }
         return stream.inlet.takeWhole(upTo: maximum)?.bytes
     }
-    /// The handler is cancelled some seconds after a client has ended its side of the connection, which most do when they leave. On the loop
-    /// only.
+    /// Cancels the handler some seconds after the client has ended its side of the connection, which usually means that
+    /// it has left. On the loop only.
     package func endWithClient() { channel?.endsWithClient() }
     /// The server's log.
     package var logger: Logger { scope.owner.context.configuration.logger }
-    /// Bytes of content at most.
+    /// The limit for content, in bytes.
     package var maximumContent: Int { body.maximum }
 }

@@ -1,4 +1,4 @@
-// A request as a handler sees it, whatever version of HTTP carried it.
+// A request for a handler, independent of the HTTP version.
 
 import NIOCore
 import SkeinTransport
@@ -6,43 +6,43 @@ import SkeinWire
 
 /// One request to the server.
 public struct ServerRequest: Sendable {
-    /// The content, to be read once.
+    /// The content, which can be read once.
     public let body: RequestBody
-    /// What belongs to the request.
+    /// The context of the request.
     let scope: RequestScope
 
     /// The head as it was received.
     public var head: RequestHead { scope.head }
-    /// The address of the client, as the socket or a PROXY header tells it; nil for unix sockets.
+    /// The address of the client, from the socket or a PROXY header; nil for unix sockets.
     public var remoteAddress: SocketAddress? { scope.peer.address }
     /// The shard whose loop serves the request; a client session made on the server's shards stays on this thread.
     public var shard: Shard { scope.owner.shard }
-    /// The way back to the client; nil for a request that no connection brought.
+    /// The connection to the client; nil for a request without a connection.
     var channel: (any RequestChannel)? { scope.channel }
 
-    /// What was agreed about TLS, the client's certificate included; nil in clear text.
-    /// To be asked where the handler was called: on the loop of ``shard``.
+    /// The TLS parameters, with the client's certificate; nil in clear text. Available on the loop of ``shard``, where
+    /// handlers are called.
     public var tls: TLSInfo? { shard.isCurrent ? channel?.tls : nil }
 
-    /// The channel that carries the request; nil off its loop, and where there is none.
+    /// The channel that carries the request; nil outside of its loop, and without a connection.
     package var nioChannel: (any Channel)? { shard.isCurrent ? channel?.nioChannel : nil }
 
     /// The method.
     public var method: HTTPMethod { head.method }
     /// The header section.
     public var headers: Headers { head.headers }
-    /// The version that carried the request.
+    /// The version of the request.
     public var version: HTTPVersion { head.version }
     /// The target as it was sent.
     public var target: String { head.target }
 
-    /// The path of the target, still percent-encoded, without the query.
+    /// The path of the target, percent-encoded, without the query.
     public var path: String {
         let target = originForm
         return target.firstByte("?").map { String(target[..<$0]) } ?? target
     }
 
-    /// What stands behind the `?`, still percent-encoded; nil without one.
+    /// The query after the `?`, percent-encoded; nil without one.
     public var query: String? {
         if isOriginForm {
             let bytes = head.targetBytes.readableBytesView
@@ -53,7 +53,7 @@ public struct ServerRequest: Sendable {
         return target.firstByte("?").map { String(target[target.index(after: $0)...]) }
     }
 
-    /// The authority of a target in absolute form, which counts instead of the Host field (RFC 9112, section 3.2.2).
+    /// The authority of a target in absolute form, which replaces the Host field (RFC 9112, section 3.2.2).
     var targetAuthority: String? {
         if isOriginForm { return nil }
         let target = self.target
@@ -75,7 +75,7 @@ public struct ServerRequest: Sendable {
     }
 }
 
-/// The content of a request: a sequence of pieces to be consumed once, or collected.
+/// The content of a request: a sequence of pieces that can be consumed once, or collected.
 public struct RequestBody: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
 
@@ -88,8 +88,8 @@ public struct RequestBody: AsyncSequence, Sendable {
     /// The trailer section, once the content has been read to its end.
     public var trailers: Headers? { stream?.ending ?? nil }
 
-    /// Reads the content whole.
-    /// - Parameter maximum: bytes at most. Default: the server's limit.
+    /// Reads the complete content.
+    /// - Parameter maximum: the limit in bytes. Default: the server's limit.
     /// - Throws: `ServerError` 413 above the maximum, the connection's error when it ends before the content does.
     public func collect(upTo maximum: Int? = nil) async throws -> ByteBuffer {
         guard let stream else { return ByteBuffer() }
@@ -100,7 +100,7 @@ public struct RequestBody: AsyncSequence, Sendable {
         }
     }
 
-    /// Walks over the pieces.
+    /// Iterates over the pieces.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate var base: BodyStream.AsyncIterator?
 

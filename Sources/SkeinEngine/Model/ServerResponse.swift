@@ -1,6 +1,6 @@
-// What a handler answers with, whatever version of HTTP will carry it.
+// A handler's response, independent of the HTTP version.
 
-/// One answer of the server.
+/// A response.
 public struct ServerResponse: Sendable {
     /// The status. Default: 200.
     public var status: HTTPStatus
@@ -10,21 +10,21 @@ public struct ServerResponse: Sendable {
     public var body: HTTPBody {
         didSet { fileRange = nil }
     }
-    /// The same content as a range of a file, which the kernel can send by itself.
+    /// The content as a range of a file, which the kernel can send.
     var fileRange: FileRange?
-    /// The trailer section, sent behind a chunked body.
+    /// The trailer section, sent after a chunked body.
     public var trailers: Headers?
-    /// Whether it goes on until the client leaves, so that neither a client that has left nor the server's end waits for it.
+    /// Whether it continues until the client leaves, so that shutdown does not wait for it.
     var isEndless = false
-    /// What takes over the connection behind this answer.
+    /// Takes over the connection after this response.
     package var upgrade: (any ServerUpgrade)?
 
-    /// Whether the connection ends behind it, as its own Connection field says.
+    /// Whether its Connection field closes the connection.
     var closesConnection: Bool {
         headers.known.contains(.connection) && headers.listContains("Connection", token: "close")
     }
 
-    /// An answer.
+    /// A response.
     public init(
         _ status: HTTPStatus = .ok, headers: Headers = Headers(), body: HTTPBody = .none, trailers: Headers? = nil
     ) {
@@ -34,17 +34,17 @@ public struct ServerResponse: Sendable {
         self.trailers = trailers
     }
 
-    /// An answer of text in UTF-8.
+    /// A text response in UTF-8.
     public static func text(_ text: String, status: HTTPStatus = .ok) -> ServerResponse {
         ServerResponse(status, body: .text(text))
     }
 
-    /// An answer of a JSON tree: `.json(["name": "Ada", "born": 1815])`.
+    /// A JSON response: `.json(["name": "Ada", "born": 1815])`.
     public static func json(_ value: JSONValue, status: HTTPStatus = .ok) -> ServerResponse {
         ServerResponse(status, body: .json(value))
     }
 
-    /// An answer of a value as JSON.
+    /// A response with a value as JSON.
     public static func json(_ value: some Encodable, status: HTTPStatus = .ok) -> ServerResponse {
         ServerResponse(status, body: .json(value))
     }

@@ -1,4 +1,4 @@
-// How a handler makes a WebSocket of a request.
+// Upgrades a request to a WebSocket.
 
 import SkeinCore
 import SkeinHTTP
@@ -12,18 +12,19 @@ extension ServerRequest {
             && headers.listContains("Connection", token: "Upgrade")
     }
 
-    /// The answer that opens a WebSocket, which the closure has as long as it runs; then it is closed with 1000, or with 1011 when
-    /// the closure throws.
+    /// The response that opens a WebSocket for the closure; when the closure returns, the socket is closed with 1000,
+    /// or with 1011 when it throws.
     ///
-    /// A page of any other site can make a browser ask for a socket, with the user's cookies, so the `Origin` field is looked at.
+    /// A page of any other site can make a browser open a socket, with the user's cookies, so the `Origin` field is
+    /// checked.
     /// - Parameters:
     ///   - configuration: subprotocols, limits, compression, pings.
-    ///   - headers: further fields of the answer, such as `Set-Cookie`.
-    ///   - origins: whose pages may open one, such as `https://example.org`; `*` for any. Default: pages of the same host. Clients that
-    ///     are no browsers send no `Origin`, and may.
+    ///   - headers: further fields of the response, such as `Set-Cookie`.
+    ///   - origins: the allowed origins, such as `https://example.org`; `*` for any. Default: the same host. Clients
+    ///     other than browsers send no `Origin`, and are allowed.
     ///   - serve: runs as a task on the loop of the connection.
-    /// - Throws: ``ServerError`` 426 when the client asks for no WebSocket or for another version, 400 when its request is malformed,
-    ///   403 for a page that may not.
+    /// - Throws: ``ServerError`` 426 when the client does not request a WebSocket or requests another version, 400 when
+    ///   its request is malformed, 403 for an origin that is not allowed.
     public func webSocket(
         _ configuration: WebSocketConfiguration = WebSocketConfiguration(), headers: Headers = Headers(),
         origins: [String] = [],
@@ -32,13 +33,13 @@ extension ServerRequest {
         try accept(configuration, headers, origins, handler: nil, serve: serve)
     }
 
-    /// The answer that opens a WebSocket whose messages a handler object hears of.
+    /// The response that opens a WebSocket with a handler object.
     /// - Parameters:
     ///   - configuration: subprotocols, limits, compression, pings.
-    ///   - headers: further fields of the answer, such as `Set-Cookie`.
+    ///   - headers: further fields of the response, such as `Set-Cookie`.
     ///   - origins: as in ``webSocket(_:headers:origins:serve:)``.
     ///   - handler: called on the loop of the connection; it may be the same for many sockets.
-    /// - Throws: as ``webSocket(_:headers:origins:serve:)``.
+    /// - Throws: the errors of ``webSocket(_:headers:origins:serve:)``.
     public func webSocket(
         _ configuration: WebSocketConfiguration = WebSocketConfiguration(), headers: Headers = Headers(),
         origins: [String] = [],
@@ -88,7 +89,7 @@ extension ServerRequest {
         return response
     }
 
-    /// 16 bytes are 22 digits of base 64 and two signs to fill up.
+    /// 16 bytes are 22 base64 digits and two padding characters.
     private static func isKey(_ text: String) -> Bool {
         text.utf8.count == 24 && text.hasByteSuffix("==")
             && text.utf8.dropLast(2).allSatisfy {
@@ -123,7 +124,7 @@ private final class WebSocketAcceptance: ServerUpgrade {
         link.begin(on: transport)
         guard let serve else { return }
         let socket = self.socket
-        // One closure and not two: ten thousand sockets that wait have ten thousand frames of each.
+        // One closure instead of two: ten thousand waiting sockets have ten thousand frames of each.
         socket.shard.tasks.begin()
         Task(executorPreference: socket.shard.executor) {
             do {

@@ -47,7 +47,7 @@ struct ForwardProxy: App {
         addresses = .listed(allowed: configuration.allowedAddresses, denied: configuration.deniedAddresses)
     }
 
-    /// Whether a request is for somebody else.
+    /// Whether a request is for another host.
     static func isMeant(by request: ServerRequest) -> Bool {
         if request.method == .connect { return request.head.protocolName == nil }
         guard request.version != .http2 else { return false }
@@ -65,7 +65,7 @@ struct ForwardProxy: App {
             try await authenticate(request)
             return try await connect(request)
         } catch let error as ServerError where request.version != .http2 {
-            // What the client may have sent into the tunnel already is no request.
+            // Bytes that the client has already sent into the tunnel are not a request.
             var headers = error.headers
             headers["Connection"] = "close"
             throw ServerError(error.status, error.message, headers: headers)
@@ -100,7 +100,8 @@ struct ForwardProxy: App {
 
     // MARK: Requests
 
-    /// Ports of other protocols, whose servers could take a request for something of theirs (as of the Fetch standard, section 2.9).
+    /// Ports of other protocols, whose servers could interpret a request as their own protocol (as in the Fetch
+    /// standard, section 2.9).
     private static let portsOfOthers: Set<Int> = [
         1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
         110, 111,
@@ -136,7 +137,7 @@ struct ForwardProxy: App {
             body: .forwarding(response, to: request))
     }
 
-    /// What the client gets to know.
+    /// The error for the client.
     private static func refusal(_ failure: SkeinError) -> any Error {
         if Task.isCancelled { return CancellationError() }
         if failure.cause is AddressRefusal { return ServerError(.forbidden, "this address may not be asked here") }
@@ -183,11 +184,11 @@ struct ForwardProxy: App {
     }
 }
 
-/// How many tunnels each client has.
+/// The number of tunnels of each client.
 private final class TunnelCounts: Sendable {
     private let counts = Mutex<[String: Int]>([:])
 
-    /// A tunnel's place, which is free again when it is let go of.
+    /// A permit for a tunnel, returned when it is released.
     final class Place: Sendable {
         private let counts: TunnelCounts
         private let client: String

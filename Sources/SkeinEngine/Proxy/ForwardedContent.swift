@@ -1,16 +1,16 @@
-// Content on its way through: as it arrives, and no faster than it is taken. What is all here already is sent in one piece.
+// Content of forwarded messages: streamed with back-pressure, or sent in one piece if it has arrived completely.
 
 import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// What is here already is passed on in one piece up to so many bytes.
+/// The size up to which content is forwarded in one piece.
 private let largestWhole = 64 << 10
 
 extension HTTPBody {
     /// The content of a request, for a back end.
-    /// - Parameter kept: bytes that are kept so that they can be sent again.
+    /// - Parameter kept: bytes that are buffered for a retry.
     static func forwarding(_ request: ServerRequest, keeping kept: Int) -> HTTPBody {
         guard let stream = request.body.stream else { return .none }
         if let whole = stream.inlet.takeWhole(upTo: largestWhole) {
@@ -22,7 +22,7 @@ extension HTTPBody {
         return HTTPBody(body, contentType: nil)
     }
 
-    /// Content that is here, with the trailers that have followed it.
+    /// Complete content, with its trailers.
     private static func whole(_ bytes: ByteBuffer, _ trailers: Headers?) -> HTTPBody {
         guard let trailers, !trailers.isEmpty else { return .bytes(bytes) }
         return HTTPBody(
@@ -36,7 +36,7 @@ extension HTTPBody {
     }
 
     /// The content of a back end's response, for the client.
-    /// - Parameter buffering: how much of it is read before the client takes it; a stream of events is of use only as it comes.
+    /// - Parameter buffering: how much is read ahead of the client; event streams are not buffered.
     static func forwarding(
         _ response: HTTPResponse, to request: ServerRequest, buffering: ResponseBuffering? = nil
     ) -> HTTPBody {
@@ -62,18 +62,18 @@ extension HTTPBody {
     }
 }
 
-/// The content of a request as it arrives, kept from its beginning as long as it is not more than a limit, so that a second pass over it
-/// can be made.
+/// The content of a request as it arrives, buffered from its beginning up to a limit, so that a second pass is
+/// possible.
 ///
 /// Unchecked: every method is called on the loop of the request.
 private final class ReplayableContent: @unchecked Sendable {
-    /// A client that sends a byte at a time does not make us keep a buffer for each.
+    /// A client that sends a byte at a time must not make us hold a buffer for each.
     private static let mostPieces = 64
 
     private let body: RequestBody
     private let limit: Int
     private var source: RequestBody.AsyncIterator?
-    /// The pieces that are kept, of which those before are gone.
+    /// The buffered pieces; earlier ones were dropped.
     private var pieces: [ByteBuffer] = []
     private var gone = 0
     private var kept = 0
@@ -86,7 +86,7 @@ private final class ReplayableContent: @unchecked Sendable {
         self.limit = limit
     }
 
-    /// Whether a pass can begin that has all of it.
+    /// Whether a pass can start from the beginning.
     var isWhole: Bool { gone == 0 }
 
     func makeChunks() -> AsyncThrowingChunks {
@@ -97,7 +97,8 @@ private final class ReplayableContent: @unchecked Sendable {
         }
     }
 
-    /// A piece; nil behind the last. A pass whose connection was lost may still wait for one while the next pass has begun: only one reads.
+    /// A piece; nil after the last. The pass of a lost connection may still wait for one when the next pass has
+    /// started: only one reads.
     private func piece(_ position: Int) async throws -> ByteBuffer? {
         while true {
             guard position >= gone else {

@@ -1,5 +1,5 @@
-// The header sections of messages that are passed on: what belongs to one connection only is left out (RFC 9110, section 7.6.1), and who
-// has asked is said by nobody but us and the proxies that are trusted.
+// The header sections of forwarded messages: hop-by-hop fields are removed (RFC 9110, section 7.6.1), and client fields
+// are accepted from trusted proxies only.
 
 import SkeinCore
 import SkeinHTTP
@@ -7,7 +7,7 @@ import SkeinWire
 
 /// Translates header sections between a client and a back end.
 struct ForwardedFields: Sendable {
-    /// By what name this process is known in `Via`.
+    /// The name of this process in `Via`.
     static let pseudonym = "skein-" + String(UInt32.random(in: 0 ... .max), radix: 36)
 
     private let host: UpstreamConfiguration.HostRule
@@ -18,7 +18,7 @@ struct ForwardedFields: Sendable {
     private let identity: IdentityFields?
     private let forwardsCredentials: Bool
 
-    /// The fields of a forward proxy, which keeps to itself who its clients are.
+    /// The fields of a forward proxy, which does not disclose its clients.
     init() {
         self.init(UpstreamConfiguration(), namesClient: false)
     }
@@ -51,7 +51,7 @@ struct ForwardedFields: Sendable {
             if known.isEmpty {
                 if !allowsUnderscores, name.contains(UInt8(ascii: "_")) { return false }
                 if Self.isOfHop(name) || !isTrusted && Self.isOfClient(name) { return false }
-                // Programs behind CGI would take it for a setting of their own.
+                // CGI programs would take it for their own proxy setting.
                 if Bytes.equal(name, 0, name.count, lowercase: "proxy") { return false }
             }
             return listed.isEmpty || !listed.contains { Self.isEqual(name, $0) }
@@ -61,7 +61,7 @@ struct ForwardedFields: Sendable {
         case .replaced: break
         case .fixed(let name): sent.add("Host", name)
         }
-        // What a proxy must say anew (RFC 9110, section 10.1.4).
+        // TE has to be generated again by a proxy (RFC 9110, section 10.1.4).
         if headers.known.contains(.te), headers.listContains("TE", token: "trailers") { sent.add("TE", "trailers") }
         if request.method == .options, let rest = headers["Max-Forwards"].flatMap({ UInt32($0) }), rest > 0 {
             sent["Max-Forwards"] = "\(rest - 1)"
@@ -81,7 +81,7 @@ struct ForwardedFields: Sendable {
         return sent
     }
 
-    /// Says who has asked.
+    /// Adds the fields about the client.
     private func addClient(_ request: ServerRequest, isTrusted: Bool, to sent: inout Headers) {
         let address = request.scope.peer.host
         let scheme = request.isSecure ? "https" : "http"
@@ -122,7 +122,8 @@ struct ForwardedFields: Sendable {
         return sent
     }
 
-    /// What is passed on of a trailer section: nothing that has a meaning for routing, or says who somebody is (RFC 9110, section 6.5.1).
+    /// The fields of a trailer section that are forwarded: none for routing or authentication (RFC 9110, section
+    /// 6.5.1).
     static func trailers(_ trailers: Headers?, ofRequest: Bool) -> Headers? {
         trailers?.passing(reserving: 0) { name, known in
             guard known.isDisjoint(with: ofRequestHop) else { return false }
@@ -149,7 +150,7 @@ struct ForwardedFields: Sendable {
         }
     }
 
-    /// Whether a field is about the client, as proxies write it.
+    /// Whether a field is a forwarding field of proxies.
     private static func isOfClient(_ name: UnsafeRawBufferPointer) -> Bool {
         guard name.count > 8 else { return false }
         if name.count == 9 {
@@ -158,7 +159,7 @@ struct ForwardedFields: Sendable {
         return name.count > 12 && Bytes.equal(name, 0, 12, lowercase: "x-forwarded-")
     }
 
-    /// The fields that a Connection field says are about the connection, in small letters.
+    /// The fields listed in Connection, in lower case.
     private static func listed(_ headers: Headers) -> [String] {
         guard headers.known.contains(.connection) else { return [] }
         if let value = headers.bytes("connection")?.readableBytesView, value.count <= 10,
@@ -172,7 +173,7 @@ struct ForwardedFields: Sendable {
             .filter { !["", "close", "keep-alive", "upgrade", "te"].contains($0) }
     }
 
-    /// What most Connection fields say.
+    /// The most frequent values of Connection.
     private static let common = ["keep-alive", "close", "upgrade"].map { Array($0.utf8) }
 
     private static func isEqual(_ name: UnsafeRawBufferPointer, _ lowercase: String) -> Bool {

@@ -1,5 +1,5 @@
-// A request for another protocol that is passed on, such as one for a WebSocket: over HTTP/1.1 by an upgrade (RFC 9110, section 7.8), over
-// HTTP/2 by an extended CONNECT (RFC 8441), and from either to either.
+// Forwarded upgrades, for example to a WebSocket: over HTTP/1.1 by Upgrade (RFC 9110, section 7.8), over HTTP/2 by
+// extended CONNECT (RFC 8441), in any combination.
 
 import NIOCore
 import SkeinCore
@@ -48,7 +48,7 @@ final class ForwardedUpgrade: HTTPUpgrade {
 }
 
 extension UpstreamApp {
-    /// The protocol to which a request wants its connection upgraded, in small letters; nil for none that is allowed.
+    /// The protocol that a request asks to upgrade to, in lower case; nil for none, or one that is not allowed.
     func upgrade(of request: ServerRequest) -> String? {
         if request.version == .http2 {
             guard let name = request.head.protocolName?.lowercased() else { return nil }
@@ -61,7 +61,7 @@ extension UpstreamApp {
             .map { $0.trimmingBlanks().lowercased() }.first(where: configuration.upgrades.contains)
     }
 
-    /// Passes on a request for another protocol.
+    /// Forwards an upgrade request.
     func forward(_ request: ServerRequest, upgradingTo name: String) async throws -> ServerResponse {
         let isStream = request.version == .http2
         var headers = try fields.request(request, upgrade: name)
@@ -74,7 +74,7 @@ extension UpstreamApp {
         let response = try await send(outgoing, for: request)
         let isAgreed = response.statusCode == 101 || response.version == .http2 && response.statusCode == 200
         guard isAgreed else {
-            // Over HTTP/2, any success is an agreement (RFC 8441, section 5).
+            // Over HTTP/2, any 2xx accepts (RFC 8441, section 5).
             if isStream, (200..<300).contains(response.statusCode) {
                 throw ServerError(502, "the back end did not agree to the WebSocket")
             }

@@ -1,24 +1,24 @@
-// From the path that a client asks for to the one that a back end gets, and back again for its redirects.
+// Maps request paths to those of a back end, and back for its redirects.
 
 import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// How paths are translated between a mount and a back end.
+/// The mapping of paths between a mount and a back end.
 struct PathMapping: Sendable {
     private struct Pattern: Sendable {
         let from: [RoutePattern.Segment]
         let to: [RoutePattern.Segment]
     }
 
-    /// The path of the back end's URL, without a slash at its end.
+    /// The path of the back end's URL, without a trailing slash.
     let base: String
     private let keepsMount: Bool
     private let mergesSlashes: Bool
     private let patterns: [Pattern]
 
-    /// - Throws: code 701 for a pattern that cannot be read, or whose parameters differ from those of its replacement.
+    /// - Throws: code 701 for an invalid pattern, or one whose parameters differ from those of its replacement.
     init(base: String, _ configuration: UpstreamConfiguration) throws(SkeinError) {
         var base = base
         while base.hasByteSuffix("/") { base.removeLast() }
@@ -46,8 +46,8 @@ struct PathMapping: Sendable {
 
     /// The path for the back end.
     /// - Parameters:
-    ///   - path: normalised, as the engine routes by it.
-    ///   - localStart: where the part below the mount begins.
+    ///   - path: the normalised path used for routing.
+    ///   - localStart: the start of the part below the mount.
     func path(_ path: ByteBuffer, localStart: Int) -> String {
         let start = path.readerIndex + (keepsMount ? 0 : localStart)
         let own = path.getString(at: start, length: path.writerIndex - start) ?? ""
@@ -57,7 +57,7 @@ struct PathMapping: Sendable {
         return mapped.isEmpty ? "/" : mapped
     }
 
-    /// The path that a client has to ask for what the back end calls so; nil when it is not below the mount.
+    /// The client's path for a path of the back end; nil when it is not below the mount.
     /// - Parameter mount: the path of the mount.
     func original(_ path: Substring, mount: String) -> String? {
         guard !keepsMount, patterns.isEmpty, path.hasBytePrefix(base) else { return nil }
@@ -68,7 +68,7 @@ struct PathMapping: Sendable {
         return mount + String(Substring(rest))
     }
 
-    /// Whether paths are the same on both sides.
+    /// Whether paths are equal on both sides.
     func isIdentity(mount: String) -> Bool { keepsMount ? base.isEmpty : base == mount && patterns.isEmpty }
 
     private func replaced(_ path: String) -> String? {

@@ -1,4 +1,4 @@
-// A response that is read as fast as it comes, whatever the client's pace: the driver of `SpillQueue`.
+// A response that is read as fast as it arrives, independently of the client: the driver of `SpillQueue`.
 
 import NIOCore
 import NIOPosix
@@ -14,9 +14,9 @@ import SkeinWire
     import Darwin
 #endif
 
-/// Reads a back end's response into a ``SpillQueue``, and gives it to the client from there.
+/// Reads a back end's response into a ``SpillQueue``, from which the client reads.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 package final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
     private let original: BodyStream
     private let shard: Shard
@@ -36,8 +36,8 @@ package final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
         queue = SpillQueue(memory: limits.memory, disk: limits.disk)
     }
 
-    /// Begins to read.
-    /// - Returns: what the client reads.
+    /// Starts to read.
+    /// - Returns: the stream for the client.
     package static func start(_ original: BodyStream, _ limits: ResponseBuffering, on shard: Shard) -> BodyStream {
         let buffer = ResponseBuffer(original, limits, on: shard)
         let copy = BodyStream(source: buffer)
@@ -140,7 +140,7 @@ package final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
         }
     }
 
-    /// Waits until something has changed.
+    /// Waits for the next change.
     private func change() async { await withCheckedContinuation { waiting.append($0) } }
 
     private func wake() {
@@ -150,7 +150,7 @@ package final class ResponseBuffer: ByteStreamSource, @unchecked Sendable {
     }
 }
 
-/// A file without a name, which goes when nobody has it open.
+/// An unnamed file, which is deleted when it is closed.
 package final class SpillFile: Sendable {
     static let failure = SkeinError(.exception, because: "a buffered response cannot be read from its file")
 

@@ -1,22 +1,23 @@
-// Where the bytes of a response wait for a slow client: in memory, and behind that in a file.
+// The buffer of a response for a slow client: in memory, and beyond a limit in a file.
 
 import DequeModule
 import NIOCore
 
-/// A queue of bytes, the first of which are in memory and the others in a file: which of them comes next, and where a new one goes.
+/// A queue of bytes, the first of which are in memory and the others in a file: decides which are read next, and where
+/// new ones go.
 ///
-/// The file is used from its start again whenever it was read to its end.
+/// The file is reused from its start when it was read to its end.
 struct SpillQueue {
-    /// Where arriving bytes go.
+    /// The place for arriving bytes.
     enum Place: Equatable {
         case memory
-        /// To be written here; ``written(_:)`` follows.
+        /// To be written to the file; ``written(_:)`` follows.
         case file(at: Int)
-        /// There is no room: wait for ``next()``.
+        /// No room: wait for ``next()``.
         case full
     }
 
-    /// What the client gets next.
+    /// The next bytes for the client.
     enum Next: Equatable {
         case bytes(ByteBuffer)
         /// To be read from the file; ``hasRead(_:)`` follows.
@@ -42,7 +43,7 @@ struct SpillQueue {
     var inFile: Int { writtenOffset - readOffset }
     var isEmpty: Bool { pieces.isEmpty && inFile == 0 }
 
-    /// Bytes have arrived. One piece is always taken.
+    /// Bytes have arrived. One piece is always accepted.
     mutating func arrives(_ bytes: ByteBuffer) -> Place {
         let count = bytes.readableBytes
         if inFile == 0, pieces.isEmpty || inMemory + count <= memory {
@@ -55,13 +56,13 @@ struct SpillQueue {
         return .file(at: writtenOffset)
     }
 
-    /// Bytes are in the file, where ``arrives(_:)`` has sent them.
+    /// Bytes were written to the file, at the offset from ``arrives(_:)``.
     mutating func written(_ count: Int) {
         writtenOffset += count
         isWriting = false
     }
 
-    /// They are not, and the file takes no more; what is in it stays.
+    /// Writing has failed, and nothing more is written to the file; its contents stay readable.
     mutating func fileFailed() {
         disk = 0
         isWriting = false

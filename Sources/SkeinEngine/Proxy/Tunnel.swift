@@ -1,5 +1,5 @@
-// A connection or a stream of a client and one of a back end, of which each gets what the other one brings: what a WebSocket, an upgrade
-// and CONNECT become of in a proxy.
+// Connects a client's connection or stream with one of a back end, and copies bytes in both directions: for WebSockets,
+// upgrades and CONNECT in a proxy.
 
 import DequeModule
 import NIOCore
@@ -13,19 +13,19 @@ import SkeinWire
 final class Tunnel: TimerTarget, @unchecked Sendable {
     typealias Side = TunnelMachine.Side
 
-    /// How long what is left of a tunnel has when one side is over.
+    /// The time for remaining output when one side is over.
     private static let endTime: TimeAmount = .seconds(5)
 
     private let shard: Shard
     private let timeout: TimeAmount
     private var machine = TunnelMachine()
     private var transports: [(any ByteTransport)?] = [nil, nil]
-    /// What has arrived for a side that is not there yet.
+    /// Bytes that arrived for a side that is not attached yet.
     private var early = [ByteBuffer(), ByteBuffer()]
     private var timer: ShardTimers.Token?
     private var lastUse: NIODeadline
     private var ends: NIODeadline?
-    /// What is let go of with the tunnel.
+    /// Released with the tunnel.
     var holding: (any Sendable)?
 
     /// - Parameter timeout: the longest silence of both sides.
@@ -35,20 +35,20 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
         lastUse = shard.now
     }
 
-    /// What speaks through the transport of a side.
+    /// The user of the transport of a side.
     func end(_ side: Side) -> any ByteTransportUser { TunnelEnd(self, side) }
 
-    /// A side is there.
+    /// A side is attached.
     func attach(_ transport: any ByteTransport, _ side: Side) {
         transports[side.rawValue] = transport
         if timer == nil { arm(shard.now + timeout) }
         perform(machine.receive(.attached, side))
     }
 
-    /// The client will not come.
+    /// The client's side will not be attached.
     func abandon() { receive(.gone(isFailure: true), .front) }
 
-    // MARK: What the sides bring
+    // MARK: Events of the sides
 
     fileprivate func receive(_ bytes: ByteBuffer, from side: Side) {
         let other = side.other
@@ -61,7 +61,7 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
     }
 
     fileprivate func receive(_ event: TunnelMachine.Event, _ side: Side) {
-        // A slow client gets what is left, as long as it takes it.
+        // A slow client gets the remaining output, as long as it reads.
         if event == .writable, ends != nil { ends = shard.now + Self.endTime }
         perform(machine.receive(event, side))
         if case .gone = event {
@@ -114,7 +114,7 @@ final class Tunnel: TimerTarget, @unchecked Sendable {
     }
 }
 
-/// One side of a tunnel, as its transport sees it.
+/// The transport user of one side.
 private final class TunnelEnd: ByteTransportUser, @unchecked Sendable {
     private let tunnel: Tunnel
     private let side: Tunnel.Side
@@ -130,7 +130,7 @@ private final class TunnelEnd: ByteTransportUser, @unchecked Sendable {
     func becameWritable() { tunnel.receive(.writable, side) }
     func ended(_ error: (any Error)?) { tunnel.receive(.gone(isFailure: error != nil), side) }
     func cutOff() { tunnel.receive(.timeout, side) }
-    /// It goes on until its sides end it, or the server's time for that is over.
+    /// A tunnel continues until its sides end it, or the server's shutdown times out.
     func leave(_ code: WebSocketCloseCode) {}
 
     // MARK: A stream of HTTP/2
@@ -145,9 +145,9 @@ private final class TunnelEnd: ByteTransportUser, @unchecked Sendable {
     func received(trailers: Headers) { inputEnded() }
 }
 
-/// The client's side of a tunnel whose other side is there: what takes the client's connection over, or its stream.
+/// The client's side of a tunnel whose other side is attached: takes over the client's connection or stream.
 ///
-/// Unchecked: what changes is touched on the loop of the request.
+/// Unchecked: variables are used on the loop of the request.
 final class TunnelAcceptance: ServerUpgrade, @unchecked Sendable {
     private let tunnel: Tunnel
     private let shard: Shard
@@ -158,7 +158,7 @@ final class TunnelAcceptance: ServerUpgrade, @unchecked Sendable {
         self.shard = shard
     }
 
-    // A client that left before it was told, or was told something else.
+    // The client left before it was upgraded, or got another response.
     deinit {
         guard !hasFront else { return }
         shard.run { [tunnel] in tunnel.abandon() }

@@ -1,11 +1,11 @@
-// Two connections of which each gets what the other one brings, without I/O: who is read, who is ended, and when it is over.
+// The state machine of a tunnel, without I/O: which side is read, which is ended, and when it is over.
 
 /// The state of a tunnel.
 struct TunnelMachine {
     enum Side: Int, CaseIterable {
         /// The client.
         case front
-        /// Whom it speaks to.
+        /// The back end.
         case back
 
         var other: Side { self == .front ? .back : .front }
@@ -14,27 +14,27 @@ struct TunnelMachine {
     enum Event: Equatable {
         /// The side can be written to.
         case attached
-        /// It has taken what was written.
+        /// Its output was written.
         case writable
-        /// It takes no more for now.
+        /// Its output buffer is full.
         case full
-        /// It has ended what it sends.
+        /// It has ended its sending side.
         case inputEnded
-        /// It is over; nothing can be written to it.
+        /// It is closed; nothing can be written to it.
         case gone(isFailure: Bool)
-        /// Nothing has gone through for too long, or the end is not reached in time.
+        /// Nothing was transferred for too long, or the end took too long.
         case timeout
     }
 
     enum Action: Equatable {
-        /// Deliver to a side what has arrived for it before.
+        /// Write the bytes that arrived for a side earlier.
         case deliver(Side)
         case read(Side)
         case pause(Side)
-        /// Say to a side that nothing more comes.
+        /// End the output of a side.
         case endOutput(Side)
         case close(Side)
-        /// What is left has so long to end.
+        /// Start the timer for the end.
         case armEnd
     }
 
@@ -58,13 +58,13 @@ struct TunnelMachine {
         self[side] == .open || self[side] == .inputEnded && !isOutputEnded[side.rawValue]
     }
 
-    /// Whether a side is not there yet.
+    /// Whether a side is not attached yet.
     func isAwaited(_ side: Side) -> Bool { self[side] == .waiting }
 
-    /// Whether both sides are gone.
+    /// Whether both sides are closed.
     var isOver: Bool { phases.allSatisfy { $0 == .gone } }
 
-    /// Something has happened to a side.
+    /// An event of a side.
     mutating func receive(_ event: Event, _ side: Side) -> [Action] {
         let other = side.other
         switch (self[side], event) {

@@ -85,7 +85,7 @@ public struct UpstreamApp: App {
         return answer(try await send(outgoing, for: request), to: request)
     }
 
-    /// The answer to a client that asks what stands in its way (RFC 9110, section 7.6.2).
+    /// The response to OPTIONS with `Max-Forwards: 0` (RFC 9110, section 7.6.2).
     private static let ownOptions = ServerResponse(
         .noContent, headers: ["Allow": "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"])
 
@@ -114,7 +114,7 @@ public struct UpstreamApp: App {
         return try checked(response)
     }
 
-    /// What the client asks for, whatever it becomes for the back end.
+    /// The URL as the client requests it, before path mapping.
     private static func cacheKey(_ request: ServerRequest) -> String {
         let host = request.isFromTrustedProxy ? request.headers["X-Forwarded-Host"] : nil
         let named = host.map { "\(request.isSecure ? "https" : "http")://\($0)" } ?? ownURL(request)
@@ -152,7 +152,7 @@ public struct UpstreamApp: App {
 
     private func checked(_ response: HTTPResponse) throws -> HTTPResponse {
         guard let failure = response.failure else { return response }
-        // The client has left, or its content cannot be had.
+        // The client has left, or its content is incomplete.
         if Task.isCancelled { throw CancellationError() }
         if let refusal = failure.cause as? ServerError { throw refusal }
         throw failure
@@ -174,7 +174,7 @@ public struct UpstreamApp: App {
             guard let value = headers[name] else { continue }
             var path = value[...]
             if !path.hasBytePrefix("/") {
-                // The back end's own URL, as it knows itself; what it knows of the client's is right already.
+                // Only the back end's own URL is translated; a URL of the client's view is right already.
                 let own = "\(origin)"
                 guard !origin.isAlias, path.hasBytePrefix(own), !own.equalsBytes(Self.ownURL(request)) else { continue }
                 path = path.droppingBytes(first: own.utf8.count)

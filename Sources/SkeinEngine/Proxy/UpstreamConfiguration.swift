@@ -33,7 +33,7 @@ public struct UpstreamConfiguration: Sendable {
     public var timeout: Duration?
     /// Idle timeout of WebSockets and other upgraded connections. Default: 10 minutes.
     public var tunnelTimeout: Duration = .seconds(600)
-    /// Fields that tell the back end who the client has proved to be: `IdentityFields()`. Default: none.
+    /// Fields that state the client's identity: `IdentityFields()`. Default: none.
     public var identity: IdentityFields?
     /// Whether the client's `Authorization` field, and the field of an API key that a gateway has accepted, are forwarded. Default: true.
     public var forwardsCredentials = true
@@ -85,7 +85,7 @@ public struct UpstreamConfiguration: Sendable {
     }
 }
 
-/// Fields that tell a back end who the client has proved to be. A client's own fields of these names are removed.
+/// Fields that state the client's identity. A client's own fields of these names are removed.
 public struct IdentityFields: Sendable, Hashable {
     /// The field of the user; percent-encoded where it is not visible ASCII. Default: `X-Forwarded-User`.
     public var user: String
@@ -98,9 +98,9 @@ public struct IdentityFields: Sendable, Hashable {
         self.roles = roles
     }
 
-    /// Says who has asked, and nothing of what the client has said about that.
+    /// Sets the fields from the identity, and removes those of the client.
     func apply(_ identity: Identity?, to headers: inout Headers) {
-        // Back ends behind CGI or WSGI read names with underscores as the same.
+        // Back ends with CGI or WSGI do not distinguish underscores from hyphens.
         func plain(_ name: String) -> String { name.lowercased().replacingBytes("_", with: "-") }
         let own = [plain(user), plain(roles)]
         for name in headers.map(\.name) where own.contains(where: { $0.equalsBytes(plain(name)) }) {
@@ -115,14 +115,14 @@ public struct IdentityFields: Sendable, Hashable {
     }
 }
 
-/// How much of a response is buffered for a client that reads more slowly than the back end sends.
+/// The buffering of a response for a client that reads more slowly than the back end sends.
 public struct ResponseBuffering: Sendable, Hashable {
     /// Bytes of one response in memory. Default: 256 KiB.
     public var memory: Int
-    /// Bytes of one response in a temporary file, behind those in memory; 0 for none. When both are full, the back end is read as fast as
-    /// the client reads. Default: 1 GiB.
+    /// Bytes of one response in a temporary file, after those in memory; 0 for none. When both are full, the back end
+    /// is read as fast as the client reads. Default: 1 GiB.
     public var disk: Int
-    /// The folder for temporary files, which have no name and go with their response. Default: `TMPDIR`, or `/tmp`.
+    /// The folder for temporary files, which are unnamed and deleted with their response. Default: `TMPDIR`, or `/tmp`.
     public var folder: String
 
     /// Limits for each response.
@@ -149,13 +149,13 @@ public struct HeaderRules: Sendable {
         self.add = add
     }
 
-    /// Makes the changes.
+    /// Applies the changes.
     func apply(to headers: inout Headers) {
         for name in remove { headers.remove(name) }
         if !set.isEmpty { headers.merge(set) }
         for field in add { headers.add(field.name, field.value) }
     }
 
-    /// Why the changes cannot be made; nil when they can.
+    /// The error in the changes; nil when they are valid.
     var problem: HeaderProblem? { self.set.problem ?? add.problem }
 }

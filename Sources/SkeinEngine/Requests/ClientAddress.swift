@@ -1,13 +1,13 @@
-// The client's address and scheme behind proxies. What a request says of its way is believed of trusted proxies only, in one family
-// of fields, and only as far as trusted hops have written it.
+// The client's address and scheme behind proxies. Forwarding fields are accepted from trusted proxies only, in one
+// family of fields, and only as far as trusted hops have written them.
 
 import SkeinHTTP
 import SkeinTransport
 import SkeinWire
 
 extension ServerRequest {
-    /// The client's address: that of the socket, or what trusted proxies say about it; nil when they do not know it, and for unix
-    /// sockets without their word.
+    /// The client's address: that of the socket, or from trusted proxies; nil when these do not know it, and for unix
+    /// sockets without forwarding fields.
     public var clientAddress: String? {
         guard isFromTrustedProxy, let hop = clientHop else { return scope.peer.host }
         return hop.address
@@ -20,34 +20,35 @@ extension ServerRequest {
         let said =
             switch configuration.forwarding {
             case .forwarded: clientHop?.scheme
-            // One value for the whole way; of several, the nearest proxy has written the last.
+            // One value for the whole path; of several, the nearest proxy has written the last.
             case .xForwarded: headers.values("X-Forwarded-Proto").last?.splitBytes(separator: ",").last.map(String.init)
             }
         return said?[...].trimmingBlanks().lowercased() == "https"
     }
 
-    /// The family of fields in which proxies tell of the client.
+    /// The family of forwarding fields.
     var forwarding: ServerConfiguration.Forwarding { configuration.forwarding }
 
     private var configuration: ServerConfiguration { _read { yield scope.owner.context.configuration } }
 
     private func isTrusted(_ address: String) -> Bool { configuration.trustedProxies.contains { $0.contains(address) } }
 
-    /// Whether what the request says of its way can be believed. A unix socket can be written to by local programs only.
+    /// Whether forwarding fields of the request are trusted. Only local programs can write to a unix socket.
     var isFromTrustedProxy: Bool {
         guard scope.owner.context.trustsProxies else { return false }
         guard let address = scope.peer.host else { return true }
         return isTrusted(address)
     }
 
-    /// What a proxy has noted about the hop before it.
+    /// A hop recorded by a proxy.
     private struct Hop {
-        /// Nil for a name and for what is hidden.
+        /// Nil for a name and for an obfuscated identifier.
         var address: String?
         var scheme: String?
     }
 
-    /// The hop of the client: from the nearest one outwards, the first that is no trusted proxy. Nil when no hop is noted.
+    /// The hop of the client: from the nearest one outwards, the first that is not a trusted proxy. Nil when no hop is
+    /// recorded.
     private var clientHop: Hop? {
         let hops = self.hops
         return hops.last { hop in hop.address.map { !isTrusted($0) } ?? true } ?? hops.first
@@ -91,7 +92,7 @@ extension ServerRequest {
         }.map { Substring($0) }
     }
 
-    /// An address without port and brackets; nil for names and what is hidden.
+    /// An address without port and brackets; nil for names and obfuscated identifiers.
     private static func address(_ text: Substring) -> String? {
         if IPAddress.bytes(String(text)) != nil { return String(text) }
         let bare =
@@ -101,7 +102,7 @@ extension ServerRequest {
 }
 
 extension ServerConfiguration {
-    /// The fields of the family that no trusted proxy writes, and anybody else may have written.
+    /// Fields of the family that no trusted proxy writes, so that a client may have forged them.
     var uncheckedFields: [String] {
         if trustedProxies.isEmpty { return [] }
         return switch forwarding {

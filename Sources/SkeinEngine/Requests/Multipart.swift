@@ -1,4 +1,4 @@
-// Forms with files: fields are kept in memory, files go to the disk as they come.
+// Forms with files: fields are held in memory, files are written to the disk as they arrive.
 
 import NIOCore
 import NIOPosix
@@ -19,17 +19,17 @@ import SkeinWire
     import Darwin
 #endif
 
-/// A file of a form, on the disk for as long as somebody holds it.
+/// An uploaded file on the disk, which is deleted with this object.
 public final class UploadedFile: Sendable {
-    /// The name of the form's field.
+    /// The name of the form field.
     public let field: String
-    /// The name that the client gives it, without any folder; show it, and do not write to it.
+    /// The client's file name, without folders; for display only, not as a path to write to.
     public let fileName: String
-    /// The type that the client claims; nil when it claims none.
+    /// The client's media type; nil when it states none.
     public let contentType: String?
-    /// Where it is; gone with this object, unless it was moved.
+    /// The path; the file is deleted with this object, unless it was moved.
     public let path: String
-    /// Its bytes.
+    /// The size in bytes.
     public let size: Int
 
     init(field: String, fileName: String, contentType: String?, path: String, size: Int) {
@@ -42,7 +42,7 @@ public final class UploadedFile: Sendable {
 
     deinit { unlink(path) }
 
-    /// A name that a client has given, without its folders and control characters; empty for what names a folder.
+    /// A client's file name, without folders and control characters; empty if it is a folder.
     static func safeName(_ text: String) -> String {
         let last = text.utf8.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.last
         let name = String(
@@ -54,7 +54,7 @@ public final class UploadedFile: Sendable {
         return name == "." || name == ".." ? "" : name
     }
 
-    /// Keeps the file at another path; a file that stands there is replaced.
+    /// Moves the file to another path; an existing file is replaced.
     /// - Throws: code 701 when it cannot be moved there.
     public func move(to destination: String) throws(SkeinError) {
         if rename(path, destination) == 0 { return }
@@ -69,7 +69,7 @@ public final class UploadedFile: Sendable {
 
 /// A form with files.
 public struct MultipartForm: Sendable {
-    /// The fields that are no files.
+    /// The fields other than files.
     public let fields: FormValues
     /// The files, in order.
     public let files: [UploadedFile]
@@ -79,11 +79,11 @@ public struct MultipartForm: Sendable {
 }
 
 extension ServerRequest {
-    /// Reads a form with files (multipart/form-data, RFC 7578). Files are written to the disk as they come.
+    /// Reads a form with files (multipart/form-data, RFC 7578). Files are written to the disk as they arrive.
     /// - Parameters:
-    ///   - folder: where files are kept. Default: the system's folder for temporary files.
-    ///   - limits: of parts and fields; those of the whole and of one file are the server's.
-    /// - Throws: ``ServerError`` 415 for another type, 400 for a form that is malformed, 413 for one that is too large.
+    ///   - folder: the folder for files. Default: the system's folder for temporary files.
+    ///   - limits: the limits of parts and fields; those of the whole form and of one file are the server's.
+    /// - Throws: ``ServerError`` 415 for another type, 400 for a malformed form, 413 for one that is too large.
     public func multipart(in folder: String? = nil, limits: MultipartLimits = MultipartLimits()) async throws
         -> MultipartForm
     {
@@ -109,7 +109,7 @@ extension ServerRequest {
     }
 }
 
-/// What has been read of a form.
+/// The progress of reading a form.
 private struct MultipartReader {
     let limits: MultipartLimits
     let maximumFile: Int
@@ -173,7 +173,7 @@ private struct MultipartReader {
                 field: Self.unescaped(name), fileName: own, contentType: headers["Content-Type"], folder: folder))
     }
 
-    /// A name as browsers write it (WHATWG HTML, multipart/form-data encoding algorithm).
+    /// A name unescaped from the form that browsers use (WHATWG HTML, multipart/form-data encoding algorithm).
     private static func unescaped(_ name: String) -> String {
         name.replacingBytes("%22", with: "\"").replacingBytes("%0D", with: "\r").replacingBytes("%0A", with: "\n")
     }
@@ -181,7 +181,7 @@ private struct MultipartReader {
 
 /// A file that is being written.
 ///
-/// Unchecked: one write is under way at a time, and the reader waits for it.
+/// Unchecked: one write is in progress at a time, and the reader waits for it.
 private final class OpenUpload: @unchecked Sendable {
     private let field: String
     private let fileName: String
@@ -208,7 +208,7 @@ private final class OpenUpload: @unchecked Sendable {
         if !isFinished { unlink(path) }
     }
 
-    /// Writes on a thread that may wait for the disk.
+    /// Writes on a thread that may block on the disk.
     func write(_ bytes: ByteBuffer, on loop: any EventLoop) async throws {
         size += bytes.readableBytes
         let output = FileDescriptorOutput(descriptor: descriptor)

@@ -1,4 +1,4 @@
-// What a request says beside its path: the query, forms, JSON, cookies.
+// Request data beside the path: the query, forms, JSON, cookies.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,7 +9,7 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// Names and values that a client has sent, in order.
+/// Names and values sent by a client, in order.
 public struct FormValues: Sendable, Sequence {
     private let pairs: [(name: String, value: String)]
 
@@ -22,7 +22,7 @@ public struct FormValues: Sendable, Sequence {
     public func values(_ name: String) -> [String] { pairs.filter { $0.name.equalsBytes(name) }.map(\.value) }
 
     /// The first value of a name.
-    /// - Throws: ``ServerError`` 400 when it is missing, or no such value.
+    /// - Throws: ``ServerError`` 400 when it is missing, or cannot be converted.
     public func value<Value: LosslessStringConvertible>(_ name: String, as type: Value.Type) throws(ServerError)
         -> Value
     {
@@ -31,7 +31,7 @@ public struct FormValues: Sendable, Sequence {
         return value
     }
 
-    /// Walks over the pairs.
+    /// Iterates over the pairs.
     public func makeIterator() -> some IteratorProtocol<(name: String, value: String)> { pairs.makeIterator() }
 }
 
@@ -39,11 +39,11 @@ extension ServerRequest {
     /// The names and values of the query.
     public var parameters: FormValues { FormValues(query.map { Percent.decodeForm($0) } ?? []) }
 
-    /// The type of the content in small letters, without its parameters; nil when the request names none.
+    /// The content type in lower case, without its parameters; nil when the request states none.
     public var contentType: String? { headers["Content-Type"].map { MediaType.split($0).value.lowercased() } }
 
     /// Reads the content as a form (WHATWG URL, application/x-www-form-urlencoded).
-    /// - Parameter maximum: bytes at most. Default: 1 MiB.
+    /// - Parameter maximum: the limit in bytes. Default: 1 MiB.
     /// - Throws: ``ServerError`` 415 for another type, 413 above the maximum.
     public func form(upTo maximum: Int = 1 << 20) async throws -> FormValues {
         guard contentType == "application/x-www-form-urlencoded" else {
@@ -52,9 +52,10 @@ extension ServerRequest {
         return FormValues(Percent.decodeForm(String(buffer: try await body.collect(upTo: maximum))))
     }
 
-    /// Reads the content as a value in JSON.
-    /// - Parameter maximum: bytes at most. Default: the server's limit.
-    /// - Throws: ``ServerError`` 415 for another type, 413 above the maximum, 400 for what is no such value, with its place.
+    /// Reads the content as a JSON value.
+    /// - Parameter maximum: the limit in bytes. Default: the server's limit.
+    /// - Throws: ``ServerError`` 415 for another type, 413 above the maximum, 400 for an invalid value, with its
+    ///   position.
     public func json<Value: Decodable>(_ type: Value.Type, upTo maximum: Int? = nil) async throws -> Value {
         guard let contentType, MediaType.isJSON(contentType) else {
             throw ServerError(415, "send JSON, as application/json")
@@ -84,7 +85,8 @@ extension ServerRequest {
         }
     }
 
-    /// The cookies that the client has sent (RFC 6265, section 5.4); of one name the first, which is the one of the longest path.
+    /// The cookies of the request (RFC 6265, section 5.4); of several with one name the first, which has the longest
+    /// path.
     public var cookies: [String: String] {
         var cookies: [String: String] = [:]
         for field in headers.values("Cookie") {

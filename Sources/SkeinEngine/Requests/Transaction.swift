@@ -1,28 +1,28 @@
-// Transaction identities: one for all that a client's request sets off anywhere, and one for each call within it.
+// Transaction IDs: one for all calls caused by a client's request, and one for each call.
 
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 import Synchronization
 
-/// A request as part of a transaction (the ancestor's `GTID-C4676-R67` with 1000, 2001, 3002 …).
+/// A request as part of a transaction (the predecessor's `GTID-C4676-R67` with 1000, 2001, 3002 …).
 ///
-/// The global identity stays the same from hop to hop. The first digit of the local one is the depth of the call, the others count:
-/// the request 1000 makes the calls 2001, 2002 …, and the request 2001 makes 3002, 3003 ….
+/// All hops share the global ID. The first digit of the local one is the depth of the call, the other digits are a
+/// counter: the request 1000 makes the calls 2001, 2002 …, and the request 2001 makes 3002, 3003 ….
 public final class Transaction: Sendable {
-    /// The fields by which identities travel.
+    /// The fields that carry the IDs.
     static let globalField = "X-Gtxn-Id"
     static let localField = "X-Ltxn-Id"
 
-    /// The identity that all requests of the transaction have.
+    /// The ID of the whole transaction.
     public let globalID: String
-    /// The identity of this request among them.
+    /// The ID of this request within it.
     public let localID: Int
     private let calls = Atomic<Int>(0)
 
     /// - Parameters:
-    ///   - globalID: letters, digits, `-`, `_`, `.`, `~` and `:`, 64 at most; nil from anything else.
-    ///   - localID: four digits to six. Default: 1000, the first request of all.
+    ///   - globalID: letters, digits, `-`, `_`, `.`, `~` and `:`, 64 at most; any other text results in nil.
+    ///   - localID: four to six digits. Default: 1000, the first request.
     public init?(globalID: String, localID: Int = 1000) {
         let isSound = globalID.utf8.allSatisfy { Percent.isUnreserved($0) || $0 == Bytes.colon }
         guard !globalID.isEmpty, globalID.utf8.count <= 64, isSound, (1000..<1_000_000).contains(localID) else {
@@ -32,7 +32,7 @@ public final class Transaction: Sendable {
         self.localID = localID
     }
 
-    /// What a request brought; nil when it brought nothing that can be used.
+    /// The transaction of a request's fields; nil when they are missing or invalid.
     convenience init?(_ headers: Headers) {
         guard let global = headers[Self.globalField] else { return nil }
         self.init(globalID: global, localID: headers[Self.localField].flatMap { Int($0) } ?? 1000)
@@ -44,7 +44,7 @@ public final class Transaction: Sendable {
         localID = 1000
     }
 
-    /// The local identity of the next call.
+    /// The local ID of the next call.
     func nextCall() -> Int {
         let call = calls.wrappingAdd(1, ordering: .relaxed).newValue
         return (localID / 1000 + 1) * 1000 + (localID % 1000 + call) % 1000
@@ -52,7 +52,7 @@ public final class Transaction: Sendable {
 }
 
 extension RequestScope {
-    /// The transaction that the request belongs to, made when somebody asks.
+    /// The transaction of the request, created on first use.
     var transaction: Transaction {
         keep { kept in
             let known =
@@ -62,7 +62,7 @@ extension RequestScope {
         }
     }
 
-    /// The trace that the request belongs to, and where back ends go on with it; made when somebody asks.
+    /// The trace of the request, and the parent of its calls to back ends; created on first use.
     var trace: TraceContext {
         keep { kept in
             let known =
@@ -77,15 +77,14 @@ extension RequestScope {
 }
 
 extension ServerRequest {
-    /// The transaction that the request belongs to: that which the client named (`X-Gtxn-Id` and `X-Ltxn-Id`), or one that begins
-    /// here.
+    /// The transaction of the request: from the fields `X-Gtxn-Id` and `X-Ltxn-Id`, or a new one.
     public var transaction: Transaction { scope.transaction }
 
-    /// The trace that the request belongs to (W3C Trace Context): that which the client named, or one that begins here.
+    /// The trace of the request (W3C Trace Context): from the client's field, or a new one.
     public var trace: TraceContext { scope.trace }
 
-    /// The client for calls to back ends. It lives on the server's loops, so that a call of a handler does not leave the thread, and
-    /// tells those who are called by HTTP the transaction and the trace of the request.
+    /// The client for calls to back ends. It runs on the server's loops, so that a call of a handler does not leave the
+    /// thread, and it adds the transaction and the trace of the request to HTTP calls.
     public var skein: SkeinClient {
         SkeinClient(sharing: scope.owner.skein) { [scope] request in
             if !request.headers.contains(Transaction.globalField) {

@@ -1,27 +1,27 @@
-// Answers of apps made smaller on their way.
+// Compression of responses.
 
 import SkeinHTTP
 import SkeinWire
 
-/// Makes texts smaller for clients that take them so: `router.use(Compression())`.
+/// Compresses text for clients that accept it: `router.use(Compression())`.
 ///
-/// What is secret and what a stranger can put into the same page should not be compressed together: the size tells (BREACH).
+/// Do not compress secrets together with data that an attacker controls: the size reveals the secret (BREACH).
 public struct Compression: Middleware {
-    /// The codings, the best first. Default: Brotli, Zstandard, gzip.
+    /// The codings in order of preference. Default: Brotli, Zstandard, gzip.
     public var codings: [ContentCoding] = [.brotli, .zstd, .gzip]
-    /// Bytes below which it is not worth it, where the length is known. Default: 512.
+    /// The size in bytes below which a response is not compressed, if the length is known. Default: 512.
     public var threshold = 512
 
     /// The defaults.
     public init() {}
 
-    /// Compresses the answer.
+    /// Compresses the response.
     public func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse {
         var response = try await next.respond(to: request)
         let type = response.headers["Content-Type"] ?? response.body.contentType ?? ""
         guard FileApp.isCompressible(type), !response.headers.contains("Content-Encoding"),
             !response.headers.contains("Content-Range"), response.upgrade == nil,
-            !type.hasBytePrefix("text/event-stream")  // an event is of use only as it comes
+            !type.hasBytePrefix("text/event-stream")  // events must not be delayed
         else { return response }
         if case .known(let length) = response.body.length, length < threshold { return response }
         guard response.body.length != .none else { return response }
@@ -37,7 +37,7 @@ public struct Compression: Middleware {
         }
         response.body = response.body.compressed(coding, holding: permit)
         response.headers["Content-Encoding"] = coding.rawValue
-        // The bytes are others, and mean the same.
+        // The bytes differ, so the validator is weak.
         if let tag = response.headers["ETag"], !tag.hasBytePrefix("W/") { response.headers["ETag"] = "W/\(tag)" }
         return response
     }

@@ -1,10 +1,10 @@
-// Compressing an answer while it is sent holds one to two megabytes for as long as the client takes; so there are only so many.
+// Streamed compression needs one to two megabytes for as long as the client reads; so its number is limited.
 
 import Synchronization
 
-/// Permits for encoders, of a server in all and of each of its connections.
+/// Permits for encoders, with a limit for the server and for each connection.
 final class EncoderPermits: Sendable {
-    /// One encoder's. Letting go of it gives it back.
+    /// The permit of one encoder. It is returned when it is released.
     final class Permit: Sendable {
         private let owner: EncoderPermits
         private let connection: UInt32
@@ -31,7 +31,7 @@ final class EncoderPermits: Sendable {
         self.perConnection = perConnection
     }
 
-    /// A permit; nil when there are enough encoders already.
+    /// A permit; nil when the limit is reached.
     func take(for connection: UInt32) -> Permit? {
         let isGiven = state.withLock { state in
             guard state.count < maximum, state.byConnection[connection, default: 0] < perConnection else {
@@ -52,6 +52,6 @@ final class EncoderPermits: Sendable {
         }
     }
 
-    /// Permits that are given right now.
+    /// The permits in use.
     var count: Int { state.withLock { $0.count } }
 }

@@ -1,20 +1,20 @@
-// Events that a page hears of while it is open (WHATWG HTML, section 9.2).
+// Server-sent events (WHATWG HTML, section 9.2).
 
 import NIOCore
 import SkeinHTTP
 
-/// An event for the pages of an event stream.
+/// An event of an event stream.
 public struct ServerSentEvent: Sendable, Hashable {
-    /// What happened; lines are kept.
+    /// The data; line breaks are preserved.
     public var data: String
-    /// The name under which a page listens for it. Default: `message`.
+    /// The event name that a page listens for. Default: `message`.
     public var name: String?
-    /// What a page that comes back sends as `Last-Event-ID`.
+    /// The ID that a reconnecting page sends as `Last-Event-ID`.
     public var id: String?
-    /// How long a page waits before it comes back.
+    /// The delay before a page reconnects.
     public var retry: Duration?
 
-    /// An event. Line breaks in its name and identity are left out.
+    /// An event. Line breaks in its name and ID are removed.
     public init(_ data: String, name: String? = nil, id: String? = nil, retry: Duration? = nil) {
         self.data = data
         self.name = name
@@ -22,7 +22,7 @@ public struct ServerSentEvent: Sendable, Hashable {
         self.retry = retry
     }
 
-    /// The event as it is sent.
+    /// The encoded event.
     var bytes: ByteBuffer {
         func line(_ text: String) -> String {
             String(text.unicodeScalars.filter { !"\r\n\0".unicodeScalars.contains($0) })
@@ -38,9 +38,10 @@ public struct ServerSentEvent: Sendable, Hashable {
 }
 
 extension ServerResponse {
-    /// An answer of events, sent as they happen. A comment now and then keeps proxies from giving the connection up.
+    /// A response of events, sent as they occur. Periodic comments keep proxies from closing the connection.
     /// - Parameters:
-    ///   - events: what happens; its end is the end of the answer, and the page comes back. The end of the server is its end, too.
+    ///   - events: the events; when the sequence ends, the response ends, and the page reconnects. It also ends when
+    ///     the server shuts down.
     ///   - heartbeat: the silence after which a comment is sent. Default: 15 s.
     public static func events<Events: AsyncSequence & Sendable>(
         _ events: Events, heartbeat: Duration = .seconds(15)
@@ -53,7 +54,7 @@ extension ServerResponse {
     }
 }
 
-/// Events with comments in the pauses, made no faster than the client takes them.
+/// Events with comments in the pauses, no faster than the client reads them.
 private struct Heartbeat<Events: AsyncSequence & Sendable>: AsyncSequence, Sendable
 where Events.Element == ServerSentEvent {
     let events: Events

@@ -1,22 +1,22 @@
-// Cookies that an app sets.
+// The Set-Cookie field.
 
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// How a cookie is kept, with defaults that keep it from others.
+/// The attributes of a cookie, with safe defaults.
 public struct CookieOptions: Sendable, Hashable {
     /// The path it is for. Default: `/`.
     public var path = "/"
-    /// The domain it is for, with all hosts below. Default: the host alone.
+    /// The domain it is for, with all subdomains. Default: the host alone.
     public var domain: String?
-    /// How long it is kept. Default: until the browser ends.
+    /// Its lifetime. Default: a session cookie.
     public var maximumAge: Duration?
     /// Whether it is sent over TLS only. Default: true when the request came over TLS.
     public var isSecure: Bool?
-    /// Whether scripts are kept from it. Default: true.
+    /// Whether it is hidden from scripts. Default: true.
     public var isHTTPOnly = true
-    /// To which requests it is sent that come from pages of other sites. Default: to those that follow a link.
+    /// The SameSite attribute. Default: `Lax`.
     public var sameSite = Cookie.SameSite.lax
 
     /// The defaults.
@@ -27,8 +27,8 @@ extension ServerResponse {
     /// Sets a cookie (RFC 6265, section 4.1).
     /// - Parameters:
     ///   - name: a token.
-    ///   - value: visible ASCII without `"`, `,`, `;` and `\`; another fails the answer with an error in the log.
-    ///   - request: the one that is answered; it tells whether the connection is encrypted.
+    ///   - value: visible ASCII without `"`, `,`, `;` and `\`; any other value fails the response with a logged error.
+    ///   - request: the current request; it tells whether the connection is encrypted.
     public mutating func setCookie(
         _ name: String, _ value: String, _ options: CookieOptions = CookieOptions(), for request: ServerRequest
     ) {
@@ -45,11 +45,11 @@ extension ServerResponse {
         let isSound =
             !name.isEmpty && name.utf8.allSatisfy(Bytes.isToken)
             && value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && ![0x22, 0x2C, 0x3B, 0x5C].contains($0) }
-        // A value that would become attributes is a field that cannot be sent, and the answer fails with that.
+        // A value that could inject attributes becomes an invalid field, so that the response fails.
         headers.add("Set-Cookie", isSound ? field : "\n")
     }
 
-    /// Takes a cookie away.
+    /// Removes a cookie.
     public mutating func removeCookie(
         _ name: String, _ options: CookieOptions = CookieOptions(), for request: ServerRequest
     ) {

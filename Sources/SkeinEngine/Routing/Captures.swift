@@ -1,9 +1,9 @@
-// Where in a request's path its parameters stand; the texts are made when somebody asks.
+// The positions of a route's parameters in the path; their text is made on demand.
 
 import SkeinCore
 import SkeinHTTP
 
-/// Places in a path. Four are kept without an allocation.
+/// Positions in a path. Up to four need no allocation.
 struct Captures {
     private var inline: (UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0)
     private var further: [UInt32] = []
@@ -40,7 +40,8 @@ struct Captures {
 }
 
 extension ServerRequest {
-    /// A parameter of the route's path, percent-decoded; nil when the route has none of the name, or what stands there is not UTF-8.
+    /// A parameter of the route's path, percent-decoded; nil when the route has no such parameter, or its value is not
+    /// UTF-8.
     public func parameter(_ name: String) -> String? {
         guard let index = scope.route?.names.firstIndex(of: name), index < scope.captures.count else { return nil }
         let place = scope.captures[index]
@@ -48,8 +49,8 @@ extension ServerRequest {
         return text.utf8.contains(UInt8(ascii: "%")) ? Percent.decode(text) : text
     }
 
-    /// A parameter of the route's path as a value.
-    /// - Throws: ``ServerError`` 404 when the route has none of the name, or what stands there is no such value.
+    /// A parameter of the route's path, converted to a type.
+    /// - Throws: ``ServerError`` 404 when the route has no such parameter, or its value cannot be converted.
     public func parameter<Value: LosslessStringConvertible>(
         _ name: String, as type: Value.Type
     ) throws(ServerError) -> Value {

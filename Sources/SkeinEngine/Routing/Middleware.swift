@@ -1,15 +1,15 @@
-// What stands between requests and apps: values that may answer themselves, or change what goes in and comes out.
+// Middleware: answers requests itself, or changes requests and responses.
 
-/// Stands around an app.
+/// Wraps an app.
 public protocol Middleware: Sendable {
     /// Answers a request.
     /// - Parameters:
-    ///   - request: what is asked for.
-    ///   - next: what is inside.
+    ///   - request: the request.
+    ///   - next: the wrapped app.
     func respond(to request: ServerRequest, next: any App) async throws -> ServerResponse
 
-    /// Makes the middleware ready, once, before the first request. Default: it is.
-    /// - Throws: what keeps the server from starting.
+    /// Prepares the middleware, once, before the first request. Default: nothing.
+    /// - Throws: an error that prevents the start of the server.
     func bootstrap(at mount: MountPoint) async throws -> any Middleware
 }
 
@@ -18,11 +18,11 @@ extension Middleware {
     public func bootstrap(at mount: MountPoint) async throws -> any Middleware { self }
 }
 
-/// Middleware made of a closure.
+/// Middleware from a closure.
 public struct ClosureMiddleware: Middleware {
     private let closure: @Sendable (ServerRequest, any App) async throws -> ServerResponse
 
-    /// Wraps a closure, which gets the request and what is inside.
+    /// Wraps a closure, which gets the request and the wrapped app.
     public init(_ closure: @escaping @Sendable (ServerRequest, any App) async throws -> ServerResponse) {
         self.closure = closure
     }
@@ -34,19 +34,19 @@ public struct ClosureMiddleware: Middleware {
 }
 
 extension App {
-    /// The app inside of middleware, the first of which is the outermost.
+    /// The app wrapped in middleware, the first of which is the outermost.
     public func inside(_ middleware: any Middleware...) -> some App { inside(middleware) }
 
-    /// The app inside of a list of middleware, the first of which is the outermost.
+    /// The app wrapped in a list of middleware, the first of which is the outermost.
     public func inside(_ middleware: [any Middleware]) -> some App { AnyApp(LayeredApp.wrap(self, in: middleware)) }
 }
 
-/// An app inside of one middleware.
+/// An app wrapped in one middleware.
 struct LayeredApp: App {
     let middleware: any Middleware
     let app: any App
 
-    /// The app inside of all of them, the first the outermost.
+    /// The app wrapped in all of them, the first the outermost.
     static func wrap(_ app: any App, in middleware: [any Middleware]) -> any App {
         middleware.reversed().reduce(app) { LayeredApp(middleware: $1, app: $0) }
     }
@@ -71,7 +71,7 @@ struct AnyApp: App {
 }
 
 extension [any Middleware] {
-    /// All made ready.
+    /// All middleware, bootstrapped.
     func ready(at mount: MountPoint) async throws -> [any Middleware] {
         var all: [any Middleware] = []
         for one in self { all.append(try await one.bootstrap(at: mount)) }

@@ -1,14 +1,14 @@
-// A route's path as it is written: literal segments, typed parameters, wildcards.
+// The pattern of a route's path: literal segments, typed parameters, wildcards.
 
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// What a parameter of a path may hold.
+/// The type of a path parameter.
 enum ParameterKind: String, CaseIterable {
     case int, uuid, float, string
 
-    /// Whether a segment, still percent-encoded, is of the kind.
+    /// Whether a percent-encoded segment has the type.
     func accepts(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard !bytes.isEmpty else { return false }
         switch self {
@@ -32,20 +32,20 @@ struct RoutePattern {
     enum Segment: Equatable {
         case literal([UInt8])
         case parameter(String, ParameterKind)
-        /// One segment that nobody asks for.
+        /// One segment without a name.
         case any
-        /// All that is left, slashes included; also nothing.
+        /// The rest of the path, slashes included; may be empty.
         case rest(String)
 
         var isLiteral: Bool { if case .literal = self { true } else { false } }
     }
 
     let segments: [Segment]
-    /// The parameters in the order in which they stand.
+    /// The parameters in path order.
     let names: [String]
 
-    /// Reads `/posts/<int:id>/files/<path:name>`, `/a/*` or `/a/**`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// Parses `/posts/<int:id>/files/<path:name>`, `/a/*` or `/a/**`.
+    /// - Throws: code 701 with the error in the pattern.
     init(_ text: String) throws(SkeinError) {
         func refuse(_ reason: String) -> SkeinError {
             SkeinError(.exception, because: "the route \(text.debugDescription) is not valid: \(reason)")
@@ -94,7 +94,7 @@ struct RoutePattern {
         self.names = names
     }
 
-    /// A path that this is the pattern of.
+    /// A path that matches this pattern.
     /// - Throws: code 701 when a parameter is missing.
     func path(_ parameters: [String: any ParameterValue]) throws(SkeinError) -> String {
         var path = ""

@@ -1,9 +1,9 @@
-// All routes of a router as one tree of segments. Literal segments go before parameters, the stricter kinds of those before the
-// others, and what takes the rest of a path comes last; a way that leads nowhere is gone back.
+// All routes of a router as a tree of segments. Literal segments take precedence over parameters, stricter types of
+// parameters over others, and wildcards for the rest of a path come last; the search backtracks from dead ends.
 
 import SkeinWire
 
-/// One way to answer: what stands at the end of a path, for one method or all.
+/// The target of a route, for one method or all.
 final class Route: Sendable {
     let method: HTTPMethod?
     let names: [String]
@@ -16,7 +16,7 @@ final class Route: Sendable {
     }
 }
 
-/// The place in the tree behind some segments. Immutable once it is built.
+/// A node of the tree. Immutable once it is built.
 final class RouteNode: Sendable {
     private struct Literal {
         let bytes: [UInt8]
@@ -26,12 +26,12 @@ final class RouteNode: Sendable {
     private let literals: [Literal]
     private let parameters: [(kind: ParameterKind, node: RouteNode)]
     private let any: RouteNode?
-    /// What is served here.
+    /// The routes that end here.
     private let routes: [Route]
-    /// What is served here and anywhere below.
+    /// The routes that cover this node and everything below.
     private let rest: [Route]
 
-    /// - Parameter entries: the segments that are left of each route.
+    /// - Parameter entries: the remaining segments of each route.
     init(_ entries: [(segments: ArraySlice<RoutePattern.Segment>, route: Route)]) {
         func below(_ isSo: (RoutePattern.Segment) -> Bool) -> RouteNode? {
             let own = entries.filter { $0.segments.first.map(isSo) ?? false }
@@ -56,11 +56,11 @@ final class RouteNode: Sendable {
         left.count != right.count ? left.count < right.count : left.lexicographicallyPrecedes(right)
     }
 
-    /// Looks for a path's route.
+    /// Finds the route for a path.
     /// - Parameters:
-    ///   - start: where the next segment begins, or one past the end.
-    ///   - captures: gets the parameters' places.
-    ///   - allowed: gets the methods that are served where this one is not.
+    ///   - start: the start of the next segment, or one past the end.
+    ///   - captures: receives the positions of the parameters.
+    ///   - allowed: receives the allowed methods, if this one is not.
     func find(
         _ method: HTTPMethod, _ path: UnsafeRawBufferPointer, from start: Int, _ captures: inout Captures,
         _ allowed: inout [HTTPMethod]
@@ -91,7 +91,7 @@ final class RouteNode: Sendable {
         for route in routes {
             guard let own = route.method else { return route }
             if own == method { return route }
-            // What can be got can be asked about (RFC 9110, section 9.3.2).
+            // HEAD is served where GET is (RFC 9110, section 9.3.2).
             if own == .get, method == .head { fallback = route }
             if !allowed.contains(own) { allowed.append(own) }
         }

@@ -1,4 +1,4 @@
-// A router at work: its tree is built, and the apps below it know where they are.
+// A bootstrapped router: its tree is built, and its apps know their mount points.
 
 import NIOCore
 import SkeinHTTP
@@ -33,7 +33,7 @@ struct RoutedApp: App {
         _ request: ServerRequest, _ captures: inout Captures, _ allowed: inout [HTTPMethod]
     ) -> Route? {
         let scope = request.scope
-        // The mount's own path, without a slash behind it, is its root.
+        // The mount's path without a trailing slash is its root.
         let isRoot = scope.localStart == scope.path.readableBytes
         return (isRoot ? Self.slash : scope.path).withUnsafeReadableBytes { path in
             root.find(request.method, path, from: isRoot ? 1 : scope.localStart + 1, &captures, &allowed)
@@ -41,7 +41,7 @@ struct RoutedApp: App {
     }
 }
 
-/// An app below a router, which gets to know where it is.
+/// An app below a router, with its mount point.
 struct MountedApp: App {
     let app: any App
     let point: MountPoint
@@ -60,7 +60,7 @@ struct MountedApp: App {
     }
 }
 
-/// The routes of a router that have names.
+/// The named routes of a router.
 final class RouteNames: Sendable {
     private let patterns: [String: RoutePattern]
 
@@ -70,10 +70,10 @@ final class RouteNames: Sendable {
 }
 
 extension ServerRequest {
-    /// The path of a named route of the router that answers, as clients have to ask for it.
+    /// The full path of a named route of the current router.
     /// - Parameters:
-    ///   - name: the route's.
-    ///   - parameters: what stands in its path; it is percent-encoded here.
+    ///   - name: the name of the route.
+    ///   - parameters: the values of its parameters, which are percent-encoded here.
     /// - Throws: code 701 when there is no such route, or a parameter is missing.
     public func url(to name: String, _ parameters: [String: any ParameterValue] = [:]) throws -> String {
         guard let pattern = scope.names?[name] else {

@@ -1,26 +1,27 @@
-// Routes as a program writes them. A router is a value: it is put together, and mounted.
+// Routes of a program. A router is a value: it is configured, and then mounted.
 
 import SkeinHTTP
 
-/// An app that chooses by method and path.
+/// An app that dispatches by method and path.
 ///
 ///     var blog = Router()
 ///     blog.get("/posts/<int:id>", name: "post") { request in
 ///         .text("post \(try request.parameter("id", as: Int.self)) is at \(request.url("/posts"))")
 ///     }
 ///
-/// Segments are literal, `<name>`, `<int:name>`, `<float:name>`, `<uuid:name>`, `*` for any one, and at the end `<path:name>` or `**`
-/// for all that is left. Literal ones go first, then the stricter kinds. HEAD is answered as GET is, OPTIONS with the methods that
-/// are there, another method with 405; a path without a route is passed on, and is 404 in the end.
+/// Segments are literal, `<name>`, `<int:name>`, `<float:name>`, `<uuid:name>`, `*` for any single segment, and at the
+/// end `<path:name>` or `**` for the rest of the path. Literal segments take precedence, then stricter types. HEAD is
+/// handled like GET; OPTIONS returns the allowed methods; any other method gets 405. A path without a route is passed
+/// on, and results in 404 if no app serves it.
 public struct Router: App, Routes {
     private struct Definition: Sendable {
         let method: HTTPMethod?
         let path: String
         let name: String?
         let app: any App
-        /// Whether the app has a mount of its own here, and not a route.
+        /// Whether the app is mounted here, and not a route.
         var isMount = false
-        /// Whether it is another spelling of a route, which comes after those that are written out.
+        /// Whether it is an alternative spelling of a route, with lower precedence than explicit routes.
         var isAlias = false
     }
 
@@ -29,7 +30,7 @@ public struct Router: App, Routes {
     private let prefix: String
 
     /// A router without routes.
-    /// - Parameter middleware: stands around all routes, the first the outermost. Default: none.
+    /// - Parameter middleware: wraps all routes, the first the outermost. Default: none.
     public init(_ middleware: any Middleware...) {
         self.middleware = middleware
         prefix = ""
@@ -40,15 +41,15 @@ public struct Router: App, Routes {
         self.middleware = middleware
     }
 
-    /// Puts middleware around all routes of the router, those too that are there already; the first is the outermost.
+    /// Wraps all routes of the router in middleware, including those added before; the first is the outermost.
     public mutating func use(_ middleware: any Middleware...) { self.middleware += middleware }
 
     /// Adds a route.
     /// - Parameters:
     ///   - method: nil for all.
-    ///   - path: the pattern; a wrong one keeps the server from starting.
-    ///   - name: by which ``ServerRequest/url(to:_:)`` finds it. Default: none.
-    ///   - middleware: stands around this route. Default: none.
+    ///   - path: the pattern; with an invalid one, the server does not start.
+    ///   - name: the name for ``ServerRequest/url(to:_:)``. Default: none.
+    ///   - middleware: wraps this route. Default: none.
     public mutating func on(
         _ method: HTTPMethod?, _ path: String, name: String? = nil, _ middleware: any Middleware..., app: some App
     ) {
@@ -56,7 +57,7 @@ public struct Router: App, Routes {
             Definition(method: method, path: prefix + path, name: name, app: LayeredApp.wrap(app, in: middleware)))
     }
 
-    /// Adds a route of a closure.
+    /// Adds a route with a closure.
     public mutating func on(
         _ method: HTTPMethod?, _ path: String, name: String? = nil, _ middleware: any Middleware...,
         handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
@@ -67,18 +68,18 @@ public struct Router: App, Routes {
                 app: LayeredApp.wrap(ClosureApp(handler), in: middleware)))
     }
 
-    /// Adds a route without middleware of its own.
+    /// Adds a route without its own middleware.
     public mutating func add(_ method: HTTPMethod?, _ path: String, name: String?, app: any App) {
         definitions.append(Definition(method: method, path: prefix + path, name: name, app: app))
     }
 
-    /// Adds routes with a prefix, and middleware around them.
+    /// Adds routes with a common prefix and middleware.
     public mutating func group(
         _ path: String, _ middleware: any Middleware..., routes: (inout Router) throws -> Void
     ) rethrows {
         var inner = Router(prefix: prefix + path, middleware: middleware)
         try routes(&inner)
-        // "/" in a group is the path of the group itself, with a slash at its end or without.
+        // "/" in a group is the path of the group itself, with or without a trailing slash.
         if !inner.prefix.isEmpty {
             inner.definitions += inner.definitions.filter { $0.path == inner.prefix + "/" && !$0.isMount }.map {
                 Definition(method: $0.method, path: inner.prefix, name: nil, app: $0.app, isAlias: true)
@@ -92,7 +93,7 @@ public struct Router: App, Routes {
         }
     }
 
-    /// Serves another app at a path of this one and below; it knows that path as its mount.
+    /// Serves another app at a path of this one and below; that path is its mount point.
     public mutating func mount(_ path: String, _ middleware: any Middleware..., app: some App) {
         definitions.append(
             Definition(
@@ -100,7 +101,7 @@ public struct Router: App, Routes {
     }
 
     /// Builds the tree.
-    /// - Throws: code 701 for a route that is none, and what the apps throw.
+    /// - Throws: code 701 for an invalid route, and the errors of the apps.
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         var entries: [(segments: ArraySlice<RoutePattern.Segment>, route: Route)] = []
         var named: [String: RoutePattern] = [:]
@@ -131,7 +132,7 @@ public struct Router: App, Routes {
         return LayeredApp.wrap(tree, in: try await middleware.ready(at: mount))
     }
 
-    /// Says that a router answers once it was made ready: an engine and an `HTTPServer` do so when they start.
+    /// Fails: a router can respond only after bootstrap, which an engine and an `HTTPServer` perform when they start.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         throw SkeinError(
             .exception,

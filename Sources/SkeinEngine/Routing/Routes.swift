@@ -1,15 +1,15 @@
-// The methods by which routes are added, to a router or to an engine.
+// Methods that add routes to a router or an engine.
 
 import SkeinHTTP
 
-/// What routes are added to.
+/// A type that routes can be added to.
 public protocol Routes {
     /// Adds a route.
     /// - Parameters:
     ///   - method: nil for all.
-    ///   - path: the pattern, such as `/posts/<int:id>`; a wrong one keeps the server from starting.
-    ///   - name: by which ``ServerRequest/url(to:_:)`` finds it.
-    ///   - app: answers its requests.
+    ///   - path: the pattern, such as `/posts/<int:id>`; with an invalid one, the server does not start.
+    ///   - name: the name for ``ServerRequest/url(to:_:)``.
+    ///   - app: handles the requests.
     mutating func add(_ method: HTTPMethod?, _ path: String, name: String?, app: any App)
 }
 
@@ -71,9 +71,9 @@ extension Routes {
 
     /// Adds a route that opens a WebSocket, by GET over HTTP/1.1 and by CONNECT over HTTP/2.
     /// - Parameters:
-    ///   - origins: whose pages may open one, such as `https://example.org`; `*` for any. Clients that are no browsers say nothing of an
-    ///     origin, and may. Default: pages of the same host.
-    ///   - serve: has the socket as long as it runs.
+    ///   - origins: the allowed origins, such as `https://example.org`; `*` for any. Clients other than browsers send
+    ///     no origin, and are allowed. Default: the same host.
+    ///   - serve: uses the socket, which is closed when it returns.
     public mutating func webSocket(
         _ path: String, _ configuration: WebSocketConfiguration = WebSocketConfiguration(), origins: [String] = [],
         serve: @escaping @Sendable (WebSocket, ServerRequest) async throws -> Void
@@ -87,7 +87,7 @@ extension Routes {
 }
 
 extension ServerResponse {
-    /// What a handler's value is sent as.
+    /// The response for a handler's value.
     fileprivate init(value: some Encodable) {
         if let text = value as? String { self = .text(text) } else { self = .json(value) }
     }

@@ -1,4 +1,4 @@
-// Accepts connections of sockets on which other processes listen, too.
+// Accepts connections on sockets that other processes listen on, too.
 
 import CSkeinWorkers
 import Logging
@@ -16,20 +16,20 @@ import Synchronization
     import Darwin
 #endif
 
-/// A thread that accepts the connections of a worker, and gives each to the event loop that has the fewest.
+/// A thread that accepts the connections of a worker, and passes each to the event loop with the fewest connections.
 ///
-/// The listening sockets are the master's: their queues outlive a worker, and every worker may take from them. A channel of NIO expects to
-/// be the only one that accepts, so it is not used here. All workers hear of a connection; one that has more connections than
-/// another waits for a moment, so that the other takes it.
+/// The master owns the listening sockets: their queues outlive a worker, and every worker may accept from them. A NIO
+/// channel expects to be the only acceptor, so it is not used here. All workers are woken for a connection; a worker
+/// with more connections than another waits briefly, so that the other one accepts it.
 final class Acceptor: Sendable {
     /// A listening socket.
     struct Listener: Sendable {
         let descriptor: CInt
-        /// Makes a connection of a descriptor; called on the thread.
+        /// Creates a connection from a descriptor; called on the thread.
         let accept: @Sendable (CInt) -> Void
     }
 
-    /// How long a worker with more connections than others waits.
+    /// The delay of a worker with more connections than others.
     private static let courtesy: useconds_t = 300
 
     private let worker: WorkerLink
@@ -37,8 +37,8 @@ final class Acceptor: Sendable {
     private let wake: (read: CInt, write: CInt)
     private let ended: EventLoopFuture<Void>
 
-    /// Begins to accept.
-    /// - Throws: `IOError` when the system has no pipe left.
+    /// Starts to accept.
+    /// - Throws: `IOError` when no pipe can be opened.
     init(_ listeners: [Listener], _ worker: WorkerLink, _ logger: Logger, on loop: any EventLoop) throws {
         self.worker = worker
         self.logger = logger
@@ -56,7 +56,7 @@ final class Acceptor: Sendable {
         }
     }
 
-    /// Accepts no more; what waits in the queues is left for other workers.
+    /// Stops accepting; queued connections are left for other workers.
     func stop() async {
         close(wake.write)
         try? await ended.get()
@@ -73,13 +73,13 @@ final class Acceptor: Sendable {
             if entries[0].revents != 0 { return }
             if hasMore { usleep(Self.courtesy) }
             for (listener, entry) in zip(listeners, entries.dropFirst()) where entry.revents != 0 {
-                // A few at a time, so that the others get some, too.
+                // A few at a time, so that other workers get some, too.
                 for _ in 0..<4 where !accept(of: listener) { break }
             }
         }
     }
 
-    /// Whether the worker has clearly more connections than one that serves, too.
+    /// Whether the worker has clearly more connections than another one.
     private var hasMore: Bool {
         let own = worker.record.openConnections
         guard own > 2 else { return false }
@@ -98,10 +98,10 @@ final class Acceptor: Sendable {
         switch errno {
         case EMFILE, ENFILE, ENOBUFS, ENOMEM:
             logger.error("no connection can be accepted: \(String(cString: strerror(errno)))")
-            // The queue stays full; without a pause, this would use all of a core.
+            // The queue stays full; without a pause, this would be a busy loop.
             sleep(1)
             return false
-        default: return false  // Another worker was faster, or the client has gone.
+        default: return false  // Another worker was faster, or the client is gone.
         }
     }
 }

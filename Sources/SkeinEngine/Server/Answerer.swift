@@ -1,15 +1,15 @@
-// From a request to its handler, whatever version of HTTP brought it.
+// Dispatches a request to its handler, for all HTTP versions.
 
-/// What takes the answer to one request: an HTTP/1.1 connection or an HTTP/2 stream. Called on the loop.
+/// Receives the response to one request: an HTTP/1.1 connection or an HTTP/2 stream. Called on the loop.
 protocol Answerer: AnyObject, Sendable {
     var owner: ServerShard { get }
-    /// Sends a handler's answer.
+    /// Sends a handler's response.
     func answer(_ response: ServerResponse)
 }
 
 extension Answerer {
     /// Calls the handler.
-    /// - Returns: the task in which it runs; nil when it was a plain call and has answered.
+    /// - Returns: its task; nil when it was a function call and has responded.
     func handle(_ request: ServerRequest) -> Task<Void, Never>? {
         switch owner.handling {
         case .immediate(let closure):
@@ -31,7 +31,7 @@ extension Answerer {
         }
     }
 
-    /// Why an answer cannot be sent as it is.
+    /// The reason why a response cannot be sent.
     func problem(with response: ServerResponse) -> SkeinError? {
         if let problem = response.body.problem { return problem }
         let code = response.status.code
@@ -40,7 +40,7 @@ extension Answerer {
             .exception, because: "a handler answered with the status \(code); an answer has one from 200 to 599")
     }
 
-    /// What the client gets to know of an error.
+    /// The response for an error.
     func response(for error: any Error) -> ServerResponse {
         if let error = error as? ServerError {
             return ServerResponse(error.status, headers: error.headers, body: .text(error.message + "\n"))

@@ -1,17 +1,17 @@
-// How slow a client may be with a body before it is taken for one that means harm.
+// The minimum rate of a body, against slow-read and slow-write attacks.
 
 import NIOCore
 import SkeinWire
 
-/// The slowest rate of a body.
+/// The minimum rate of a body.
 struct BodyRate: Sendable {
-    /// Nobody is judged before this time.
+    /// The rate is not checked before this time.
     static let grace = TimeAmount.seconds(10)
 
     /// Bytes a second; 0 for none.
     let minimum: Int
 
-    /// Whether so many bytes are too few for a time.
+    /// Whether a number of bytes is too small for a time.
     func isTooSlow(_ bytes: Int, within time: TimeAmount) -> Bool {
         guard minimum > 0, time > Self.grace else { return false }
         return Double(bytes) * 1e9 < Double(minimum) * Double(time.nanoseconds)
@@ -23,7 +23,7 @@ struct BodyRate: Sendable {
 }
 
 extension ServerContext {
-    /// Bytes of a request's content at most; forms with files have a limit of their own.
+    /// The size limit of a request's content; forms with files have a limit of their own.
     func maximumSize(of head: RequestHead) -> Int {
         guard head.bodyLength != .none, head.headers.known.contains(.contentType),
             let type = head.headers["Content-Type"]?.lowercased(), type.hasBytePrefix("multipart/form-data")

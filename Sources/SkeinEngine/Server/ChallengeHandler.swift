@@ -1,11 +1,11 @@
-// A certificate authority that looks at the certificate of a name by a protocol of its own (RFC 8737). It is told from other clients by
-// their first message, while there are such challenges.
+// Certificate authorities that validate a name by an ALPN protocol of their own (RFC 8737). While such challenges are
+// pending, they are detected by their ClientHello.
 
 import NIOCore
 import NIOSSL
 
-/// Waits for the first message of a TLS client: a certificate authority gets the certificate of its challenge, all others what the server
-/// serves.
+/// Waits for the ClientHello: a certificate authority gets the certificate of its challenge, all other clients the
+/// server's TLS.
 ///
 /// Unchecked: called on the loop of its channel only.
 final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {
@@ -17,9 +17,9 @@ final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @u
     private let challenges: CertificateChallenges
     private let context: ServerContext
     private var address: SocketAddress?
-    /// Whether the connection is counted here.
+    /// Whether the connection is counted by this handler.
     private var isCounted = false
-    /// Adds the handlers of the server behind this one.
+    /// Adds the handlers of the server after this one.
     private let serve: (any Channel) throws -> Void
     private var bytes = ByteBuffer()
     private var limit: Scheduled<Void>?
@@ -30,7 +30,7 @@ final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @u
         self.serve = serve
     }
 
-    /// What is behind it hears of that when it is there.
+    /// The event is sent to the next handlers when they are added.
     func channelActive(context: ChannelHandlerContext) {
         let channel = context.channel
         address = context.remoteAddress
@@ -45,7 +45,7 @@ final class ChallengeHandler: ChannelInboundHandler, RemovableChannelHandler, @u
         case .incomplete: break
         case .hello(let hello) where hello.protocols == [CertificateChallenges.protocolName]:
             guard let tls = challenges.context(for: hello.serverName ?? "") else { return context.close(promise: nil) }
-            // The handshake is all that the authority wants; it closes, or the time limit does.
+            // The authority only needs the handshake; it closes the connection, or the time limit does.
             let (server, address) = (self.context, address)
             isCounted = false
             context.channel.closeFuture.whenComplete { _ in server.connectionClosed(from: address) }

@@ -1,13 +1,13 @@
-// The first message of a TLS client, as far as it has to be known before the handshake (RFC 8446, section 4.1.2).
+// The parts of the ClientHello that are needed before the handshake (RFC 8446, section 4.1.2).
 
 import NIOCore
 
-/// What a client asks for.
+/// The client's parameters.
 struct ClientHello: Equatable {
     enum Outcome: Equatable {
         /// More bytes are needed.
         case incomplete
-        /// It is no ClientHello of TLS, or a longer one than any client sends.
+        /// It is not a TLS ClientHello, or too long.
         case other
         case hello(ClientHello)
     }
@@ -19,11 +19,11 @@ struct ClientHello: Equatable {
     /// The protocols (RFC 7301).
     var protocols: [String] = []
 
-    /// Reads the first bytes of a connection; nothing is taken.
+    /// Parses the first bytes of a connection without consuming them.
     static func read(_ bytes: ByteBuffer) -> Outcome {
-        // The message may be spread over records.
+        // The message may span several records.
         var (records, message) = (bytes, ByteBuffer())
-        // No client writes its first message in more records.
+        // No client splits the message into more records.
         for _ in 0..<16 {
             if let length = messageLength(message), message.readableBytes >= length {
                 return parse(&message).map { .hello($0) } ?? .other
@@ -43,7 +43,7 @@ struct ClientHello: Equatable {
         return parse(&message).map { .hello($0) } ?? .other
     }
 
-    /// Bytes of the message with its head.
+    /// The length of the message with its header.
     private static func messageLength(_ message: ByteBuffer) -> Int? {
         guard let word: UInt32 = message.getInteger(at: message.readerIndex) else { return nil }
         return Int(word & 0xFFFFFF) + 4

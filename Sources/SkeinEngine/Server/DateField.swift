@@ -1,4 +1,4 @@
-// The Date field, made once a second for all responses of a loop.
+// The Date field, formatted once a second for all responses of a loop.
 
 import NIOCore
 import SkeinCore

@@ -1,11 +1,11 @@
-// From a handler's answer to the bytes of the response.
+// Encodes a handler's response.
 
 import NIOCore
 import SkeinHTTP
 import SkeinWire
 
 extension HTTP1ServerConnection {
-    /// Sends a handler's answer.
+    /// Sends a handler's response.
     func answer(_ response: ServerResponse) {
         guard let current, let request = machine.request, request.exchange.isPending else { return }
         if let problem = problem(with: response) { return answer(self.response(for: problem)) }
@@ -43,7 +43,7 @@ extension HTTP1ServerConnection {
         switch plan.announcement {
         case .nothing: .bodiless
         case .length(let length): .length(length)
-        // Trailers alone have no place in HTTP/1.1.
+        // In HTTP/1.1, trailers need chunked content.
         case .trailers: .length(0)
         case .open: head.version == .http1_0 ? .untilClose : .chunked
         }
@@ -63,7 +63,7 @@ extension HTTP1ServerConnection {
             case .sent: self.finishResponse(scope)
             case .unwanted: break
             case .failed(let fault):
-                // The client can tell from the missing end that the content is not whole.
+                // The missing end tells the client that the content is incomplete.
                 if self.context != nil, !Task.isCancelled {
                     self.configuration.logger.error("a response body failed: \(fault)")
                 }
@@ -72,7 +72,8 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// Lets the kernel send a range of a file, a part at a time, so that a slow client can be told from a stalled one.
+    /// Sends a range of a file by the kernel, part by part, so that a slow client can be distinguished from a stalled
+    /// one.
     private func send(_ fileRange: FileRange, _ scope: RequestScope) {
         output.write()
         waited = .zero
@@ -92,7 +93,7 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// The response is written: the next request follows, or the end.
+    /// The response is written: the next request follows, or the connection ends.
     private func finishResponse(_ scope: RequestScope) {
         task = nil
         owner.record(scope)
@@ -115,9 +116,9 @@ extension HTTP1ServerConnection {
         current = nil
         leavesWithClient = false
         goOnReading(.consumer)
-        guard !isAdvancing else { return }  // the loop that called us goes on by itself
+        guard !isAdvancing else { return }  // the calling loop continues
         if decoder.hasBufferedBytes {
-            // Responses to pipelined requests that are ready in one tick leave in one write.
+            // Responses to pipelined requests that are ready in one tick are sent in one write.
             output.flushSoon()
             advance()
         } else {

@@ -1,4 +1,4 @@
-// What leaves the connection, and what is let in: one buffer that is kept, one write a tick, and pauses on both sides.
+// Output and flow control of the connection: a reused buffer, one write per tick, and back-pressure in both directions.
 
 import NIOCore
 import SkeinTransport
@@ -23,7 +23,7 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// Writes a region of a file, and waits until the kernel has taken it. Returns false when that has failed.
+    /// Writes a region of a file, and waits until the kernel has sent it. Returns false on failure.
     func write(_ region: FileRegion) async -> Bool {
         guard let context, machine.request != nil, let scope = current?.scope else { return false }
         madeProgress()
@@ -51,7 +51,7 @@ extension HTTP1ServerConnection {
         }
     }
 
-    // MARK: What a handler may ask, and say before its answer
+    // MARK: Calls from the handler before its response
 
     var isSecure: Bool { encryption != nil }
     var nioChannel: (any Channel)? { output.channel }
@@ -80,7 +80,7 @@ extension HTTP1ServerConnection {
         if machine.hasClientFinished { armLeaving() }
     }
 
-    /// A client that has ended its side may still read: what is quick is sent, and nothing is asked for long.
+    /// A client that has ended its side may still read: fast responses are sent, long-running ones are cancelled.
     func armLeaving() {
         guard leavesWithClient, let scope = current?.scope else { return }
         shard.eventLoop.scheduleTask(in: .seconds(5)) { [weak self] in
@@ -103,7 +103,7 @@ extension HTTP1ServerConnection {
         armTimer()
     }
 
-    /// The handler reads the content: let it come, and tell a client that waits for our word.
+    /// The handler reads the content: resume reading, and send 100 (Continue) if the client waits for it.
     func streamWantsMore() {
         shard.run {
             if self.machine.contentIsWanted(at: self.shard.now) {

@@ -3,11 +3,11 @@
 import SkeinWire
 
 extension HTTP1ServerConnection {
-    /// A malformed request: it is answered with its own status, and the connection ends.
+    /// A malformed request: respond with the error's status, and close the connection.
     func reject(_ error: HTTP1Error) {
         if let request = machine.request {
             current?.body?.fail(SkeinError(.bodyError, because: "the request is malformed: \(error)", cause: error))
-            // A response may be half written; nothing can be said any more.
+            // A response may be partly written; no other response is possible.
             guard request.exchange.isPending else { return cutOff() }
             task?.cancel()
             task = nil
@@ -15,7 +15,7 @@ extension HTTP1ServerConnection {
         refuse(decoder.status(of: error), "\(error)")
     }
 
-    /// A client that sends a body as slowly as nobody does.
+    /// A client that sends a body below the minimum rate.
     func refuseSlow() {
         guard let current, let request = machine.request else { return }
         current.body?.fail(
@@ -27,7 +27,7 @@ extension HTTP1ServerConnection {
         refuse(.requestTimeout, "the request's content comes too slowly", to: current.scope)
     }
 
-    /// Answers without a handler and ends the connection.
+    /// Responds without a handler and closes the connection.
     func refuse(
         _ status: HTTPStatus, _ message: String, to known: RequestScope? = nil
     ) {
@@ -43,7 +43,7 @@ extension HTTP1ServerConnection {
         linger()
     }
 
-    /// Ends our side and waits a moment for the client to end its own, so that a reset does not destroy the last answer
+    /// Ends our side and waits briefly for the client's end, so that a TCP reset does not destroy the last response
     /// (RFC 9112, section 9.6).
     func linger() {
         guard context != nil else { return }
@@ -54,10 +54,10 @@ extension HTTP1ServerConnection {
         output.whenTaken { self.perform(self.machine.outputTaken(at: self.shard.now)) }
     }
 
-    /// Ends the connection at once.
+    /// Closes the connection at once.
     func cutOff() { context?.close(promise: nil) }
 
-    /// The server is shutting down: finish what is under way, begin nothing.
+    /// The server shuts down: complete requests in flight, accept no new ones.
     func drain() {
         perform(machine.drain(isBetweenRequests: decoder.isBetweenRequests, at: shard.now))
         armTimer()

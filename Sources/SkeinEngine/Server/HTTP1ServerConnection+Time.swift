@@ -1,7 +1,7 @@
 // The one timer of a connection.
 
 extension HTTP1ServerConnection {
-    /// Sets the deadline for what the connection waits for now, after the decoder has taken what there was.
+    /// Sets the deadline of the current state, after the decoder has consumed its input.
     func keepTime() {
         machine.settle(isBetweenRequests: decoder.isBetweenRequests, at: shard.now)
         if decoder.bufferedBytes < Self.highWater {
@@ -12,8 +12,8 @@ extension HTTP1ServerConnection {
         armTimer()
     }
 
-    /// Sets the timer to the machine's deadline. A deadline that moves away with each request leaves it alone; it is set again when it
-    /// fires too early.
+    /// Sets the timer to the machine's deadline. When a deadline only moves later, the timer is left alone; it is set
+    /// again when it fires too early.
     func armTimer() {
         guard context != nil, timerAt > machine.deadline else { return }
         if let timer { shard.timers.cancel(timer) }
@@ -21,7 +21,7 @@ extension HTTP1ServerConnection {
         timer = shard.timers.schedule(self, at: timerAt)
     }
 
-    /// The client takes some of the response, or is given some to take.
+    /// The client has read some of the response, or more output was written.
     func madeProgress() {
         machine.madeProgress(at: shard.now)
         armTimer()

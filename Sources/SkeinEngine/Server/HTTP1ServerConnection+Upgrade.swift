@@ -1,5 +1,5 @@
-// The ways out of HTTP/1.1: to HTTP/2 in clear text, on the same port, by its preface (RFC 9113, section 3.3) or by an upgrade
-// that the client asks for (RFC 7540, section 3.2); and to what a handler answers with.
+// Upgrades from HTTP/1.1: to HTTP/2 in clear text, on the same port, by its preface (RFC 9113, section 3.3) or by the
+// client's Upgrade field (RFC 7540, section 3.2); and to the protocol of a handler's response.
 
 import NIOCore
 import SkeinCore
@@ -7,7 +7,7 @@ import SkeinHTTP
 import SkeinWire
 
 extension HTTP1ServerConnection {
-    /// Looks at the first bytes of the connection. Returns those that are HTTP/1.1, if any.
+    /// Checks the first bytes of the connection. Returns those that are HTTP/1.1, if any.
     func recogniseVersion(_ bytes: ByteBuffer) -> ByteBuffer? {
         guard var first = prelude else { return bytes }
         first.absorb(bytes)
@@ -25,7 +25,7 @@ extension HTTP1ServerConnection {
         }
     }
 
-    /// Accepts the upgrade that a request asks for. Returns false when it does not, or not in a way that can be followed.
+    /// Accepts a requested upgrade. Returns false when there is none, or an invalid one.
     func upgrade(_ head: RequestHead) -> Bool {
         guard head.headers.known.contains(.upgrade), configuration.http2.allowsUpgrade,
             configuration.http2.isEnabled, head.bodyLength == .none,
@@ -56,7 +56,7 @@ extension HTTP1ServerConnection {
         successor.driver.flushSoon()
     }
 
-    /// A handler's answer gives the connection away: it is another protocol's behind the head.
+    /// Hands the connection over to another protocol after the response's head.
     func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
         guard let user = upgrade.connectionUser else {
             return answer(.text("this is served over HTTP/2\n", status: HTTPStatus(505)))
@@ -86,7 +86,7 @@ extension HTTP1ServerConnection {
         if hasClientFinished { user.inputEnded() }
     }
 
-    /// Gives the connection to another handler. Returns false when that is not possible, and the connection ends.
+    /// Replaces this handler with another one. Returns false when that is not possible, and the connection ends.
     private func replace(by successor: any ServerConnection, _ handler: some ChannelHandler) -> Bool {
         guard let context = output.detach() else { return false }
         gate.open(context.channel)

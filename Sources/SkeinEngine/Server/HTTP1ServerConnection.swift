@@ -1,5 +1,5 @@
-// One HTTP/1.1 connection of the server: the driver of `HTTP1ServerMachine`. Requests are answered one after the other; what a client
-// pipelines waits in the decoder.
+// One HTTP/1.1 connection of the server: the driver of `HTTP1ServerMachine`. Requests are answered one after the other;
+// pipelined ones wait in the decoder.
 
 import NIOCore
 import NIOSSL
@@ -19,21 +19,21 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// The request under way.
+    /// The current request.
     struct Current {
         let scope: RequestScope
         /// The content; nil for none.
         var body: BodyStream?
     }
 
-    /// Unread pipelined bytes above which the client is not read any more.
+    /// Unread pipelined bytes above which reading stops.
     static let highWater = 64 << 10
 
     let owner: ServerShard
-    /// What encrypts the connection, if anything does.
+    /// The TLS handler of the connection, if any.
     let encryption: NIOSSLServerHandler?
     @exclusivity(unchecked) var decoder: HTTP1RequestDecoder
-    /// The first bytes of the connection, until they tell which HTTP it speaks.
+    /// The first bytes of the connection, until the HTTP version is known.
     @exclusivity(unchecked) var prelude: ByteBuffer? = ByteBuffer()
     let output: ChannelOutput
     @exclusivity(unchecked) var gate = ReadGate()
@@ -47,9 +47,9 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var timer: ShardTimers.Token?
     @exclusivity(unchecked) var timerAt = NIODeadline.distantFuture
     var regionIsUnderWay = false
-    /// How long the client has let us wait for it to take the body that is being sent.
+    /// How long the client has not read the body that is being sent.
     var waited = TimeAmount.zero
-    /// How the streamed body that is being sent is framed, and what follows it.
+    /// The framing of the streamed body that is being sent, and its trailers.
     var bodyIsChunked = false
     var trailers: Headers?
 
@@ -61,7 +61,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         machine = HTTP1ServerMachine(owner.context.connectionLimits, at: owner.shard.now)
     }
 
-    /// Whether the request under way ends when the client has ended its side.
+    /// Whether the current request is cancelled when the client has ended its side.
     var leavesWithClient = false
     var shard: Shard { owner.shard }
     var context: ChannelHandlerContext? { output.context }
@@ -76,13 +76,13 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func channelActive(context: ChannelHandlerContext) {
         owner.opened(self)
         armTimer()
-        // Behind a balancer, the client's address is still to come.
+        // Behind a load balancer, the client's address is not known yet.
         if !configuration.expectsProxyHeader || context.localAddress?.ipAddress == nil {
             welcome(context.remoteAddress)
         }
     }
 
-    /// The client is known, and served or not.
+    /// The client is known; it is accepted or refused.
     private func welcome(_ address: SocketAddress?) {
         peer = ServerPeer(address: address, number: owner.nextConnection())
         isCounted = true
@@ -120,7 +120,8 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
     func channelInactive(context: ChannelHandlerContext) {
-        // While a successor takes over, writing its first bytes may find out that the client is gone: that is for it to hear.
+        // While a successor takes over, writing its first bytes may find that the client is gone: the successor handles
+        // that.
         guard output.context != nil else { return context.fireChannelInactive() }
         if machine.request != nil, let current {
             current.body?.fail(SkeinError(.connectionClosed, because: "the client closed the connection"))
@@ -128,7 +129,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
             owner.record(current.scope)
         }
         machine.end()
-        current = nil  // it knows its way back to this connection
+        current = nil  // it has a reference to this connection
         if let timer { shard.timers.cancel(timer) }
         output.detach()
         owner.closed(self)
@@ -136,7 +137,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
 
     // MARK: Receiving
 
-    /// Takes what the decoder has, until a request has to be answered first or the bytes are used up.
+    /// Consumes the decoder's input, until a request has to be answered first or the bytes are used up.
     func advance() {
         guard !isAdvancing else { return }
         isAdvancing = true
@@ -176,7 +177,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         }
         var body: BodyStream?
         if head.bodyLength == .none {
-            _ = try decoder.next()  // the end that follows at once
+            _ = try decoder.next()  // the end, which follows at once
             if head.headers.known.contains(.upgrade), upgrade(head) { return }
         } else {
             body = BodyStream(source: self)
@@ -201,7 +202,7 @@ final class HTTP1ServerConnection: ChannelInboundHandler, RemovableChannelHandle
         }
     }
 
-    /// Ends the connection as the machine says.
+    /// Ends the connection in the machine's way.
     func perform(_ end: HTTP1ServerMachine.End) {
         switch end {
         case .nothing: break

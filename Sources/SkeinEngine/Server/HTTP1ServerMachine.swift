@@ -1,5 +1,6 @@
-// The server's side of one HTTP/1.1 connection (RFC 9112), without I/O: which part of a request is expected, whether the connection is
-// kept after a response, how it ends, and until when it waits for what. `HTTP1ServerConnection` is its driver.
+// The server's side of one HTTP/1.1 connection (RFC 9112), without I/O: which part of a request is expected, whether
+// the connection is reused after a response, how it ends, and the deadline of each state. `HTTP1ServerConnection` is
+// its driver.
 
 import NIOCore
 import SkeinWire
@@ -15,7 +16,7 @@ struct HTTP1ServerMachine {
         var rate = BodyRate(minimum: 0)
     }
 
-    /// What the connection waits for, and with it, which deadline holds.
+    /// The state of the connection, which determines its deadline.
     enum State {
         /// The next request: nothing of it has arrived.
         case idle
@@ -40,14 +41,14 @@ struct HTTP1ServerMachine {
         fileprivate(set) var persists = false
     }
 
-    /// What the decoder is asked for.
+    /// The part that the decoder should parse next.
     enum Expectation: Equatable {
         case head
         case content
         case nothing
     }
 
-    /// What becomes of bytes that arrive.
+    /// The handling of arriving bytes.
     enum Arrival: Equatable {
         case decode
         case ignore
@@ -55,7 +56,7 @@ struct HTTP1ServerMachine {
         case refuse
     }
 
-    /// What follows a response.
+    /// The step after a response.
     enum Next: Equatable {
         /// The next request.
         case request
@@ -80,11 +81,11 @@ struct HTTP1ServerMachine {
         case cutOff
         /// The head of a request did not arrive in time: respond with 408.
         case refuse
-        /// The client neither sends nor takes what it should: fail the content, and cut off.
+        /// The client neither sends nor reads in time: fail the content, and close the connection.
         case stalled
     }
 
-    /// How long an idle connection may still bring a request when the server stops.
+    /// How long an idle connection may still send a request when the server stops.
     static let lastChance = TimeAmount.milliseconds(200)
 
     private let limits: Limits
@@ -157,7 +158,7 @@ struct HTTP1ServerMachine {
     }
 
     /// The decoder has no more events for now.
-    /// - Parameter isBetweenRequests: whether none of the next request has arrived.
+    /// - Parameter isBetweenRequests: whether no byte of the next request has arrived.
     mutating func settle(isBetweenRequests: Bool, at now: NIODeadline) {
         guard case .idle = state else { return }
         if isBetweenRequests {
@@ -168,7 +169,7 @@ struct HTTP1ServerMachine {
         }
     }
 
-    /// The client has closed its side. What it has asked for is still answered.
+    /// The client has closed its side. Requests in flight are still answered.
     mutating func inputClosed() -> End {
         hasClientFinished = true
         switch state {
@@ -232,7 +233,7 @@ struct HTTP1ServerMachine {
         return request.exchange.isComplete ? .request : .discard
     }
 
-    /// The client has taken some of the response, or is given some to take.
+    /// The client has read some of the response, or more output was written.
     mutating func madeProgress(at now: NIODeadline) { deadline = now + limits.body }
 
     // MARK: The end
@@ -243,8 +244,8 @@ struct HTTP1ServerMachine {
         deadline = now + limits.body
     }
 
-    /// The client has taken the last byte. Our side ends first, so that a reset does not destroy the last response (RFC 9112,
-    /// section 9.6).
+    /// The client has received the last byte. Our side ends first, so that a TCP reset does not destroy the last
+    /// response (RFC 9112, section 9.6).
     mutating func outputTaken(at now: NIODeadline) -> End {
         guard case .lingering = state else { return .nothing }
         state = .lingering(isOutputClosed: true)
@@ -256,7 +257,7 @@ struct HTTP1ServerMachine {
     mutating func drain(isBetweenRequests: Bool, at now: NIODeadline) -> End {
         switch state {
         case .serving(let request) where request.exchange.isEndless: return .cutOff
-        // A client that does not know that the server stops may have sent a request already.
+        // A client that does not know yet that the server stops may have sent a request already.
         case .idle: deadline = now + Self.lastChance
         case .head: if isBetweenRequests { deadline = now + Self.lastChance }
         case .serving, .lingering, .over: break
@@ -277,7 +278,7 @@ struct HTTP1ServerMachine {
         switch state {
         case .head: return served == 0 && !hasBytes ? .cutOff : .refuse
         case .serving(let request):
-            // A handler may take its time, and a client may wait for it.
+            // A handler may be slow, and the client waits for it.
             if request.exchange.awaitsClient && isReading || isWriting { return .stalled }
             deadline = now + limits.body
             return .nothing

@@ -1,4 +1,4 @@
-// One HTTP/2 connection of the server: many requests at a time, each answered by itself.
+// One HTTP/2 connection of the server: concurrent requests, each answered independently.
 
 import NIOCore
 import NIOSSL
@@ -13,7 +13,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
     let owner: ServerShard
     let driver: HTTP2Driver
     let tls: NIOSSLServerHandler?
-    /// The requests under way, by the slots of their streams.
+    /// The requests in flight, by the slots of their streams.
     @exclusivity(unchecked) private var streams: [HTTP2ServerStream?] = []
     private let begun: NIODeadline
     @exclusivity(unchecked) private var lastAnswer: NIODeadline
@@ -36,7 +36,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         armTimer()
     }
 
-    /// Answers the request that came as HTTP/1.1 and asked for the upgrade.
+    /// Handles the HTTP/1.1 request that asked for the upgrade.
     func acceptUpgrade(_ head: RequestHead, settings: ByteBuffer) throws(HTTP2Error) {
         let stream = try driver.engine.acceptUpgrade(settings: settings, isHead: head.method == .head)
         begin(head, stream)
@@ -83,15 +83,15 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         return served
     }
 
-    /// Nothing more has to be done for a stream.
+    /// A stream is finished.
     func forget(_ stream: HTTP2Stream) {
         guard self.stream(stream) != nil else { return }
         streams[stream.slot] = nil
         lastAnswer = driver.lastRead
     }
 
-    /// Promises the answer to a request of our own making, and lets the handler make it. Returns false where the client
-    /// takes no pushes.
+    /// Promises a response to a request made by the server, and calls the handler for it. Returns false when the client
+    /// does not accept pushes.
     func push(_ path: String, _ headers: Headers, for request: RequestHead, on parent: HTTP2Stream) -> Bool {
         let authority = request.headers["host"] ?? ""
         let promised: HTTP2Stream?
@@ -121,7 +121,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         timer = owner.shard.timers.schedule(self, at: owner.shard.now + max(.milliseconds(50), span))
     }
 
-    /// Looks after silence, stalled streams and idleness; armed once and again, not for each request.
+    /// Checks for silence, stalled streams and idleness; the timer is not set again for each request.
     func timerFired() {
         timer = nil
         let now = owner.shard.now
@@ -139,7 +139,7 @@ final class HTTP2ServerConnection: HTTP2DriverOwner, ServerConnection, TimerTarg
         armTimer()
     }
 
-    /// Whether a client that says nothing is still there: sockets and calls may rest, and are asked by a PING then.
+    /// Whether a silent client is still alive: WebSockets and streaming calls may be idle, and are checked by a PING.
     private func isAlive(at now: NIODeadline) -> Bool {
         if let asked = pingSent, driver.lastRead <= asked { return now < asked + owner.context.bodyTimeout }
         pingSent = nil

@@ -1,4 +1,4 @@
-// One request on a stream of HTTP/2, and its answer.
+// One request on an HTTP/2 stream, and its response.
 
 import NIOCore
 import SkeinCore
@@ -6,9 +6,9 @@ import SkeinHTTP
 import SkeinTransport
 import SkeinWire
 
-/// A request under way.
+/// A request in flight.
 ///
-/// Unchecked: touched on its connection's loop only, but for what a body's consumer says, which is sent there.
+/// Unchecked: used on its connection's loop only, except for calls of a body's consumer, which are sent there.
 final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unchecked Sendable {
     let stream: HTTP2Stream
     private let connection: HTTP2ServerConnection
@@ -18,9 +18,9 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     @exclusivity(unchecked) private var task: Task<Void, Never>?
     /// Received bytes that the flow-control window does not count as consumed yet, since the handler is behind.
     private var withheld = 0
-    /// What the stream carries since the handler's answer gave it away.
+    /// The user of the stream after the handler's response handed it over.
     private(set) var tunnel: HTTP2Tunnel?
-    /// Whether the client has given it up, or the connection is over.
+    /// Whether the client has reset it, or the connection is over.
     private var isGone = false
 
     init(_ stream: HTTP2Stream, of connection: HTTP2ServerConnection, head: RequestHead?) {
@@ -95,7 +95,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     func streamWasCancelled() { streamWantsMore() }
 
-    // MARK: The answer
+    // MARK: The response
 
     func answer(_ response: ServerResponse) {
         guard exchange.isPending, !isGone else { return }
@@ -124,7 +124,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         driver.flushSoon()
     }
 
-    /// The answer gives the stream away.
+    /// The response hands the stream over.
     private func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
         let tunnel = HTTP2Tunnel(driver, stream) { [connection, stream] in connection.forget(stream) }
         do {
@@ -137,7 +137,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         scope.answered(response.status)
         record()
         self.tunnel = tunnel
-        // What has come before belongs to whoever has the stream now.
+        // Content that arrived earlier belongs to the new user of the stream.
         for piece in body?.inlet.takeArrived() ?? [] { tunnel.replay(piece) }
         if withheld > 0 { driver.engine.consumed(withheld, on: stream) }
         withheld = 0
@@ -161,7 +161,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         }
     }
 
-    /// All of the answer is with the engine.
+    /// All of the response was passed to the engine.
     private func finish(_ trailers: Headers?) {
         task = nil
         exchange.endResponse(at: owner.shard.now)
@@ -175,18 +175,18 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             }
         }
         guard driver.engine.isReceiving(stream) else { return connection.forget(stream) }
-        // Early: what still arrives is discarded, if it is not much and arrives soon.
+        // An early response: remaining content is discarded, if it is short and arrives soon.
         body?.cancel()
         streamWantsMore()
     }
 
-    /// Notes what came of the request, once.
+    /// Records the request in log and statistics, once.
     private func record() {
         owner.record(scope)
         scope.channel = nil
     }
 
-    // MARK: What a handler may ask, and say before its answer
+    // MARK: Calls from the handler before its response
 
     var isSecure: Bool { connection.tls != nil }
     var nioChannel: (any Channel)? { driver.channel }
@@ -196,7 +196,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         owner.shard.run { if self.exchange.isPending { self.sendInterim(status, headers) } }
     }
 
-    /// A client of HTTP/2 resets what it does not want any more.
+    /// HTTP/2 clients reset streams that they do not need any more.
     func endsWithClient() {}
 
     func push(_ path: String, _ headers: Headers) {
@@ -220,8 +220,8 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
 
     // MARK: The end
 
-    /// Ends a request that was answered and whose client does not come to its end (RFC 9113, section 8.1); whoever waits for our word
-    /// is not silent.
+    /// Resets the stream of an answered request that the client does not complete in time (RFC 9113, section 8.1); a
+    /// client that waits for 100 (Continue) is not late.
     func lookAfter(at now: NIODeadline) {
         if exchange.content == .awaited, exchange.isPending { driver.engine.noteProgress(stream, at: now) }
         if exchange.isOverdue(at: now, isSending: driver.engine.isSending(stream)) {
@@ -230,9 +230,9 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
         }
     }
 
-    /// The server stops: what has no end is ended.
+    /// The server stops: endless responses are ended.
     func leave(_ code: WebSocketCloseCode? = nil) {
-        // WebSockets of a worker that is replaced go on until their end has a code.
+        // WebSockets of a replaced worker continue until they are closed with a code.
         if let code { tunnel?.leave(code) } else if !owner.context.isReplaced { tunnel?.leave(.goingAway) }
         guard exchange.isEndless else { return }
         task?.cancel()
@@ -258,7 +258,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
     }
 }
 
-/// A sink that counts for the log.
+/// A sink that counts bytes for the log.
 private final class Counted: BodySink {
     private let sink: HTTP2BodySink
     private let scope: RequestScope

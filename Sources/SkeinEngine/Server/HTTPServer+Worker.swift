@@ -1,4 +1,4 @@
-// A server as one of a master's workers.
+// A server as one worker of a master.
 
 import CSkeinWorkers
 import NIOCore
@@ -15,7 +15,7 @@ import SkeinWorkers
 #endif
 
 extension ServerConfiguration.Address {
-    /// The address as masters know it.
+    /// The address in the master's form.
     package var listener: ListenerAddress {
         switch self {
         case .tcp(let host, let port), .tls(let host, let port): .tcp(host, port: port)
@@ -26,13 +26,13 @@ extension ServerConfiguration.Address {
 }
 
 extension HTTPServer {
-    /// The master's socket for an address, to be accepted from when all is ready.
+    /// The master's socket for an address, which accepts once the server is ready.
     /// - Returns: the address, with its port; nil when there is no master, or it has no such socket.
     func listen(
         forMasterOn address: ServerConfiguration.Address, _ shards: [ServerShard]
     ) throws -> ServerConfiguration.Address? {
         guard let descriptor = context.configuration.worker?.listener(address.listener) else { return nil }
-        // The channel's or the acceptor's own; of two servers of one process, each has one.
+        // A duplicate for the channel or the acceptor; two servers of one process have one each.
         let own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard own >= 0 else { throw IOError(errnoCode: errno, reason: "dup") }
         _ = fcntl(own, F_SETFL, fcntl(own, F_GETFL) | O_NONBLOCK)
@@ -60,7 +60,7 @@ extension HTTPServer {
         }
     }
 
-    /// Begins to accept from the master's sockets.
+    /// Starts to accept from the master's sockets.
     func accept(_ shards: [ServerShard]) throws {
         guard let worker = context.configuration.worker else { return }
         let listeners = state.withLock { $0.accepted }
@@ -100,7 +100,7 @@ extension HTTPServer {
         }
     }
 
-    /// Connects to what processes share, and begins the work at intervals.
+    /// Connects to the shared backend, and starts the maintenance work.
     /// - Parameter shard: waits for the tasks when the server ends.
     func share(_ shard: Shard) async throws {
         let configuration = context.configuration
@@ -113,7 +113,7 @@ extension HTTPServer {
         guard !sharing.handlers.isEmpty || !sharing.maintenance.isEmpty || !sharing.starting.isEmpty else { return }
         let core = context.sharedCore
         try await core.backend.listen { core.deliver($0) }
-        // Not on the loop: handlers and maintenance may take their time.
+        // Not on the loop: handlers and maintenance may be slow.
         @Sendable func start(_ work: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
             shard.tasks.begin()
             return Task {
@@ -133,9 +133,9 @@ extension HTTPServer {
         }
     }
 
-    /// Tells the master that this worker serves, and that it lives, and hears what the master says.
+    /// Reports to the master that this worker serves and is alive, and handles the master's messages.
     func follow(_ worker: WorkerLink, _ shards: [ServerShard]) {
-        // Each loop for itself, so that the master knows which one is blocked.
+        // Each loop by itself, so that the master knows which one is blocked.
         for shard in shards {
             worker.record.beat(ofShard: shard.shard.index, at: Int64(NIODeadline.now().uptimeNanoseconds))
             shard.shard.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { _ in

@@ -1,4 +1,4 @@
-// The server: listeners on every loop, the connections they accept, and an orderly end.
+// The server: listeners on every loop, their connections, and a graceful shutdown.
 
 import NIOCore
 import NIOPosix
@@ -14,14 +14,15 @@ import Synchronization
     import Darwin
 #endif
 
-/// A server of HTTP/1.1 and HTTP/2 that answers with an app.
+/// A server of HTTP/1.1 and HTTP/2 for an app.
 ///
-/// It is a service: `run()` serves until its service group shuts down. In tests and scripts, `start()` and `stop()` do.
+/// It is a service: `run()` serves until its service group shuts down. In tests and scripts, use `start()` and
+/// `stop()`.
 public final class HTTPServer: Service {
     struct State {
         var group: MultiThreadedEventLoopGroup?
         var listeners: [any Channel] = []
-        /// The sockets of a master, and what accepts from them.
+        /// The sockets of a master, with their accept handlers.
         var accepted: [Acceptor.Listener] = []
         var acceptor: Acceptor?
         var shards: [ServerShard] = []
@@ -30,11 +31,11 @@ public final class HTTPServer: Service {
         var log: RequestLog?
         /// Whether it listens on all its addresses.
         var isListening = false
-        /// Work at intervals, which ends when the server begins to end.
+        /// Maintenance work, which ends when the shutdown begins.
         var maintenance: [Task<Void, Never>] = []
-        /// What connections need for as long as there are any: messages of other processes.
+        /// Tasks that connections need until the end: messages of other processes.
         var background: [Task<Void, Never>] = []
-        /// What apps do at the end; of apps that were replaced, too.
+        /// The shutdown work of apps, including replaced ones.
         var shutdown: [ShutdownWork] = []
     }
 
@@ -56,8 +57,8 @@ public final class HTTPServer: Service {
         self.init(configuration, app: ClosureApp(handler))
     }
 
-    /// A server whose closure is called on the loop as each request arrives, without a task; the fastest form for what
-    /// can be answered from memory. The closure must not block, and cannot wait for the request's content.
+    /// A server whose closure is called on the loop as each request arrives, without a task; the fastest form for
+    /// responses from memory. The closure must not block, and cannot wait for the request's content.
     public init(
         _ configuration: ServerConfiguration = ServerConfiguration(),
         immediate handler: @escaping @Sendable (ServerRequest) throws -> ServerResponse
@@ -73,8 +74,8 @@ public final class HTTPServer: Service {
     public var connectionCount: Int { context.connectionCount }
 
     /// Starts to listen.
-    /// - Returns: the addresses, with the ports that were chosen where 0 was asked for.
-    /// - Throws: `SkeinError` code 714 when an address cannot be listened on, 701 when the server runs already.
+    /// - Returns: the addresses, with the chosen ports in place of port 0.
+    /// - Throws: `SkeinError` code 714 when listening on an address fails, 701 when the server runs already.
     @discardableResult
     public func start() async throws -> [ServerConfiguration.Address] {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, context.configuration.threads))
@@ -111,7 +112,7 @@ public final class HTTPServer: Service {
         }
     }
 
-    /// Makes the app, the log and the client ready, and what each loop has of them.
+    /// Prepares the app, the log and the client, and their state for each loop.
     private func makeShards(_ group: ShardGroup) async throws -> [ServerShard] {
         var client = context.configuration.client
         client.shards = group
@@ -138,7 +139,7 @@ public final class HTTPServer: Service {
         return shards
     }
 
-    /// Shows on the status page what an app has.
+    /// Shows an app's mounts on the status page.
     func show(_ app: any App) {
         context.mounts = (app as? EngineApp)?.points ?? []
         context.caches = (app as? EngineApp)?.caches ?? []
@@ -150,14 +151,15 @@ public final class HTTPServer: Service {
     /// The client of a running server.
     var skein: SkeinClient? { state.withLock { $0.skein } }
 
-    /// Serves connections that somebody else makes, on loops that somebody else runs.
-    /// - Returns: what makes a connection of the server of a channel; called on the channel's loop, before it is active.
+    /// Serves connections that are accepted elsewhere, on loops of the caller.
+    /// - Returns: a closure that initialises a channel as a connection; called on the channel's loop, before it is
+    ///   active.
     package func attach(to group: ShardGroup) async throws -> @Sendable (any Channel) throws -> Void {
         let shards = try await makeShards(group)
         return { channel in try Self.begin(on: channel, shards, tls: nil, expectsHeader: false) }
     }
 
-    /// Stops to listen, lets requests under way finish, and ends every connection.
+    /// Stops listening, completes requests in flight, and closes every connection.
     public func stop() async {
         let last = state.withLock { state in
             defer { state = State() }
@@ -182,7 +184,8 @@ public final class HTTPServer: Service {
         try? await last.group?.shutdownGracefully()
     }
 
-    /// Reads the certificates again and begins new log files, as after SIGHUP; what cannot be read is logged, and stays as it was.
+    /// Reloads the certificates and starts new log files, as after SIGHUP; on failure, the old ones stay in use, and
+    /// the error is logged.
     public func reload() {
         do {
             try reloadCertificates()
@@ -193,8 +196,8 @@ public final class HTTPServer: Service {
         context.configuration.logger.info("reloaded")
     }
 
-    /// Reads the files of the certificates again, for the connections that come after it; those that are open stay as they are.
-    /// - Throws: code 713 with what is wrong with a file; the certificates that were read before stay in force.
+    /// Reloads the certificate files for new connections; open connections are not changed.
+    /// - Throws: code 713 with the error in a file; the old certificates stay in use.
     public func reloadCertificates() throws(SkeinError) {
         let tls = state.withLock { $0.tls }
         try tls?.reload()
@@ -214,7 +217,7 @@ public final class HTTPServer: Service {
             if let inherited = try listen(forMasterOn: address, shards) { return inherited }
             switch address {
             case .unix(let path):
-                // A unix socket has one queue; one loop accepts from it for all.
+                // A unix socket has one queue; one loop accepts for all.
                 let channel = try await bootstrap(shards[0].shard.eventLoop, children: group, shards)
                     .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
                 state.withLock { $0.listeners.append(channel) }
@@ -231,7 +234,7 @@ public final class HTTPServer: Service {
             case .tcp(let host, let port), .tls(let host, let port):
                 let tls = try tls(for: address)
                 try PortProbe.check(try SocketAddress.makeAddressResolvingHost(host, port: port))
-                // Each loop has a socket of its own, so that a connection is accepted where it is served.
+                // Each loop has a socket of its own, so that a connection is accepted by the loop that serves it.
                 var chosen = port
                 for shard in shards {
                     let channel = try await bootstrap(
@@ -276,7 +279,7 @@ public final class HTTPServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    // Without a descriptor left, the loop would try again and again, and do nothing else.
+                    // Without free descriptors, the loop would retry in a busy loop.
                     try channel.pipeline.syncOperations.addHandler(
                         AcceptBackoffHandler {
                             [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains($0.errnoCode) ? .seconds(1) : nil
@@ -291,7 +294,7 @@ public final class HTTPServer: Service {
             }
     }
 
-    /// Makes a connection of the server of a channel.
+    /// Initialises a channel as a connection of the server.
     static func begin(
         on channel: any Channel, _ shards: [ServerShard], tls: ServerTLS?, expectsHeader: Bool
     ) throws {

@@ -1,4 +1,5 @@
-// Whether a port is free. Each loop listens with SO_REUSEPORT, which lets a second server of the same user share a port without a word.
+// Checks whether a port is free. Each loop listens with SO_REUSEPORT, so a second server of the same user could
+// silently share the port.
 
 import NIOCore
 
@@ -11,8 +12,8 @@ import NIOCore
 #endif
 
 enum PortProbe {
-    /// Binds an address as only one can, and lets go of it.
-    /// - Throws: `IOError` with what the system says, such as EADDRINUSE.
+    /// Binds an address exclusively, and closes the socket.
+    /// - Throws: `IOError` with the system's error, such as EADDRINUSE.
     static func check(_ address: SocketAddress) throws {
         guard let port = address.port, port != 0 else { return }
         #if canImport(Darwin)

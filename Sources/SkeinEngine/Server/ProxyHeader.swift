@@ -1,4 +1,4 @@
-// What a load balancer says of the client before the client's own bytes: the PROXY protocol, versions 1 and 2.
+// The PROXY protocol, versions 1 and 2, by which a load balancer states the client's address.
 
 import NIOCore
 import SkeinCore
@@ -7,20 +7,20 @@ import SkeinWire
 
 /// The header of the PROXY protocol (HAProxy, "The PROXY protocol", versions 1 and 2), read from the start of a connection.
 enum ProxyHeader {
-    /// The longest line of version 1, its end included.
+    /// The longest line of version 1, including its end.
     private static let maximumLine = 107
     private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
 
-    /// What the first bytes are.
+    /// The result of parsing the first bytes.
     enum Outcome: Equatable {
-        /// The header is not whole yet.
+        /// The header is incomplete.
         case incomplete
-        /// The client's address; nil when the balancer speaks for itself or does not know.
+        /// The client's address; nil for a connection of the balancer itself, or when it does not know the address.
         case client(SocketAddress?)
         case malformed
     }
 
-    /// Takes a header off the start of the bytes.
+    /// Consumes a header at the start of the bytes.
     static func read(_ bytes: inout ByteBuffer) -> Outcome {
         let view = bytes.readableBytesView
         if view.starts(with: signature.prefix(view.count)) {
@@ -68,13 +68,13 @@ enum ProxyHeader {
     }
 }
 
-/// The client is known by a PROXY header.
+/// The client was identified by a PROXY header.
 struct ProxiedClient: Sendable {
-    /// Nil when the balancer speaks for itself.
+    /// Nil for a connection of the balancer itself.
     let address: SocketAddress?
 }
 
-/// Reads the PROXY header of a connection, says who the client is, and leaves. Only carries bytes; ``ProxyHeader`` reads them.
+/// Reads the PROXY header of a connection, reports the client, and removes itself. ``ProxyHeader`` is the parser.
 ///
 /// Unchecked: called on the loop of its channel only.
 final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {

@@ -1,12 +1,12 @@
-// What is sent of a handler's response, decided once for HTTP/1.1 and HTTP/2.
+// The framing of a handler's response, common to HTTP/1.1 and HTTP/2.
 
 import NIOCore
 import SkeinHTTP
 import SkeinWire
 
-/// How a response is sent.
+/// The framing of a response.
 struct ResponsePlan {
-    /// What the head says about the content (RFC 9110, section 8.6).
+    /// The framing fields of the head (RFC 9110, section 8.6).
     enum Announcement: Equatable {
         /// Nothing: 1xx, 204, 304.
         case nothing
@@ -17,7 +17,7 @@ struct ResponsePlan {
         case trailers
     }
 
-    /// What follows the head.
+    /// The content after the head.
     enum Content {
         case nothing
         case bytes(ByteBuffer)

@@ -1,4 +1,4 @@
-// What can be set for a server, with defaults for a server that anybody may talk to.
+// Settings of a server, with defaults for untrusted clients.
 
 import Logging
 import NIOCore
@@ -8,18 +8,18 @@ import SkeinWorkers
 
 /// Settings of a server.
 public struct ServerConfiguration: Sendable {
-    /// Where a server listens.
+    /// An address to listen on.
     public enum Address: Hashable, Sendable, CustomStringConvertible {
-        /// A TCP port of a local address, IPv4 or IPv6; port 0 is a free one.
+        /// A TCP port of a local IPv4 or IPv6 address; port 0 selects a free one.
         case tcp(String, port: Int)
-        /// A TCP port on which TLS is spoken, with the certificates of ``ServerConfiguration/tls``.
+        /// A TCP port with TLS, with the certificates of ``ServerConfiguration/tls``.
         case tls(String, port: Int)
-        /// A unix socket; a socket file that stands there is replaced.
+        /// A unix socket; an existing socket file is replaced.
         case unix(path: String)
-        /// A socket that listens already, as service managers hand them over; `isTLS` says whether TLS is spoken on it.
+        /// A listening socket from a service manager; `isTLS` says whether it uses TLS.
         case inherited(descriptor: CInt, isTLS: Bool = false)
 
-        /// Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; nil for what is none.
+        /// Parses `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; nil for other text.
         public init?(_ text: String) {
             if text.hasBytePrefix("unix:") {
                 self = .unix(path: String(text.droppingBytes(first: 5)))
@@ -33,7 +33,7 @@ public struct ServerConfiguration: Sendable {
             self = .tcp(String(host), port: Int(port))
         }
 
-        /// The address as it is written in messages.
+        /// The address for messages.
         public var description: String {
             switch self {
             case .tcp(let host, let port), .tls(let host, let port):
@@ -44,61 +44,61 @@ public struct ServerConfiguration: Sendable {
         }
     }
 
-    /// Where to listen. Default: port 8080 of the IPv4 loopback.
+    /// The addresses to listen on. Default: port 8080 of the IPv4 loopback.
     public var addresses: [Address]
     /// TLS for the addresses that are `.tls`. Default: none.
     public var tls: ServerTLSConfiguration?
-    /// Event-loop threads. Default: one a core.
+    /// Event-loop threads. Default: one per core.
     public var threads: Int
-    /// From the first byte of a request, or the start of the connection, to the end of its head. Default: 10 s.
+    /// The time limit for a request's head, from its first byte or the start of the connection. Default: 10 s.
     public var headerTimeout: Duration = .seconds(10)
-    /// The longest silence while a body is received or a response is not taken. Default: 30 s.
+    /// The longest silence while a body is received or the client does not read a response. Default: 30 s.
     public var bodyTimeout: Duration = .seconds(30)
-    /// How long an unused connection is kept. Default: 75 s.
+    /// The time after which an idle connection is closed. Default: 75 s.
     public var keepAliveTimeout: Duration = .seconds(75)
-    /// Bytes of a request's content; more is answered with 413. Default: 16 MiB.
+    /// The size limit of a request's content; larger content is answered with 413. Default: 16 MiB.
     public var maximumBodySize = 16 << 20
-    /// Bytes of a form with files, which is not kept in memory. Default: 256 MiB.
+    /// The size limit of a form with files, which is not held in memory. Default: 256 MiB.
     public var maximumMultipartSize = 256 << 20
-    /// Bytes of one file in such a form. Default: 128 MiB.
+    /// The size limit of one file in such a form. Default: 128 MiB.
     public var maximumFileSize = 128 << 20
-    /// Bytes a second below which a client is cut off that sends or takes a body, once it has had ten seconds; of HTTP/2, the stream is
-    /// reset. Default: 240; 0 for none.
+    /// The minimum rate in bytes a second at which a client must send or read a body, after the first ten seconds;
+    /// below it, the connection is closed, or in HTTP/2 the stream is reset. Default: 240; 0 for none.
     public var minimumBodyRate = 240
-    /// Connections at one time; further ones are answered with 503 and closed. Default: 20 000.
+    /// Concurrent connections; further ones are answered with 503 and closed. Default: 20 000.
     public var maximumConnections = 20_000
-    /// Connections of one address at one time, loopback and trusted proxies left out; further ones are answered with 503.
+    /// Concurrent connections of one address, except loopback and trusted proxies; further ones are answered with 503.
     /// Default: 1000.
     public var maximumConnectionsPerAddress = 1000
     /// Requests on one connection before it is closed. Default: one million.
     public var maximumRequestsPerConnection = 1_000_000
-    /// How long a shutdown waits for requests under way before it cuts them off. Default: 30 s.
+    /// The time limit for requests in flight at a shutdown. Default: 30 s.
     public var shutdownTimeout: Duration = .seconds(30)
     /// Limits of the HTTP/1.1 codec.
     public var limits = HTTP1Limits()
-    /// HTTP/2: whether it is spoken, and its limits.
+    /// HTTP/2: whether it is enabled, and its limits.
     public var http2 = HTTP2()
 
-    /// What a server does about HTTP/2. It is spoken on the same port as HTTP/1.1, by ALPN or by prior knowledge.
+    /// Settings of HTTP/2. It uses the same port as HTTP/1.1, by ALPN or prior knowledge.
     public struct HTTP2: Sendable {
-        /// Whether it is spoken. Default: true.
+        /// Whether it is enabled. Default: true.
         public var isEnabled = true
-        /// Whether clients may change to it in clear text by `Upgrade: h2c`, which RFC 9113 has dropped. Behind a proxy that passes the
-        /// field on, it is a way past the proxy's rules. Default: false.
+        /// Whether clients may upgrade in clear text by `Upgrade: h2c`, which RFC 9113 has removed. Behind a proxy that
+        /// forwards the field, it bypasses the proxy's rules. Default: false.
         public var allowsUpgrade = false
-        /// Limits of the codec. Default: 128 streams a connection.
+        /// Limits of the codec. Default: 128 streams per connection.
         public var limits = HTTP2Limits()
 
         /// The defaults.
         public init() {}
     }
-    /// The proxies in front, whose word about the client is taken. Default: none.
+    /// Proxies whose forwarding fields are trusted. Default: none.
     public var trustedProxies: [AddressRange] = []
-    /// The fields in which they say it. Those of the other family are removed from requests, since no proxy vouches for them.
-    /// Default: `X-Forwarded-For` and its kin.
+    /// The family of forwarding fields. Those of the other family are removed from requests, since clients can forge
+    /// them. Default: `X-Forwarded-For` and related fields.
     public var forwarding = Forwarding.xForwarded
 
-    /// A family of fields by which proxies tell of the client.
+    /// A family of forwarding fields.
     public enum Forwarding: String, Sendable {
         /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
         case xForwarded = "x-forwarded"
@@ -106,37 +106,38 @@ public struct ServerConfiguration: Sendable {
         case forwarded
     }
 
-    /// Bytes of messages of WebSockets that are not complete, of all clients together; beyond it, the sockets of those who send more
-    /// are closed with 1013. Default: 128 MiB.
+    /// The memory limit of incomplete WebSocket messages, of all clients together, in bytes; above it, sockets that
+    /// send more are closed with 1013. Default: 128 MiB.
     public var maximumUnfinishedMessages = 128 << 20
-    /// Answers that are compressed while they are sent, of all clients together and of one connection; further ones are sent as they
-    /// are. Default: 32 and 4.
+    /// Concurrently compressed responses, of all clients together and of one connection; further ones are sent
+    /// uncompressed. Default: 32 and 4.
     public var maximumEncoders = 32
     public var maximumEncodersPerConnection = 4
-    /// Whether every TCP connection begins with a PROXY header, version 1 or 2, as load balancers send it. A connection without one
-    /// is closed, and anybody who can connect can claim to be anybody: let nobody but the balancer. Default: false.
+    /// Whether every TCP connection begins with a PROXY header, version 1 or 2, from a load balancer. A connection
+    /// without one is closed. Clients that connect directly can forge any address: allow only the balancer to connect.
+    /// Default: false.
     public var expectsProxyHeader = false
-    /// The port of https to which an engine sends what it is asked in clear text. Default: none, clear text is answered.
+    /// The port of https to which an engine redirects requests in clear text. Default: none, clear text is served.
     public var forwardsToTLS: Int?
-    /// How long browsers are told to use nothing but TLS for this host (RFC 6797). Default: they are told nothing.
+    /// The `max-age` of Strict-Transport-Security (RFC 6797). Default: none, the field is not sent.
     public var strictTransportSecurity: Duration?
     /// The log of requests. Default: none.
     public var requestLog: RequestLogConfiguration?
     /// Settings of the client that handlers get as ``ServerRequest/skein``. Its shards are the server's.
     public var client = SkeinClient.Configuration()
-    /// Names for back ends that handlers and ``UpstreamApp`` can use, such as `@members`.
+    /// Aliases of back ends that handlers and ``UpstreamApp`` can use, such as `@members`.
     public var aliases: [(name: String, alias: Alias)] = []
-    /// Where lines go.
+    /// The logger.
     public var logger = Logger.screen()
     /// The challenges of a certificate authority.
     var challenges: CertificateChallenges?
-    /// Where the processes of the server keep what they share. Default: memory of this machine.
+    /// The location of the state shared by the processes of the server. Default: memory of this machine.
     public var shared: SharedLocation?
-    /// The master's worker that serves; nil without a master.
+    /// The worker of a master that this process is; nil without a master.
     package var worker: WorkerLink?
-    /// What comes between what is read and opened, and the first connection: rights are given up here.
+    /// Called after files were read and sockets opened, before the first connection: privileges are dropped here.
     package var beforeListening: (@Sendable () throws -> Void)?
-    /// What comes when it listens.
+    /// Called when the server listens.
     package var afterListening: (@Sendable () -> Void)?
     var sharing = SharedOptions()
     /// Seconds since 1970. Default: the system's clock.
@@ -150,7 +151,8 @@ public struct ServerConfiguration: Sendable {
 }
 
 extension ServerConfiguration {
-    /// The settings that a running server cannot take over from another configuration, since they are of its listeners and loops.
+    /// The settings that a running server cannot change to those of another configuration, since its listeners and
+    /// loops depend on them.
     /// - Returns: their names; empty when a reload is enough.
     public func changesForRestart(to other: ServerConfiguration) -> [String] {
         func text(_ configuration: ServerConfiguration) -> [(String, String)] {

@@ -1,19 +1,19 @@
-// A connection of the server as its shard sees it, whatever version of HTTP it speaks.
+// A connection of the server, independent of the HTTP version.
 
 import NIOCore
 import SkeinWire
 
-/// A connection that a shard keeps. Called on the loop.
+/// A connection that a shard tracks. Called on the loop.
 protocol ServerConnection: AnyObject {
-    /// The client's address, as it was counted.
+    /// The client's address that was counted.
     var remoteAddress: SocketAddress? { get }
-    /// Whether it was counted, which it is once its client is known.
+    /// Whether it was counted, once its client is known.
     var isCounted: Bool { get }
-    /// The server is shutting down: finish what is under way, begin nothing.
+    /// The server shuts down: complete requests in flight, accept no new ones.
     func drain()
-    /// Ends WebSockets, with the reason.
+    /// Closes WebSockets with a code.
     func leave(_ code: WebSocketCloseCode)
-    /// Ends the connection at once.
+    /// Closes the connection at once.
     func cutOff()
 }
 

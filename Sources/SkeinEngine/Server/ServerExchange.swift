@@ -1,5 +1,5 @@
-// The server's side of one exchange, without I/O and the same for HTTP/1.1 and HTTP/2: what has arrived of the request's content, what
-// has left of the response, and what happens to content that arrives late, slowly, in excess, or after the response.
+// The server's side of one exchange, without I/O and common to HTTP/1.1 and HTTP/2: the progress of content and
+// response, and the handling of content that arrives late, slowly, in excess, or after the response.
 
 import NIOCore
 
@@ -15,13 +15,13 @@ struct ServerExchange {
     enum Response: Equatable {
         /// The handler runs.
         case pending
-        /// Its head is written. It may be made of the content that still arrives.
+        /// Its head is written. It may depend on content that still arrives.
         case sending(isEndless: Bool)
         /// All of it is written; since when.
         case sent(NIODeadline)
     }
 
-    /// What to do with a piece of content.
+    /// The handling of a piece of content.
     enum Receipt: Equatable {
         case deliver
         /// The response is complete without it.
@@ -32,18 +32,18 @@ struct ServerExchange {
         case tooLarge
     }
 
-    /// Content that is read and discarded after an early response, so that the client need not be cut off.
+    /// The limit of content that is read and discarded after an early response, so that the connection can be reused.
     static let discardLimit = 256 << 10
 
-    /// Bytes of content at most.
+    /// The limit for content in bytes.
     let maximum: Int
     private let rate: BodyRate
     private(set) var content: Content
     private(set) var response = Response.pending
-    /// Bytes of content.
+    /// Received bytes of content.
     private(set) var received = 0
     private var discarded = 0
-    /// When the content began, later by the time in which it was not read.
+    /// When the content began, plus the time in which it was not read.
     private var begun: NIODeadline
     private var paused: NIODeadline?
 
@@ -56,7 +56,8 @@ struct ServerExchange {
     }
 
     var isComplete: Bool { content == .complete }
-    /// Whether the client has to send something. One that waits for 100 (Continue) has to when the response says that none will follow.
+    /// Whether the client must send something. If it waits for 100 (Continue), it must once a response without one has
+    /// begun.
     var awaitsClient: Bool { content == .arriving || content == .awaited && !isPending }
     var isPending: Bool { response == .pending }
     var isSent: Bool { if case .sent = response { true } else { false } }
@@ -115,8 +116,8 @@ struct ServerExchange {
     /// All of the response is written.
     mutating func endResponse(at now: NIODeadline) { response = .sent(now) }
 
-    /// Whether a client that has its response takes too long to end its request (RFC 9113, section 8.1).
-    /// - Parameter isSending: whether some of the response is still on its way.
+    /// Whether a client with a complete response takes too long to end its request (RFC 9113, section 8.1).
+    /// - Parameter isSending: whether some of the response is still being sent.
     mutating func isOverdue(at now: NIODeadline, isSending: Bool) -> Bool {
         guard case .sent(let since) = response, !isComplete else { return false }
         if isSending { response = .sent(now) }

@@ -1,4 +1,4 @@
-// What the connections of one loop share.
+// State shared by the connections of one loop.
 
 import CSkeinWorkers
 import NIOCore
@@ -7,9 +7,9 @@ import SkeinHTTP
 import SkeinWorkers
 import Synchronization
 
-/// One loop's share of a server.
+/// One loop's part of a server.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class ServerShard: @unchecked Sendable {
     let shard: Shard
     let context: ServerContext
@@ -18,13 +18,13 @@ final class ServerShard: @unchecked Sendable {
     let skein: SkeinClient
     let log: ShardLog?
     let statistics: ShardStatistics
-    /// The requests under way, for a report of a crash; nil without a master.
+    /// The requests in flight, for crash reports; nil without a master.
     let underWay: RequestsUnderWay?
     @exclusivity(unchecked) private var date: DateField
     @exclusivity(unchecked) private var requests: UInt32 = 0
     private var connectionNumber: UInt32
     private var connections: [ObjectIdentifier: any ServerConnection] = [:]
-    /// Connections, with those that were given to the loop and are not there yet.
+    /// Connections, including those assigned to the loop that have not arrived yet.
     private let load = Atomic<Int>(0)
     private(set) var isDraining = false
     private var drained: EventLoopPromise<Void>?
@@ -41,7 +41,7 @@ final class ServerShard: @unchecked Sendable {
         connectionNumber = UInt32(shard.index)
     }
 
-    /// Notes what came of a request.
+    /// Records a completed request.
     func record(_ scope: RequestScope) {
         guard !scope.isRecorded else { return }
         scope.isRecorded = true
@@ -51,7 +51,7 @@ final class ServerShard: @unchecked Sendable {
         log?.add(scope, finished: now)
     }
 
-    /// The process among those of a server, as the log names it: a worker by its number, or the only one.
+    /// The name of the process in the log: a worker by its number, or the only process.
     var workerName: String { context.workerName }
 
     /// The number of a request among those of the loop.
@@ -60,7 +60,7 @@ final class ServerShard: @unchecked Sendable {
         return requests
     }
 
-    /// A number that no other connection of the server has.
+    /// A number that is unique among the connections of the server.
     func nextConnection() -> UInt32 {
         statistics.connections.add(1)
         defer { connectionNumber &+= UInt32(skein.shards.count) }
@@ -70,13 +70,13 @@ final class ServerShard: @unchecked Sendable {
     func dateField() -> ByteBuffer { date.field }
     func dateText() -> String { date.text }
 
-    /// Connections of the loop; read from anywhere.
+    /// Connections of the loop; thread-safe.
     var openConnections: Int { load.load(ordering: .relaxed) }
 
-    /// Another thread has given a connection to the loop.
+    /// Another thread has assigned a connection to the loop.
     func isGiven() { load.add(1, ordering: .relaxed) }
 
-    /// It has arrived, and counts by itself, or has not.
+    /// The connection has arrived, and is counted by itself, or has failed.
     func wasTaken() { load.subtract(1, ordering: .relaxed) }
 
     func opened(_ connection: any ServerConnection) {
@@ -85,7 +85,7 @@ final class ServerShard: @unchecked Sendable {
         if isDraining { connection.drain() }
     }
 
-    /// A connection goes on in another version of HTTP.
+    /// A connection continues in another version of HTTP.
     func replaced(_ connection: any ServerConnection, by successor: any ServerConnection) {
         connections[ObjectIdentifier(connection)] = nil
         connections[ObjectIdentifier(successor)] = successor
@@ -99,14 +99,14 @@ final class ServerShard: @unchecked Sendable {
         if isDraining, connections.isEmpty { drained?.succeed() }
     }
 
-    /// Lets every connection finish what is under way, and cuts off what is left after a time.
+    /// Lets every connection complete its requests, and closes the others after a time.
     func drain(within timeout: Duration) -> EventLoopFuture<Void> {
         isDraining = true
         let promise = shard.eventLoop.makePromise(of: Void.self)
         drained = promise
         for connection in connections.values { connection.drain() }
         if connections.isEmpty { promise.succeed() }
-        // WebSockets of a worker that is replaced go on; shortly before the end, their clients are told to come again.
+        // WebSockets of a replaced worker continue; shortly before the end, they are closed so that clients reconnect.
         let leave = shard.eventLoop.scheduleTask(in: TimeAmount(max(.zero, timeout - .seconds(1)))) {
             guard self.context.isReplaced else { return }
             for connection in self.connections.values { connection.leave(.serviceRestart) }
@@ -122,10 +122,10 @@ final class ServerShard: @unchecked Sendable {
     }
 }
 
-/// What the whole server shares: settings and counts.
+/// State shared by the whole server: settings and counts.
 final class ServerContext: Sendable {
     let configuration: ServerConfiguration
-    // Beside the configuration, which is too large to be looked into for each request.
+    // Separate from the configuration, which is too large to be copied for each request.
     let connectionLimits: HTTP1ServerMachine.Limits
     let maximumBodySize: Int
     let uncheckedFields: [String]
@@ -136,15 +136,15 @@ final class ServerContext: Sendable {
     private let localRates = LocalRateStore()
     /// The counters of the loops.
     let statistics: [ShardStatistics]
-    /// What all WebSockets together hold of messages that are not complete.
+    /// The memory of incomplete messages of all WebSockets.
     let unfinishedMessages: MemoryBudget
-    /// The answers that are compressed while they are sent.
+    /// The permits for streamed compression.
     let encoders: EncoderPermits
     private let mountPoints = Mutex<[MountPoint]>([])
     private let appWork = Mutex<ShutdownWork?>(nil)
     private let namedCaches = Mutex<[(name: String, cache: HTTPCache)]>([])
     private let connections = Atomic<Int>(0)
-    /// Connections by address, of those addresses that are counted.
+    /// Connections by address, for addresses that are counted.
     private let clients = Mutex<[String: Int]>([:])
 
     init(configuration: ServerConfiguration) {
@@ -168,10 +168,10 @@ final class ServerContext: Sendable {
     /// Whether another worker serves in place of this one.
     var isReplaced: Bool { worker?.record.isReplaced ?? false }
 
-    /// The process among those of a server, as the log names it.
+    /// The name of the process in the log.
     var workerName: String { worker.map { "W\($0.slot)" } ?? "M" }
 
-    /// What this process shares with others.
+    /// The state shared with other processes.
     var sharedCore: SharedCore {
         shared.withLock { shared in
             if let shared { return shared }
@@ -181,15 +181,15 @@ final class ServerContext: Sendable {
         }
     }
 
-    /// Lets go of what is kept elsewhere.
+    /// Closes a remote backend.
     func closeShared() async { await shared.withLock { $0 }?.backend.close() }
 
-    /// What this process shares with others, where it is kept elsewhere.
+    /// Sets a remote backend for the shared state.
     func share(_ backend: any SharedBackend) {
         shared.withLock { $0 = SharedCore(backend, configuration.sharing, worker: worker?.slot) }
     }
 
-    /// The meters of limits that name no other place.
+    /// The store of rate limits without their own store.
     var rates: any RateStore {
         worker == nil && configuration.shared == nil ? localRates : sharedCore.backend.rates
     }
@@ -199,19 +199,19 @@ final class ServerContext: Sendable {
     var keepAliveTimeout: TimeAmount { connectionLimits.keepAlive }
     var rate: BodyRate { connectionLimits.rate }
 
-    /// Where apps are mounted.
+    /// The mount points.
     var mounts: [MountPoint] {
         get { mountPoints.withLock { $0 } }
         set { mountPoints.withLock { $0 = newValue } }
     }
 
-    /// What belongs to the apps that are served.
+    /// The shutdown work of the current apps.
     var work: ShutdownWork? {
         get { appWork.withLock { $0 } }
         set { appWork.withLock { $0 = newValue } }
     }
 
-    /// The caches of what is mounted, by the path of the first mount that has it.
+    /// The caches of the mounted apps, by the path of the first mount that has it.
     var caches: [(name: String, cache: HTTPCache)] {
         get { namedCaches.withLock { $0 } }
         set { namedCaches.withLock { $0 = newValue } }
@@ -219,7 +219,7 @@ final class ServerContext: Sendable {
 
     var connectionCount: Int { connections.load(ordering: .relaxed) }
 
-    /// Counts a connection. Returns why there is one too many, if so.
+    /// Counts a connection. Returns the reason when it is one too many.
     func connectionOpened(from address: SocketAddress?) -> StaticString? {
         let isAddressFull = count(address).map { address in
             clients.withLock { clients in
@@ -243,7 +243,7 @@ final class ServerContext: Sendable {
         }
     }
 
-    /// The address by which a client is counted; nil for those that are not.
+    /// The key by which a client is counted; nil for clients that are not.
     private func count(_ address: SocketAddress?) -> String? {
         guard let text = address?.ipAddress, text != "::1", !text.hasBytePrefix("127."),
             !configuration.trustedProxies.contains(where: { $0.contains(text) })

@@ -1,14 +1,14 @@
-// TLS of the server: its certificates by host name, and their exchange while it runs.
+// TLS of the server: certificates by host name, and their reload at run time.
 
 import NIOSSL
 import SkeinTransport
 import Synchronization
 
-/// TLS as a server speaks it, on its `.tls` addresses.
+/// TLS settings for `.tls` addresses.
 public struct ServerTLSConfiguration: Sendable {
     /// A certificate with its key.
     public struct Certificate: Sendable {
-        /// A PEM file with the certificate, and those between it and a root.
+        /// A PEM file with the certificate and its intermediates.
         public var certificateFile: String
         /// A PEM file with its private key.
         public var keyFile: String
@@ -20,35 +20,35 @@ public struct ServerTLSConfiguration: Sendable {
         }
     }
 
-    /// Whether clients have to show a certificate.
+    /// Whether clients must present a certificate.
     public enum ClientCertificates: Sendable {
-        /// They are not asked.
+        /// No client certificate is requested.
         case none
-        /// They have to show one that leads to a root of this PEM file.
+        /// Clients must present a certificate issued by a root of this PEM file.
         case required(rootsFile: String)
     }
 
-    /// The certificates, one or more. A client that names a host (SNI, RFC 6066, section 3) gets the one for it, by the names in
-    /// the certificates; others get the first.
+    /// The certificates, one or more. A client that names a host (SNI, RFC 6066, section 3) gets the matching one, by
+    /// the names in the certificates; others get the first.
     public var certificates: [Certificate]
-    /// The oldest version that is accepted. Default: TLS 1.2.
+    /// The minimum version. Default: TLS 1.2.
     public var minimumVersion = ClientTLSConfiguration.Version.tls12
-    /// Whether clients have to show a certificate. Default: they are not asked.
+    /// Whether clients must present a certificate. Default: not requested.
     public var clientCertificates = ClientCertificates.none
-    /// A file to which the secrets of connections are appended (SSLKEYLOGFILE). Default: none.
+    /// A file to which TLS secrets are appended (SSLKEYLOGFILE). Default: none.
     public var keyLogFile: String?
 
     /// Settings with the given certificates.
     public init(certificates: [Certificate]) { self.certificates = certificates }
 }
 
-/// The TLS context of a running server, which a reload replaces for the connections that come after it.
+/// The TLS context of a running server; a reload replaces it for new connections.
 final class ServerTLS: Sendable {
     private let options: ServerTLSConfiguration
     private let protocols: [String]
     private let current: Mutex<NIOSSLContext>
 
-    /// - Throws: code 713 with what is wrong with a file.
+    /// - Throws: code 713 with the error in a file.
     init(_ options: ServerTLSConfiguration, speaksHTTP2: Bool) throws(SkeinError) {
         self.options = options
         protocols = speaksHTTP2 ? ["h2", "http/1.1"] : ["http/1.1"]
@@ -57,8 +57,8 @@ final class ServerTLS: Sendable {
 
     var context: NIOSSLContext { current.withLock { $0 } }
 
-    /// Reads the files again.
-    /// - Throws: code 713; what was read before stays in force.
+    /// Reloads the files.
+    /// - Throws: code 713; the old certificates stay in use.
     func reload() throws(SkeinError) {
         let context = try Self.context(options, protocols)
         current.withLock { $0 = context }
@@ -69,7 +69,7 @@ final class ServerTLS: Sendable {
         let chain: [NIOSSLCertificateSource]
         let key: NIOSSLPrivateKeySource
 
-        /// Whether a name of the certificate is the host's, or its wildcard covers it (RFC 6125, section 6.4.3).
+        /// Whether a name of the certificate matches the host, also by wildcard (RFC 6125, section 6.4.3).
         func covers(_ host: String) -> Bool {
             names.contains { name in
                 guard name.hasBytePrefix("*.") else { return name == host }

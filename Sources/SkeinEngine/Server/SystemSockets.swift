@@ -1,4 +1,4 @@
-// Sockets that a service manager has opened for us.
+// Sockets from a service manager.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -14,16 +14,18 @@
 #endif
 
 extension ServerConfiguration.Address {
-    /// Whether the sockets of the environment are this process's. Found out once: the process that has passed them on may end.
+    /// Whether the sockets of the environment are for this process. Determined once, since the process that passed them
+    /// on may end.
     private static let isForThisProcess: Bool = {
         let environment = ProcessInfo.processInfo.environment
-        // A master passes its sockets on to workers and to the master that replaces it, which find them by the same numbers.
+        // A master passes its sockets on to workers and to its successor, which find them by the same descriptor
+        // numbers.
         return environment["LISTEN_PID"].flatMap { Int32($0) } == getpid()
             || environment["SKEIN_PARENT"].flatMap { Int32($0) } == getppid()
     }()
 
-    /// The sockets that systemd has handed over (sd_listen_fds(3)); none when it has not. They are not inherited further.
-    /// - Parameter tls: the names, as they stand in the unit (`FileDescriptorName=`), of sockets on which TLS is spoken. Default: `https`.
+    /// The sockets from systemd (sd_listen_fds(3)); empty without them. They are not inherited further.
+    /// - Parameter tls: the names in the unit (`FileDescriptorName=`) of sockets with TLS. Default: `https`.
     public static func systemd(tls: Set<String> = ["https"]) -> [Self] {
         let environment = ProcessInfo.processInfo.environment
         guard isForThisProcess,

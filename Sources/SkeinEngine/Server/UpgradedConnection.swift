@@ -1,22 +1,22 @@
-// A connection that has left HTTP, as its shard still sees it.
+// A connection that has left HTTP, tracked by its shard.
 
 import NIOCore
 import SkeinHTTP
 import SkeinWire
 
-/// What a handler's answer gives the connection to, or the stream. Called on the loop.
+/// Takes over a connection or stream after a handler's response. Called on the loop.
 package protocol ServerUpgrade: AnyObject, Sendable {
-    /// What speaks on a connection of HTTP/1.1, behind the response's head; nil for what needs a stream.
+    /// The user of an HTTP/1.1 connection, after the response's head; nil when a stream is required.
     var connectionUser: (any ByteTransportUser)? { get }
-    /// Begins to speak on a connection.
+    /// Starts on a connection.
     func begin(on handler: TransportChannelHandler)
-    /// Takes a stream over; the answer's head is its own to send.
+    /// Takes over a stream, and sends the response's head itself.
     func begin(on tunnel: HTTP2Tunnel, _ response: ServerResponse, date: String) throws(HeaderProblem)
 }
 
 /// A connection that speaks another protocol, such as WebSocket.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class UpgradedConnection: ServerConnection, @unchecked Sendable {
     let remoteAddress: SocketAddress?
     private let user: any ByteTransportUser

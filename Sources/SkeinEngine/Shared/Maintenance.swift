@@ -1,24 +1,24 @@
-// Work at intervals.
+// Periodic work.
 
 import Logging
 import SkeinCore
 
-/// Where work at an interval is done.
+/// Where periodic work runs.
 public enum MaintenanceScope: Sendable {
     /// In each worker.
     case eachWorker
-    /// In one worker of all; when that ends, in another one.
+    /// In one of the workers; when that ends, in another one.
     case oneWorker
 }
 
-/// Work at an interval.
+/// Periodic work.
 struct Maintenance: Sendable {
     let name: String
     let interval: Duration
     let scope: MaintenanceScope
     let work: @Sendable (Shared) async throws -> Void
 
-    /// Works until the task is cancelled. An error is logged, and the next turn comes.
+    /// Runs until the task is cancelled. An error is logged, and the work continues at the next interval.
     func run(_ shared: Shared, _ logger: Logger) async {
         var lock: (any SharedLock)?
         while !Task.isCancelled {
@@ -41,32 +41,33 @@ struct Maintenance: Sendable {
 }
 
 extension Engine {
-    /// Makes integers that all processes of the server share: `engine.defineStates("cluster.num-nodes")`.
-    /// - Parameter names: of 88 bytes at most; 1024 names at most.
+    /// Defines integers that all processes of the server share: `engine.defineStates("cluster.num-nodes")`.
+    /// - Parameter names: at most 88 bytes each; at most 1024 names.
     public mutating func defineStates(_ names: String...) { configuration.sharing.states += names }
 
-    /// Runs something when a process of the server has sent a message, this one included. Messages of one sender come in order.
+    /// Runs a handler for each message of any process of the server, this one included. Messages of one sender arrive
+    /// in order.
     /// - Parameters:
-    ///   - topic: of the message.
-    ///   - handler: runs in every process, for one message after the other. ``Broadcast/missed`` tells of messages that were lost, since
-    ///     this process has not taken them in time.
+    ///   - topic: the topic of the messages.
+    ///   - handler: runs in every process, for one message after the other. ``Broadcast/missed`` counts messages that
+    ///     were lost because this process was too slow.
     public mutating func onBroadcast(
         _ topic: String, _ handler: @escaping @Sendable (_ message: Broadcast, _ shared: Shared) async -> Void
     ) {
         configuration.sharing.handlers.append((topic, handler))
     }
 
-    /// Runs something in every process when ``Shared/touch(_:)`` says that a thing has changed.
+    /// Runs a handler in every process when ``Shared/touch(_:)`` reports a change.
     public mutating func onChange(of name: String, _ handler: @escaping @Sendable (_ shared: Shared) async -> Void) {
         onBroadcast(Shared.changes + name) { _, shared in await handler(shared) }
     }
 
-    /// Does something again and again while the server runs: `engine.maintain(every: .seconds(60)) { shared in … }`.
+    /// Runs work periodically while the server runs: `engine.maintain(every: .seconds(60)) { shared in … }`.
     /// - Parameters:
-    ///   - interval: between the end of a turn and the next one.
-    ///   - scope: whether each worker does it, or one of them. Default: each.
-    ///   - name: by which workers know that it is the same. Default: its place among the engine's.
-    ///   - work: an error is logged, and the next turn comes.
+    ///   - interval: the time between the end of a run and the next one.
+    ///   - scope: whether it runs in each worker, or in one of them. Default: each.
+    ///   - name: identifies the work across workers. Default: its index in the engine.
+    ///   - work: the work; an error is logged, and the work continues at the next interval.
     public mutating func maintain(
         every interval: Duration, in scope: MaintenanceScope = .eachWorker, name: String? = nil,
         _ work: @escaping @Sendable (_ shared: Shared) async throws -> Void

@@ -1,10 +1,10 @@
-// Meters of limits that the workers of a machine share.
+// Rate limit counts shared by the workers of a machine.
 
 import Crypto
 import SkeinCore
 import SkeinWorkers
 
-/// Meters on the shared page, 16 384 at most; beyond them, those that were used least recently are forgotten.
+/// Counts on the shared page, 16 384 at most; beyond them, the least recently used ones are dropped.
 struct PageRateStore: RateStore {
     private let page: SharedPage
 

@@ -1,10 +1,10 @@
-// What handlers and middleware have of the other processes.
+// State shared with other processes, for handlers and middleware.
 
 import SkeinCore
 import SkeinWorkers
 import Synchronization
 
-/// What all processes of a server share: integers, times of changes, locks and messages.
+/// The shared state of all processes of a server: integers, times of changes, locks and messages.
 ///
 ///     engine.defineStates("cluster.num-nodes")
 ///     engine.post("/nodes") { request in
@@ -13,13 +13,14 @@ import Synchronization
 ///         return "\(count) nodes"
 ///     }
 ///
-/// On one machine it is memory of all workers; ``ServerConfiguration/shared`` can name another place.
+/// By default, it is in memory shared by all workers of a machine; ``ServerConfiguration/shared`` can set another
+/// location.
 public struct Shared: Sendable {
     let core: SharedCore
-    /// Whether states have to be defined by the engine; apps in Python define their own.
+    /// Whether states must be defined by the engine; apps in Python define their own.
     var isChecked = true
 
-    /// The same for somebody who looks at the names of states himself.
+    /// The same for a caller that checks the names of states itself.
     package var unchecked: Shared {
         var shared = self
         shared.isChecked = false
@@ -37,7 +38,7 @@ public struct Shared: Sendable {
     }
 
     /// The value of a state; 0 when it was never set.
-    /// - Throws: code 701 for one that was not defined; what the place where it is kept throws.
+    /// - Throws: code 701 for an undefined state; the errors of the backend.
     public func value(_ state: String) async throws -> Int {
         try check(state)
         return try await core.backend.value(state)
@@ -49,7 +50,7 @@ public struct Shared: Sendable {
         try await core.backend.set(state, value)
     }
 
-    /// Adds to a state, in one step for all processes.
+    /// Adds to a state, atomically for all processes.
     /// - Returns: the new value.
     @discardableResult
     public func add(_ number: Int, to state: String) async throws -> Int {
@@ -57,21 +58,23 @@ public struct Shared: Sendable {
         return try await core.backend.add(number, to: state)
     }
 
-    /// Sets a state if it has the expected value, in one step for all processes.
+    /// Sets a state if it has the expected value, atomically for all processes.
     /// - Returns: whether it had.
     public func compareAndSet(_ state: String, expected: Int, to value: Int) async throws -> Bool {
         try check(state)
         return try await core.backend.compareAndSet(state, expected: expected, value)
     }
 
-    /// Notes that something has changed now, such as a table or a model, and tells ``Engine/onChange(of:_:)`` in all processes.
-    /// - Parameter name: any, of 80 bytes at most.
+    /// Records a change now, for example of a table or a model, and triggers ``Engine/onChange(of:_:)`` in all
+    /// processes.
+    /// - Parameter name: any name, at most 80 bytes.
     public func touch(_ name: String) async throws {
         try await core.backend.touch(Self.changes + name)
         try await broadcast(Self.changes + name)
     }
 
-    /// When one of some things was changed last, in seconds since 1970; nil for never. Results of before then are out of date:
+    /// The time of the last change to any of some names, in seconds since 1970; nil for never. Earlier results are
+    /// outdated:
     ///
     ///     let users = try await results.fetch(
     ///         "users", for: .seconds(600), changed: try await request.shared.lastChange("tables.users")
@@ -86,15 +89,15 @@ public struct Shared: Sendable {
         return last
     }
 
-    /// What the names of changes begin with.
+    /// The prefix of change names.
     static let changes = "changed:"
 
-    /// Runs something while no other task of any process holds a lock.
+    /// Runs an operation while holding a lock across all processes.
     /// - Parameters:
-    ///   - name: of 88 bytes at most; 256 names at most.
-    ///   - timeout: how long to wait for it. Default: 30 s.
-    ///   - work: gets the lock, whose ``SharedLock/fence`` grows with each holder.
-    /// - Throws: code 702 when the lock is not free in time; what the work throws.
+    ///   - name: at most 88 bytes; at most 256 names.
+    ///   - timeout: the longest wait for the lock. Default: 30 s.
+    ///   - work: the operation; it gets the lock, whose ``SharedLock/fence`` increases with each holder.
+    /// - Throws: code 702 when the lock is not free in time; the error of the operation.
     public func withLock<Result>(
         _ name: String, timeout: Duration = .seconds(30), _ work: (any SharedLock) async throws -> Result
     ) async throws -> Result {
@@ -114,17 +117,18 @@ public struct Shared: Sendable {
             guard ContinuousClock.now < end else {
                 throw SkeinError(.timeout, because: "the lock \(name.debugDescription) was not free within \(timeout)")
             }
-            // A random part, so that waiters do not ask at one time again and again.
+            // A random part, so that waiters do not keep retrying at the same time.
             try await Task.sleep(for: pause * Double.random(in: 0.5...1))
             pause = min(pause * 2, core.longestPause)
         }
     }
 
-    /// Sends a message to all processes, this one included: what `engine.onBroadcast` has of the topic runs there.
+    /// Sends a message to all processes, this one included: handlers of `engine.onBroadcast` for the topic are called
+    /// there.
     /// - Parameters:
-    ///   - topic: what it is about.
-    ///   - bytes: of 60 000 at most, the topic included.
-    /// - Throws: code 719 for a message that is too long, 701 when too many are under way.
+    ///   - topic: the topic.
+    ///   - bytes: the message, at most 60 000 bytes including the topic.
+    /// - Throws: code 719 for a message that is too long, 701 when too many are queued.
     public func broadcast(_ topic: String, _ bytes: [UInt8] = []) async throws {
         let message = Broadcast(topic: topic, bytes: bytes)
         try await core.backend.broadcast(message)
@@ -134,11 +138,11 @@ public struct Shared: Sendable {
     /// Sends text to all processes.
     public func broadcast(_ topic: String, _ text: String) async throws { try await broadcast(topic, Array(text.utf8)) }
 
-    /// The number of the worker that this process is, from 0; nil without a master.
+    /// The number of this worker process, from 0; nil without a master.
     public var worker: Int? { core.worker }
 }
 
-/// One process's part of what is shared.
+/// The shared state as held by one process.
 final class SharedCore: Sendable {
     typealias Handler = @Sendable (Broadcast, Shared) async -> Void
 
@@ -160,10 +164,10 @@ final class SharedCore: Sendable {
         (messages, inlet) = AsyncStream.makeStream(of: Broadcast.self, bufferingPolicy: .bufferingOldest(4096))
     }
 
-    /// Gives a message to the handlers of its topic, behind those that came before it.
+    /// Passes a message to the handlers of its topic, in order.
     func deliver(_ message: Broadcast) {
         guard handlers.contains(where: { $0.topic.equalsBytes(message.topic) }) else { return }
-        // Handlers that do not come along miss messages, and are told how many.
+        // Handlers that are too slow miss messages, and are told how many.
         if case .dropped = inlet.yield(message) { lost.add(1 + message.missed, ordering: .relaxed) }
     }
 
@@ -179,16 +183,16 @@ final class SharedCore: Sendable {
     }
 }
 
-/// What an engine has to do with other processes.
+/// The engine's settings for shared state.
 struct SharedOptions: Sendable {
     var states: [String] = []
     var handlers: [(topic: String, handler: SharedCore.Handler)] = []
     var maintenance: [Maintenance] = []
-    /// What runs for as long as the server does.
+    /// Work that runs as long as the server.
     var starting: [@Sendable (Shared) async -> Void] = []
 }
 
 extension ServerRequest {
-    /// What all processes of the server share.
+    /// The shared state of all processes of the server.
     public var shared: Shared { Shared(core: scope.owner.context.sharedCore) }
 }

@@ -1,19 +1,19 @@
-// Where the processes of a server keep what they share.
+// The location of the shared state of a server.
 
 import SkeinCore
 import SkeinHTTP
 import SkeinWorkers
 
-/// A place for what processes of a server share, such as a Redis server for those of many machines.
+/// A location of the shared state of a server's processes, such as a Redis server for several machines.
 public struct SharedLocation: Sendable {
-    /// What it is called in messages.
+    /// Its name in messages.
     let name: String
     let connect: @Sendable (SkeinClient) async throws -> any SharedBackend
 
-    /// A place of one's own.
+    /// A custom location.
     /// - Parameters:
-    ///   - name: what it is called in messages.
-    ///   - connect: is called once, before the server listens, with the server's client.
+    ///   - name: its name in messages.
+    ///   - connect: called once, before the server listens, with the server's client.
     public init(_ name: String, _ connect: @escaping @Sendable (SkeinClient) async throws -> any SharedBackend) {
         self.name = name
         self.connect = connect
@@ -21,13 +21,13 @@ public struct SharedLocation: Sendable {
 }
 
 extension PageBackend {
-    /// The memory, or what says why there is none.
+    /// The shared memory, or a backend that throws the reason for its absence.
     static func orNone(_ worker: WorkerLink?) -> any SharedBackend {
         do throws(SkeinError) { return try PageBackend(worker: worker) } catch { return NoBackend(error: error) }
     }
 }
 
-/// Nothing is shared, for a reason.
+/// No shared state, for a reason.
 private struct NoBackend: SharedBackend {
     let error: SkeinError
 

@@ -1,14 +1,14 @@
-// Groups of sockets whose members are in many processes.
+// Socket groups with members in several processes.
 
 import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWorkers
 
-/// A message to a group, as it travels between processes.
+/// A message to a group, as sent between processes.
 struct GroupMessage: Equatable {
     var group: String
-    /// The name of the members that it is for; nil for all.
+    /// The name of the recipients; nil for all.
     var member: String?
     var message: WebSocketMessage
 
@@ -31,7 +31,7 @@ struct GroupMessage: Equatable {
         self.message = message
     }
 
-    /// Nil for what no process sends.
+    /// Nil for invalid bytes.
     init?(_ bytes: [UInt8]) {
         var buffer = ByteBuffer(bytes: bytes)
         guard let kind = buffer.readInteger(as: UInt8.self).flatMap(WebSocketMessage.Kind.init),
@@ -47,17 +47,17 @@ struct GroupMessage: Equatable {
 }
 
 extension Engine {
-    /// Lets what is sent to groups of sockets reach their members in all processes of the server:
+    /// Delivers messages to socket groups in all processes of the server:
     ///
     ///     let rooms = SocketGroups<String>()
     ///     engine.share(rooms, as: "rooms")
     ///
-    /// Messages of one process arrive in their order. ``SocketGroup/count`` and ``SocketGroup/names`` stay those of one process.
+    /// Messages of one process arrive in order. ``SocketGroup/count`` and ``SocketGroup/names`` cover one process only.
     /// - Parameters:
-    ///   - groups: which.
-    ///   - name: the same in all processes.
-    ///   - waiting: messages that may wait for their way to the others; further ones reach this process alone, and the log says so.
-    ///     Default: 4096. One message has 59 000 bytes at most.
+    ///   - groups: the groups.
+    ///   - name: the name, the same in all processes.
+    ///   - waiting: messages that may be queued for other processes; further ones reach this process only, and a
+    ///     warning is logged. Default: 4096. A message has 59 000 bytes at most.
     public mutating func share(_ groups: SocketGroups<String>, as name: String, waiting: Int = 4096) {
         let topic = "skein.sockets:\(name)"
         onBroadcast(topic) { broadcast, _ in
@@ -83,7 +83,7 @@ extension Engine {
         }
     }
 
-    /// Sends a message as soon as there is room for it, for a second.
+    /// Sends a message, retrying for a second while there is no room.
     private static func send(_ message: Broadcast, _ shared: Shared) async throws {
         for _ in 0..<200 {
             do {

@@ -1,10 +1,10 @@
-// Sockets that hear of the same: the rooms of a chat, the tabs of a user.
+// Groups of sockets that get the same messages: the rooms of a chat, the tabs of a user.
 
 import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// Sockets that messages are sent to together.
+/// Sockets that messages are sent to as a group.
 ///
 ///     let rooms = SocketGroups<String>()
 ///     router.webSocket("/chat/<room>") { socket, request in
@@ -14,12 +14,12 @@ import Synchronization
 ///         }
 ///     }
 ///
-/// Nobody waits for a slow member: when it has not taken what `maximumUnsent` of its options allows, it is closed with 1013, or the
-/// message is left out for it.
+/// A slow member does not delay the others: when its unsent output exceeds `maximumUnsent` of its options, it is closed
+/// with 1013, or it misses the message.
 public final class SocketGroup: Sendable {
-    /// What is done about a member that does not take its messages.
+    /// The handling of a slow member.
     public enum Slow: Sendable {
-        /// It is closed with 1013, and may come again.
+        /// It is closed with 1013, and may reconnect.
         case closed
         /// It misses messages.
         case skipped
@@ -33,14 +33,14 @@ public final class SocketGroup: Sendable {
     private let slow: Slow
     private let members = Mutex<[ObjectIdentifier: Member]>([:])
     private let ended: (@Sendable () -> Void)?
-    /// Sends a message on to other processes.
+    /// Forwards a message to other processes.
     private let spread: (@Sendable (WebSocketMessage, _ name: String?) -> Void)?
 
     /// A group without members.
-    /// - Parameter slow: what is done about a member that does not take its messages. Default: it is closed.
+    /// - Parameter slow: the handling of a slow member. Default: it is closed.
     public convenience init(slow: Slow = .closed) { self.init(slow: slow, ended: nil, spread: nil) }
 
-    /// - Parameter ended: called when nobody holds the group any more.
+    /// - Parameter ended: called when the last reference to the group is released.
     init(
         slow: Slow, ended: (@Sendable () -> Void)?, spread: (@Sendable (WebSocketMessage, _ name: String?) -> Void)?
     ) {
@@ -51,16 +51,16 @@ public final class SocketGroup: Sendable {
 
     deinit { ended?() }
 
-    /// How many sockets there are.
+    /// The number of sockets.
     public var count: Int { members.withLock { $0.count } }
 
-    /// The names of the members that have one, each once.
+    /// The distinct names of the members.
     public var names: Set<String> { members.withLock { Set($0.values.compactMap(\.name)) } }
 
-    /// Makes a socket a member for as long as something runs.
+    /// Makes a socket a member while an operation runs.
     /// - Parameters:
-    ///   - name: by which it can be written to; several sockets may have one, such as those of a user. Default: none.
-    ///   - work: mostly a walk over the socket's messages.
+    ///   - name: a name for addressing; several sockets may share one, such as those of a user. Default: none.
+    ///   - work: the operation, usually an iteration over the socket's messages.
     public func join<Result>(
         _ socket: WebSocket, as name: String? = nil, _ work: () async throws -> Result
     ) async rethrows -> Result {
@@ -69,15 +69,15 @@ public final class SocketGroup: Sendable {
         return try await work()
     }
 
-    /// Sends a message to all, from anywhere, without waiting.
-    /// - Parameter other: who does not get it, such as the one who wrote it. Default: nobody.
+    /// Sends a message to all members, from any thread, without waiting.
+    /// - Parameter other: a socket that does not get it, such as the sender. Default: none.
     public func send(_ message: WebSocketMessage, except other: WebSocket? = nil) {
         deliver(message) { $0.socket !== other }
         spread?(message, nil)
     }
 
-    /// Sends a message to all members of a name, from anywhere, without waiting.
-    /// - Returns: how many there are in this process.
+    /// Sends a message to all members with a name, from any thread, without waiting.
+    /// - Returns: the number of recipients in this process.
     @discardableResult
     public func send(_ message: WebSocketMessage, to name: String) -> Int {
         spread?(message, name)
@@ -94,7 +94,7 @@ public final class SocketGroup: Sendable {
     @discardableResult
     private func deliver(_ message: WebSocketMessage, _ isMeant: (Member) -> Bool) -> Int {
         let meant = members.withLock { members in Array(members.values) }.filter(isMeant)
-        // One visit to each loop, not one for each socket.
+        // One call for each loop, not for each socket.
         let loops = Dictionary(grouping: meant.map(\.socket)) { ObjectIdentifier($0.shard) }
         for sockets in loops.values {
             sockets[0].shard.run { [slow] in
@@ -107,7 +107,7 @@ public final class SocketGroup: Sendable {
     }
 }
 
-/// Groups by their names; one that nobody holds any more is forgotten, and members hold theirs.
+/// Groups by name; a group is removed when nothing refers to it any more; members hold a reference.
 public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
     private struct Known: Sendable {
         let number: Int
@@ -116,11 +116,11 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
 
     private let slow: SocketGroup.Slow
     private let groups = Mutex<[Key: Known]>([:])
-    /// Groups that were made; changed under the lock of the groups.
+    /// The number of groups created; changed under the lock of the groups.
     private let numbers = Atomic<Int>(0)
     private let spreading = Mutex<(@Sendable (Name, WebSocketMessage, _ member: String?) -> Void)?>(nil)
 
-    /// Names that are text are told apart by their bytes.
+    /// Names that are text are compared by their bytes.
     private struct Key: Hashable {
         let name: Name
         let bytes: ByteKey?
@@ -132,17 +132,17 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
     }
 
     /// No groups yet.
-    /// - Parameter slow: what is done about a member that does not take its messages. Default: it is closed.
+    /// - Parameter slow: the handling of a slow member. Default: it is closed.
     public init(slow: SocketGroup.Slow = .closed) { self.slow = slow }
 
-    /// The names of the groups that there are.
+    /// The names of the existing groups.
     public var names: [Name] {
-        // The groups live until the lock is given back: the end of one asks for it again.
+        // The groups are retained until the lock is released: the deinitialiser of a group acquires it again.
         let all = groups.withLock { groups in groups.map { ($0.key.name, $0.value.group) } }
         return all.compactMap { name, group in group == nil ? nil : name }
     }
 
-    /// The group of a name, made when it is asked for first.
+    /// The group of a name, created on first use.
     public subscript(name: Name) -> SocketGroup {
         groups.withLock { groups in
             if let group = groups[Key(name)]?.group { return group }
@@ -157,20 +157,20 @@ public final class SocketGroups<Name: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// What is sent to a group goes to other processes, too.
+    /// Forwards messages to a group to other processes, too.
     func spread(_ spread: @escaping @Sendable (GroupMessage) -> Void) where Name == String {
         spreading.withLock {
             $0 = { spread(GroupMessage(group: $0, member: $2, message: $1)) }
         }
     }
 
-    /// Another process has sent a message to a group, of which this one may have members.
+    /// Another process has sent a message to a group, which may have members here.
     func deliver(_ message: GroupMessage) where Name == String {
         groups.withLock { $0[Key(message.group)]?.group }?.deliver(message)
     }
 
     private func forget(_ name: Name, _ number: Int) {
-        // A group of the same name may have been made since.
+        // A group of the same name may have been created meanwhile.
         groups.withLock { groups in if groups[Key(name)]?.number == number { groups[Key(name)] = nil } }
     }
 }

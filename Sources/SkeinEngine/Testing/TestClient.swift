@@ -1,4 +1,4 @@
-// How an engine or an app is asked in tests: in memory, on a port of its own, or where it runs already.
+// A test client for engines and apps: in memory, on a temporary port, or for a running server.
 
 import NIOCore
 import SkeinCore
@@ -11,24 +11,24 @@ import SkeinWire
     import Foundation
 #endif
 
-/// What a test got.
+/// A response in a test.
 public struct TestResponse: Sendable {
     /// The status.
     public let status: HTTPStatus
     /// The header section.
     public let headers: Headers
-    /// The content, whole.
+    /// The complete content.
     public let body: ByteBuffer
     /// The content as text.
     public var text: String { String(buffer: body) }
 
-    /// The content as a value in JSON.
+    /// The content as a JSON value.
     public func json<Value: Decodable>(_ type: Value.Type) throws -> Value {
         try JSON.decode(type, from: body.readableBytesView)
     }
 }
 
-/// Asks an app in a test.
+/// Sends requests to an app in a test.
 ///
 ///     let client = try await TestClient.inMemory(engine)
 ///     let response = try await client.get("/v1/posts/5")
@@ -48,7 +48,7 @@ public final class TestClient: Sendable {
         self.skein = skein
     }
 
-    /// Asks without sockets: the app is called as the server would call it. There are no WebSockets, no TLS, no limits of connections.
+    /// Without sockets: the app is called directly. WebSockets, TLS and connection limits are not available.
     public static func inMemory(_ app: some App, _ configuration: ServerConfiguration = ServerConfiguration())
         async throws
         -> TestClient
@@ -63,12 +63,13 @@ public final class TestClient: Sendable {
         return TestClient(.memory(ready, shard), skein)
     }
 
-    /// Asks an engine without sockets.
+    /// An engine without sockets.
     public static func inMemory(_ engine: Engine) async throws -> TestClient {
         try await inMemory(engine.app, engine.configuration)
     }
 
-    /// Starts an engine on a free port of the loopback, with one loop; ``stop()`` ends it. Its own addresses do not count.
+    /// Starts an engine on a free port of the loopback, with one loop; ``stop()`` ends it. Its own addresses are
+    /// ignored.
     public static func onPort(_ engine: Engine) async throws -> TestClient {
         var engine = engine
         engine.configuration.addresses = [
@@ -85,29 +86,29 @@ public final class TestClient: Sendable {
         return TestClient(.network(base: "\(scheme)://\(address)", server: server), SkeinClient(client))
     }
 
-    /// Asks a server that runs already, such as one in another window whose lines one wants to see.
-    /// - Parameter url: such as `http://127.0.0.1:8080`.
+    /// A client for a running server, for example one in another terminal.
+    /// - Parameter url: a URL such as `http://127.0.0.1:8080`.
     public static func attached(to url: String) -> TestClient {
         TestClient(.network(base: url.hasByteSuffix("/") ? String(url.dropLast()) : url, server: nil), SkeinClient())
     }
 
-    /// The start of the server's URLs; nil in memory.
+    /// The base of the server's URLs; nil in memory.
     public var base: String? { if case .network(let base, _) = way { base } else { nil } }
 
-    /// Asks by GET.
+    /// Sends a GET.
     public func get(_ path: String, headers: Headers = Headers()) async throws -> TestResponse {
         try await send(.get, path, headers: headers)
     }
 
-    /// Asks by POST.
+    /// Sends a POST.
     public func post(_ path: String, body: HTTPBody = .none, headers: Headers = Headers()) async throws
         -> TestResponse
     {
         try await send(.post, path, headers: headers, body: body)
     }
 
-    /// Asks by any method.
-    /// - Throws: the error of an answer whose content failed, or code 7xx of a server that could not be asked.
+    /// Sends a request with any method.
+    /// - Throws: the error of a response whose content failed, or code 7xx when the request failed.
     public func send(
         _ method: HTTPMethod, _ path: String, headers: Headers = Headers(), body: HTTPBody = .none
     ) async throws -> TestResponse {
@@ -121,7 +122,7 @@ public final class TestClient: Sendable {
         }
     }
 
-    /// Ends the server if it was started here, and the client.
+    /// Stops the server if it was started here, and the client.
     public func stop() async {
         if case .network(_, let server?) = way { await server.stop() }
         await skein.shutdown()
@@ -173,7 +174,7 @@ public final class TestClient: Sendable {
 }
 
 extension HTTPBody {
-    /// The content, whole.
+    /// The complete content.
     fileprivate func collected() async throws -> ByteBuffer {
         guard case .stream(_, _, let makeChunks) = content else { return bytes ?? ByteBuffer() }
         let chunks = makeChunks()

@@ -13,7 +13,7 @@ import _CryptoExtras
 extension TokenKey {
     /// The keys of a JSON Web Key, or of a set of them. Keys of a set that cannot be used for signatures are left out (RFC 7517, section 5).
     /// - Parameter json: the document in UTF-8.
-    /// - Throws: `JSONError` for what is not JSON; code 701 for a single key that cannot be used.
+    /// - Throws: `JSONError` for invalid JSON; code 701 for a single key that cannot be used.
     public static func jsonWebKeys(_ json: some Collection<UInt8>) throws -> [TokenKey] {
         let document = try JSONValue(json: json)
         if let keys = document["keys"]?.elements { return keys.compactMap { try? TokenKey(jsonWebKey: $0) } }

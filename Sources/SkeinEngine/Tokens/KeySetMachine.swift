@@ -1,24 +1,25 @@
-// When the keys of an issuer are fetched: before they are too old, when a token names one that is unknown, and never often.
+// Decides when the keys of an issuer are fetched: when they are old, or when a token names an unknown key, with a rate
+// limit.
 
 import NIOCore
 
-/// The state of a key set that is kept at a URL.
+/// The state of a remote key set.
 struct KeySetMachine {
-    /// What a token is told that needs a key.
+    /// The action for a token that needs a key.
     enum Action: Hashable {
-        /// The keys that are here count.
+        /// Use the current keys.
         case use
-        /// The same, and they are fetched anew meanwhile.
+        /// Use them, and fetch new ones in the background.
         case useAndFetch
         /// Fetch, and wait for the result.
         case fetch
         /// Wait for the result of the fetch under way.
         case wait
-        /// There are no keys, and it is too early to ask for them again.
+        /// There are no keys, and it is too early for another fetch.
         case fail
     }
 
-    /// How long keys are used without being fetched anew.
+    /// How long keys are used before they are fetched again.
     static let lifetime = TimeAmount.minutes(10)
     /// The shortest time from the start of one fetch to the start of the next.
     static let pause = TimeAmount.seconds(30)
@@ -31,12 +32,12 @@ struct KeySetMachine {
     var hasKeys: Bool { fetched != nil }
 
     /// A token needs a key.
-    /// - Parameter isKnown: whether a key that is here may be the one.
+    /// - Parameter isKnown: whether a current key may match.
     mutating func needs(isKnown: Bool, at now: NIODeadline) -> Action {
         let mayFetch = !isFetching && (lastFetch.map { now >= $0 + Self.pause } ?? true)
         guard let fetched else { return isFetching ? .wait : begin(if: mayFetch, .fetch, else: .fail, at: now) }
         if isKnown {
-            // A key that was withdrawn long ago is not accepted before the issuer was asked.
+            // A key that may have been withdrawn long ago is not accepted before a new fetch.
             if mayFetch, now >= fetched + Self.lifetime + Self.lifetime {
                 return begin(if: true, .fetch, else: .use, at: now)
             }
@@ -54,7 +55,7 @@ struct KeySetMachine {
         return action
     }
 
-    /// The fetch has ended. What was fetched before stays in use when it has failed.
+    /// The fetch has ended. After a failure, the old keys stay in use.
     mutating func ended(_ isSuccess: Bool, at now: NIODeadline) {
         isFetching = false
         if isSuccess { fetched = now }

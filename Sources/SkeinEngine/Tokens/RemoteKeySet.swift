@@ -7,8 +7,8 @@ import Synchronization
 
 /// The keys of an issuer, a JSON Web Key Set (RFC 7517) at a URL.
 ///
-/// It is fetched when it is first needed, every ten minutes, and when a token names a key that it does not have; at most once in 30 s. While
-/// the issuer cannot be reached, or answers with something else, the last keys stay in use.
+/// It is fetched when it is first needed, every ten minutes, and when a token names an unknown key; at most once in 30
+/// s. While the issuer is unreachable, or responds with something else, the last keys stay in use.
 public final class RemoteKeySet: Sendable {
     private struct State {
         var machine = KeySetMachine()
@@ -21,18 +21,19 @@ public final class RemoteKeySet: Sendable {
 
     private static let mostKeys = 100
 
-    /// Where the keys are.
+    /// The URL of the keys.
     public let url: String
     private let state = Mutex(State())
 
-    /// - Parameter url: `https://…`; `http://` is accepted for this machine only, since keys that somebody else can change are no keys.
+    /// - Parameter url: `https://…`; `http://` is accepted for this machine only, since keys could be changed in
+    ///   transit.
     /// - Throws: code 701 for another URL.
     public init(_ url: String) throws(SkeinError) {
         try Self.requireTLS(url)
         self.url = url
     }
 
-    /// What is secret, and what must not be changed on its way, goes over TLS, or stays on this machine.
+    /// Secrets and keys must be transferred over TLS, or on this machine.
     static func requireTLS(_ url: String) throws(SkeinError) {
         let origin = try HTTPURL(url).origin
         let isLocal =
@@ -44,9 +45,9 @@ public final class RemoteKeySet: Sendable {
         }
     }
 
-    /// The keys that count for a token.
+    /// The keys for a token.
     /// - Parameter id: the token's `kid`.
-    /// - Throws: code 701 when there are none, because the issuer has never answered.
+    /// - Throws: code 701 when there are none, because the issuer has never responded.
     func keys(for id: String?, _ client: SkeinClient, at now: NIODeadline) async throws(SkeinError)
         -> (keys: [TokenKey], generation: Int)
     {
@@ -79,7 +80,7 @@ public final class RemoteKeySet: Sendable {
         return keys.contains { $0.id?.equalsBytes(id) ?? true }
     }
 
-    /// Whoever waits must not end the fetch with its own end.
+    /// The fetch runs independently of the callers, so that their cancellation does not end it.
     private func fetch(_ client: SkeinClient, at now: NIODeadline) async {
         await Task.detached { await self.ask(client, at: now) }.value
     }
@@ -90,11 +91,11 @@ public final class RemoteKeySet: Sendable {
             .get, url, headers: ["Accept": "application/jwk-set+json, application/json", "If-None-Match": tag])
         var keys: [TokenKey]?
         if response.failure == nil, response.statusCode == 200 {
-            // A secret that everybody can fetch is none.
+            // A secret at a public URL is not secret.
             keys = (try? TokenKey.jsonWebKeys(response.content.readableBytesView)).map {
                 Array($0.filter { !$0.isSecret }.prefix(Self.mostKeys))
             }
-            // A set without a usable key is a mistake of the issuer, and not the end of all its tokens.
+            // A set without a usable key is an error of the issuer, and must not invalidate all its tokens.
             if keys?.isEmpty ?? true { keys = nil }
         }
         let isConfirmed = response.failure == nil && response.statusCode == 304
@@ -119,7 +120,7 @@ public final class RemoteKeySet: Sendable {
 }
 
 extension SkeinClient {
-    /// Asks an issuer: within 5 s, and for 1 MiB at most.
+    /// Sends a request to an issuer, limited to 5 s and 1 MiB.
     func ask(_ method: HTTPMethod, _ url: String, headers: Headers, body: HTTPBody = .none, auth: HTTPAuth? = nil) async
         -> HTTPResponse
     {

@@ -15,11 +15,11 @@ package struct SignedToken {
     let keyID: String?
     package let payload: Data
     let signature: Data
-    /// What the signature is of.
+    /// The signed bytes.
     let signed: [UInt8]
 
-    /// Takes a token apart.
-    /// - Parameter maximum: bytes at most.
+    /// Parses a token.
+    /// - Parameter maximum: the limit in bytes.
     package init(_ text: String, maximum: Int) throws(TokenError) {
         guard text.utf8.count <= maximum else {
             throw TokenError(.tooLarge, "the token is longer than \(maximum) bytes")
@@ -32,7 +32,7 @@ package struct SignedToken {
             let payload = Base64URL.decodeStrict(text[bytes.index(after: first)..<second]),
             let signature = Base64URL.decodeStrict(text[bytes.index(after: second)...])
         else { throw TokenError(.malformed, "the token is not three parts of base64url") }
-        // A member that occurs twice is refused by the parser.
+        // The parser refuses duplicate members.
         guard let header = try? JSONValue(json: head), header.members != nil else {
             throw TokenError(.malformed, "the token's header is not a JSON object")
         }

@@ -16,7 +16,7 @@ import Synchronization
 ///         routes.get("") { .text("orders of \($0.user ?? "")") }
 ///     }
 ///
-/// Verified tokens are remembered until they expire or the keys change, up to 10 000 of them.
+/// Verified tokens are cached until they expire or the keys change, up to 10 000 of them.
 public struct TokenAuthentication: Authenticator {
     private let realm: String
     private let verifier: TokenVerifier
@@ -27,7 +27,7 @@ public struct TokenAuthentication: Authenticator {
     /// - Parameters:
     ///   - realm: the realm of `WWW-Authenticate`.
     ///   - verifier: the keys, issuers and audiences.
-    ///   - claims: where user and roles are. Default: `sub` and `roles`.
+    ///   - claims: the claims with user and roles. Default: `sub` and `roles`.
     public init(realm: String, _ verifier: TokenVerifier, claims: TokenClaims = TokenClaims()) {
         self.init(realm: realm, verifier, keysFrom: nil, claims: claims)
     }
@@ -36,7 +36,7 @@ public struct TokenAuthentication: Authenticator {
     ///   - realm: the realm of `WWW-Authenticate`.
     ///   - verifier: issuers and audiences, and keys that are valid beside those of the set.
     ///   - keysFrom: the issuer's key set, kept up to date.
-    ///   - claims: where user and roles are. Default: `sub` and `roles`.
+    ///   - claims: the claims with user and roles. Default: `sub` and `roles`.
     public init(
         realm: String, _ verifier: TokenVerifier, keysFrom: RemoteKeySet?, claims: TokenClaims = TokenClaims()
     ) {
@@ -49,7 +49,7 @@ public struct TokenAuthentication: Authenticator {
     /// `Bearer`.
     public var challenge: String? { BearerToken.challenge(realm) }
 
-    /// The identity by a valid token; ``ServerRequest/token`` is the token.
+    /// The identity of a valid token; ``ServerRequest/token`` is the token.
     public func identity(of request: ServerRequest) async throws -> Identity? {
         guard let text = request.headers.bytes("authorization").flatMap(BearerToken.read) else { return nil }
         guard request.headers.values("Authorization").count == 1 else {
@@ -64,7 +64,7 @@ public struct TokenAuthentication: Authenticator {
         }
     }
 
-    /// A token that one of the own keys or of the issuer's has signed. The issuer is not asked for tokens of the own keys.
+    /// Verifies a token with the own keys or the issuer's. No fetch is made for tokens of the own keys.
     private func verified(_ text: String, _ request: ServerRequest, at now: Double) async throws
         -> RememberedTokens.Entry
     {
@@ -99,12 +99,12 @@ extension ServerRequest {
     public var token: VerifiedToken? { self[TokenKeyOfRequest.self] }
 }
 
-/// Tokens that were verified of late.
+/// Recently verified tokens.
 private final class RememberedTokens: Sendable {
     struct Entry {
         let token: VerifiedToken
         let identity: Identity
-        /// Of the issuer's keys that it was verified with; nil for the own keys.
+        /// The generation of the issuer's keys that verified it; nil for the own keys.
         let generation: Int?
     }
 

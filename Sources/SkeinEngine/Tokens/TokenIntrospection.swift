@@ -1,4 +1,4 @@
-// Tokens that only their issuer understands (RFC 7662).
+// Opaque tokens, verified by their issuer (RFC 7662).
 
 import Crypto
 import SkeinCore
@@ -11,10 +11,10 @@ import Synchronization
     import Foundation
 #endif
 
-/// Requires a bearer token, and asks its issuer what it is worth (RFC 7662). Use it over TLS.
+/// Requires a bearer token, and verifies it by introspection at its issuer (RFC 7662). Use it over TLS.
 ///
-/// Answers are remembered, up to 10 000: of active tokens until they expire and 60 s at most, of others for 10 s. While the issuer does not
-/// answer, and while 64 questions are open, tokens that are not remembered are refused with 503.
+/// Responses are cached, up to 10 000: for active tokens until they expire and 60 s at most, for others 10 s. While the
+/// issuer does not respond, and while 64 requests are in flight, tokens that are not cached are refused with 503.
 public struct TokenIntrospection: Authenticator {
     private static let longest = 8 << 10
 
@@ -29,10 +29,10 @@ public struct TokenIntrospection: Authenticator {
     /// - Parameters:
     ///   - realm: the realm of `WWW-Authenticate`.
     ///   - endpoint: the issuer's introspection endpoint, `https://…`.
-    ///   - client: the name of this program at the issuer.
-    ///   - secret: its password there.
+    ///   - client: the client ID of this program at the issuer.
+    ///   - secret: its client secret.
     ///   - audiences: accepted values of `aud`, of which a token needs one. Default: empty, any.
-    ///   - claims: where user and roles are in the answer. Default: `sub`, and the words of `scope`.
+    ///   - claims: the claims with user and roles. Default: `sub`, and the words of `scope`.
     /// - Throws: code 701 for an endpoint that is neither `https` nor on this machine.
     public init(
         realm: String, endpoint: String, client: String, secret: String, audiences: Set<String> = [],
@@ -49,11 +49,11 @@ public struct TokenIntrospection: Authenticator {
     /// `Bearer`.
     public var challenge: String? { BearerToken.challenge(realm) }
 
-    /// The identity by a token that is active.
+    /// The identity of an active token.
     public func identity(of request: ServerRequest) async throws -> Identity? {
         guard let token = request.headers.bytes("authorization").flatMap(BearerToken.read) else { return nil }
         guard token.utf8.count <= Self.longest else { throw BearerToken.refusal(realm, "the token is too long") }
-        // The hash, so that memory holds no tokens.
+        // The hash, so that no tokens are held in memory.
         let key = Hex.encode(SHA256.hash(data: Array(token.utf8)))
         let now = Date().timeIntervalSince1970
         var entry = memory.entry(key, at: now)
@@ -95,7 +95,7 @@ public struct TokenIntrospection: Authenticator {
     }
 }
 
-/// What issuers have said of tokens of late.
+/// Recent introspection results.
 private final class ActiveTokens: Sendable {
     struct Entry {
         /// Nil for a token that is not active.
@@ -104,7 +104,7 @@ private final class ActiveTokens: Sendable {
     }
 
     private struct State {
-        /// Apart, so that tokens of nobody do not push out those of somebody.
+        /// Separate, so that invalid tokens do not evict valid ones.
         var active = ByteDictionary<Entry>()
         var refused = ByteDictionary<Entry>()
         var open = 0
@@ -133,7 +133,7 @@ private final class ActiveTokens: Sendable {
         }
     }
 
-    /// A question is asked. Returns whether there is room for it.
+    /// A request starts. Returns whether the limit allows it.
     func begins() -> Bool {
         state.withLock { state in
             guard state.open < Self.mostOpen else { return false }

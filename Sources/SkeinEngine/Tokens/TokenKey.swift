@@ -1,4 +1,4 @@
-// Keys of tokens: each knows the algorithms it may be used with, whatever a token's header asks for (RFC 8725, section 3.1).
+// Keys of tokens: each has its allowed algorithms, regardless of a token's header (RFC 8725, section 3.1).
 
 import Crypto
 import SkeinCore
@@ -63,7 +63,7 @@ public struct TokenKey: Sendable {
     ///   - pem: one key.
     ///   - id: the `kid` of its tokens. Default: nil, any.
     ///   - algorithms: the allowed algorithms. Default: all of the key's type.
-    /// - Throws: code 701 for a text that is no such key.
+    /// - Throws: code 701 for an invalid key.
     public init(pem: String, id: String? = nil, algorithms: Set<TokenAlgorithm>? = nil) throws(SkeinError) {
         guard let material = Self.material(pem: pem) else {
             throw SkeinError(
@@ -125,7 +125,7 @@ public struct TokenKey: Sendable {
 
     // MARK: Signatures
 
-    /// Whether a signature is of some bytes.
+    /// Whether a signature matches some bytes.
     func isValid(_ signature: Data, of bytes: [UInt8], _ algorithm: TokenAlgorithm) -> Bool {
         guard algorithms.contains(algorithm) else { return false }
         switch material {
@@ -208,9 +208,9 @@ extension TokenKey {
     /// The keys of a file: a JSON Web Key or a set of them, or PEM.
     /// - Parameters:
     ///   - algorithms: the allowed ones. Default: all that fit a key.
-    ///   - allowsSecret: whether any other file is the bytes of a secret, without the end of its last line. A file that everybody may read,
-    ///     such as a key in another form, must not become one. Default: false.
-    /// - Throws: code 701 for a file that cannot be read, and for what is no key.
+    ///   - allowsSecret: whether any other file is read as the bytes of a secret, without its final line end. A public
+    ///     file, such as a key in another format, must not become a secret. Default: false.
+    /// - Throws: code 701 for an unreadable file, and for an invalid key.
     public static func read(file: String, algorithms: Set<TokenAlgorithm>? = nil, allowsSecret: Bool = false)
         throws(SkeinError) -> [TokenKey]
     {

@@ -1,4 +1,4 @@
-// Whether a token is valid: its signature by a key that may be used so, its time, its issuer, its audience (RFC 7519, section 7.2; RFC 8725).
+// Verifies tokens: signature by an allowed key, times, issuer, audience (RFC 7519, section 7.2; RFC 8725).
 
 import SkeinCore
 
@@ -31,14 +31,14 @@ public struct TokenVerifier: Sendable {
     public var keys: [TokenKey]
     /// The accepted values of `iss`. Default: empty, any or none.
     public var issuers: Set<String>
-    /// The accepted values of `aud`, of which a token needs one. Default: empty; then a token must not have `aud`, since it is for somebody
-    /// else (RFC 7519, section 4.1.3).
+    /// The accepted values of `aud`, of which a token needs one. Default: empty; then a token must not have `aud`,
+    /// since it would be for another audience (RFC 7519, section 4.1.3).
     public var audiences: Set<String>
-    /// Seconds by which clocks may differ. Default: 60.
+    /// The tolerance for clock differences, in seconds. Default: 60.
     public var leeway: Double = 60
     /// Whether a token needs `exp`. Default: true.
     public var requiresExpiry = true
-    /// Bytes of a token at most. Default: 16 KiB.
+    /// The size limit of a token. Default: 16 KiB.
     public var maximumSize = 16 << 10
 
     /// A verifier.
@@ -124,7 +124,7 @@ extension TokenKey {
     /// Signs claims as a compact JWS.
     /// - Parameters:
     ///   - claims: the payload.
-    ///   - algorithm: Default: the only or the first one that the key may be used with.
+    ///   - algorithm: the algorithm. Default: the only or the first one that the key allows.
     /// - Throws: code 701 for a public key, and for an algorithm that is not allowed.
     public func sign(_ claims: JSONValue, _ algorithm: TokenAlgorithm? = nil) throws -> String {
         let order = TokenAlgorithm.allCases

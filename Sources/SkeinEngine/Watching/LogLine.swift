@@ -1,12 +1,12 @@
-// One line of the request log, in each of its formats. Bytes are put where they belong, without strings in between: this is done for
-// every request.
+// One line of the request log, in each of its formats. Bytes are written directly, without intermediate strings, since
+// this happens for every request.
 
 import NIOCore
 import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// The time as log lines have it, made once a second.
+/// The time for log lines, formatted once a second.
 struct LogClock {
     private var second = -1
     private var made = ("", "", "")
@@ -32,7 +32,7 @@ struct LogClock {
     }
 }
 
-/// Bytes put one after the other into memory that is large enough; should it not be, the line is cut.
+/// Writes bytes into memory of sufficient size; a line that exceeds it is cut.
 struct LineWriter {
     private let bytes: UnsafeMutableRawBufferPointer
     private(set) var count = 0
@@ -74,8 +74,9 @@ struct LineWriter {
         }
     }
 
-    /// A value without anything that would end it, or a line, or do something to a terminal: such bytes are written as `\xHH`. So are
-    /// the C1 controls in UTF-8 (C2 80 to C2 9F), and bytes that are no UTF-8, of which a terminal may make the same.
+    /// A value with every byte escaped as `\xHH` that could end the value or the line, or control a terminal. That
+    /// includes the C1 controls in UTF-8 (C2 80 to C2 9F), and invalid UTF-8, which a terminal may interpret as C1
+    /// controls.
     mutating func putEscaped(_ value: UnsafeRawBufferPointer, alsoBlanks: Bool = false) {
         let low: UInt8 = alsoBlanks ? 0x21 : 0x20
         var place = 0
@@ -98,7 +99,7 @@ struct LineWriter {
         }
     }
 
-    /// The bytes of a character beyond ASCII that may be shown; 0 for a control and for what is no UTF-8.
+    /// The length of a printable non-ASCII character; 0 for a control character and for invalid UTF-8.
     private static func lengthOfScalar(_ bytes: UnsafeRawBufferPointer, _ place: Int) -> Int {
         var decoder = UTF8()
         var iterator = bytes[place...].makeIterator()
@@ -118,7 +119,7 @@ struct LineWriter {
     }
 }
 
-/// The fields of a request that lines show, found in one walk.
+/// The logged fields of a request, found in one pass.
 private struct LoggedFields {
     var host: UnsafeRawBufferPointer?
     var referer: UnsafeRawBufferPointer?
@@ -147,13 +148,13 @@ private struct LoggedFields {
         }
     }
 
-    /// What a bearer token can be told by without being given away.
+    /// An identifier of a bearer token that does not reveal it.
     var fingerprint: String? {
         bearer.flatMap { BearerToken.read(ByteBuffer(bytes: $0)) }.map { BearerToken.fingerprint($0) }
     }
 }
 
-/// What there is to say of one answer.
+/// The data of one log line.
 struct LogLine {
     let scope: RequestScope
     let finished: NIODeadline
@@ -162,7 +163,7 @@ struct LogLine {
     private var status: Int { scope.status?.code ?? 499 }
     private var user: String? { scope.peek(\.user) }
 
-    /// Milliseconds from the request to the answer's head, and from there to the end of its content.
+    /// Milliseconds from the request to the response's head, and from there to the end of its content.
     private var durations: (handling: Int, transfer: Int) {
         let answered = scope.answered ?? finished
         return (
@@ -170,10 +171,10 @@ struct LogLine {
         )
     }
 
-    /// Lets a writer write a line.
+    /// Writes a line.
     private func write(_ line: inout ByteBuffer, _ work: (inout LineWriter, LoggedFields) -> Void) {
         let headers = scope.head.headers
-        // Each byte of what the client says takes four at most, and all else together fits into the rest.
+        // Each byte from the client needs four at most; the rest has a fixed limit.
         let said =
             headers.bytes.readableBytes + scope.head.targetBytes.readableBytes + scope.head.method.rawValue.utf8.count
         let most = (said + (user?.utf8.count ?? 0)) * 4 + 2048

@@ -1,21 +1,21 @@
-// The numbers of a server as Prometheus reads them.
+// Server metrics for Prometheus.
 
 import SkeinCore
 import SkeinHTTP
 import SkeinWorkers
 
-/// The numbers of the server, and of swift-metrics if it goes there, for Prometheus.
+/// Metrics of the server, and optionally of swift-metrics, for Prometheus.
 public struct MetricsApp: App {
     private let registry: PrometheusRegistry?
     private let watchers: Watchers
 
-    /// A page for some.
+    /// Metrics for the given clients.
     public init(_ registry: PrometheusRegistry? = nil, for watchers: Watchers = .local) {
         self.registry = registry
         self.watchers = watchers
     }
 
-    /// Answers with the numbers of now.
+    /// Responds with the current values.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         try watchers.require(request)
         guard request.method == .get || request.method == .head else {
@@ -48,7 +48,7 @@ public struct MetricsApp: App {
             }
         }
         let apps = request.scope.owner.context.work?.metrics ?? []
-        // The samples of one metric stand together.
+        // The samples of one metric must be adjacent.
         for metric in apps.sorted(by: { $0.name < $1.name }) {
             text.add(metric.name, metric.kind, labels: metric.labels, metric.value)
         }
@@ -60,7 +60,7 @@ public struct MetricsApp: App {
 }
 
 extension MetricsApp {
-    /// What the master knows of its workers.
+    /// The master's data about its workers.
     private func addWorkers(of page: SharedPage, to text: inout PrometheusText) {
         let status = ServerStatusReport(page)
         let phases: [SupervisorMachine.Phase] = [.starting, .ready, .draining, .killed]
@@ -77,7 +77,7 @@ extension MetricsApp {
         }
     }
 
-    /// What is known of the members of aliases. The samples of one metric stand together, as Prometheus asks for.
+    /// The state of alias members. The samples of one metric must be adjacent for Prometheus.
     private func addAliases(of client: SkeinClient, to text: inout PrometheusText) {
         let members = client.aliasNames.flatMap { name in
             ((try? client.members(of: name)) ?? []).map { member in
@@ -103,10 +103,10 @@ extension MetricsApp {
 }
 
 extension App where Self == MetricsApp {
-    /// The numbers of the server for Prometheus.
+    /// Metrics of the server for Prometheus.
     /// - Parameters:
-    ///   - registry: what swift-metrics collects, too. Default: nothing.
-    ///   - watchers: who may look. Default: who is on the same machine.
+    ///   - registry: metrics that swift-metrics collects. Default: none.
+    ///   - watchers: the allowed clients. Default: clients on the same machine.
     public static func metrics(_ registry: PrometheusRegistry? = nil, for watchers: Watchers = .local) -> MetricsApp {
         MetricsApp(registry, for: watchers)
     }

@@ -1,17 +1,17 @@
-// Metrics for Prometheus: whatever swift-metrics collects, and what the server counts of its own, as text.
+// Metrics of swift-metrics and of the server in Prometheus' text format.
 
 import SkeinCore
 import CoreMetrics
 import SkeinWire
 import Synchronization
 
-/// A backend of swift-metrics that keeps what it hears, to be read as a page of Prometheus.
+/// A swift-metrics backend that stores metrics for a Prometheus page.
 ///
 ///     let metrics = PrometheusRegistry()
 ///     MetricsSystem.bootstrap(metrics)
 ///     engine.mount("/metrics", .metrics(metrics))
 public final class PrometheusRegistry: MetricsFactory {
-    /// The upper ends of the classes of durations, in seconds.
+    /// The upper bounds of the histogram buckets for durations, in seconds.
     static let bounds = ShardStatistics.bounds.map { Double($0) / 1000 }
 
     private struct Key: Hashable {
@@ -22,9 +22,9 @@ public final class PrometheusRegistry: MetricsFactory {
     private let maximum: Int
     private let series = Mutex<[Key: Series]>([:])
 
-    /// Nothing yet.
-    /// - Parameter maximum: names with their labels that are kept; what comes beyond them is counted as `skein_metrics_left_out`.
-    ///   Default: 10 000.
+    /// An empty registry.
+    /// - Parameter maximum: the maximum number of series, names with their labels; further ones are counted as
+    ///   `skein_metrics_left_out`. Default: 10 000.
     public init(maximum: Int = 10_000) { self.maximum = maximum }
 
     private func series(_ name: String, _ dimensions: [(String, String)], _ kind: Series.Kind) -> Series {
@@ -34,7 +34,7 @@ public final class PrometheusRegistry: MetricsFactory {
             if let known = all[key] { return known }
             let made = Series(kind)
             guard all.count < maximum else {
-                // Labels whose values have no end would take all memory.
+                // Labels with unbounded values would exhaust the memory.
                 all[Key(name: "skein_metrics_left_out_total", labels: []), default: Series(.counter)].increment(by: 1.0)
                 return made
             }
@@ -48,7 +48,7 @@ public final class PrometheusRegistry: MetricsFactory {
         series(Self.counterName(label), dimensions, .counter)
     }
 
-    /// Counters are told by the end of their names.
+    /// The name of a counter, which ends in `_total`.
     private static func counterName(_ label: String) -> String {
         label.hasByteSuffix("_total") ? label : label + "_total"
     }
@@ -75,18 +75,18 @@ public final class PrometheusRegistry: MetricsFactory {
         series(label, dimensions, .histogram)
     }
 
-    /// Values stay: Prometheus wants them to.
+    /// Values are retained, as Prometheus expects.
     public func destroyCounter(_ handler: any CounterHandler) {}
-    /// Values stay: Prometheus wants them to.
+    /// Values are retained, as Prometheus expects.
     public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
-    /// Values stay: Prometheus wants them to.
+    /// Values are retained, as Prometheus expects.
     public func destroyRecorder(_ handler: any RecorderHandler) {}
-    /// Values stay: Prometheus wants them to.
+    /// Values are retained, as Prometheus expects.
     public func destroyMeter(_ handler: any MeterHandler) {}
-    /// Values stay: Prometheus wants them to.
+    /// Values are retained, as Prometheus expects.
     public func destroyTimer(_ handler: any TimerHandler) {}
 
-    /// Everything, in Prometheus' text format, version 0.0.4.
+    /// All metrics in Prometheus' text format, version 0.0.4.
     public var text: String {
         var text = PrometheusText()
         let all = series.withLock { $0 }.sorted {
@@ -97,7 +97,7 @@ public final class PrometheusRegistry: MetricsFactory {
     }
 }
 
-/// The values of one name with its labels.
+/// One series: a name with its labels.
 private final class Series: CounterHandler, FloatingPointCounterHandler, RecorderHandler, MeterHandler, TimerHandler {
     enum Kind: String {
         case counter, gauge, histogram
@@ -150,7 +150,7 @@ struct PrometheusText {
 
     init() {}
 
-    /// A name with nothing in it that Prometheus does not take.
+    /// A name with invalid characters replaced.
     static func name(_ text: String) -> String {
         let name = text.utf8.map { byte in
             Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26 ? byte : UInt8(ascii: "_")

@@ -1,4 +1,4 @@
-// The log of requests: a line for each answer, made on the loop that gave it, written by a thread that may wait for the disk.
+// The request log: lines are formatted on the loops, and written by a thread that may block on the disk.
 
 import Dispatch
 import Logging
@@ -7,13 +7,13 @@ import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// Where a log of requests goes, and how it looks.
+/// The file and the format of a request log.
 public struct RequestLogConfiguration: Sendable {
-    /// How a line looks.
+    /// The format of a line.
     public enum Format: String, Sendable, CaseIterable {
-        /// Blank-separated, everything that is known; `docs/Server.md` names the columns.
+        /// Blank-separated, with all data; `docs/Server.md` lists the columns.
         case skein
-        /// The Common Log Format with referer and user agent, as Apache and nginx write it.
+        /// The Common Log Format with referer and user agent, as written by Apache and nginx.
         case combined
         /// The Common Log Format.
         case common
@@ -23,13 +23,13 @@ public struct RequestLogConfiguration: Sendable {
 
     /// The file; `-` is standard output.
     public var path: String
-    /// How a line looks. Default: `skein`.
+    /// The format of a line. Default: `skein`.
     public var format = Format.skein
-    /// The size at which a new file is begun. Default: 100 MiB.
+    /// The size at which a new file is started. Default: 100 MiB.
     public var maximumBytes = 100 << 20
-    /// Full files that are kept beside it. Default: 5.
+    /// The number of full files that are retained. Default: 5.
     public var keep = 5
-    /// Paths that are not logged: those that begin with `/static/`, or end as `*.css` does. Default: none.
+    /// Paths that are not logged: those that begin with `/static/`, or match `*.css`. Default: none.
     public var off: [String] = []
 
     /// A log in a file.
@@ -38,10 +38,10 @@ public struct RequestLogConfiguration: Sendable {
 
 /// The file that the loops of a server share.
 final class RequestLog: Sendable {
-    /// Bytes that wait for the disk; beyond that, lines are lost, and counted.
+    /// Bytes that may wait for the disk; beyond that, lines are dropped, and counted.
     private static let maximumWaiting = 16 << 20
 
-    /// Bytes that are written at one time, and some more for the last line.
+    /// Bytes that are written at once, with a reserve for the last line.
     private static let buffer = 40 << 10
 
     let configuration: RequestLogConfiguration
@@ -65,7 +65,7 @@ final class RequestLog: Sendable {
                 path: configuration.path, maximumBytes: configuration.maximumBytes, keep: configuration.keep)
     }
 
-    /// Takes whole lines.
+    /// Adds whole lines.
     func write(_ lines: ByteBuffer) {
         let size = lines.readableBytes
         guard waiting.wrappingAdd(size, ordering: .relaxed).newValue <= Self.maximumWaiting else {
@@ -84,7 +84,7 @@ final class RequestLog: Sendable {
         }
     }
 
-    /// A buffer for lines, one that was written before if there is any: fresh memory would have to be mapped.
+    /// A buffer for lines, reused if possible, since fresh memory would have to be mapped.
     func emptyBuffer() -> ByteBuffer {
         var buffer = spare.withLock { $0.popLast() } ?? ByteBuffer()
         buffer.clear(minimumCapacity: Self.buffer)
@@ -119,9 +119,9 @@ struct LogSilence: Sendable {
     }
 }
 
-/// One loop's lines on their way to the log.
+/// Collects the lines of one loop.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class ShardLog: TimerTarget, @unchecked Sendable {
     private static let enough = 32 << 10
     private static let pause = TimeAmount.milliseconds(200)
@@ -137,7 +137,7 @@ final class ShardLog: TimerTarget, @unchecked Sendable {
         self.shard = shard
     }
 
-    /// Adds a line for an answer.
+    /// Adds a line for a response.
     func add(_ scope: RequestScope, finished: NIODeadline) {
         if log.silence.covers(scope.head.targetBytes) { return }
         let line = LogLine(scope: scope, finished: finished)

@@ -1,11 +1,11 @@
-// Which requests are being answered, for the report of a crash.
+// The requests in flight, for crash reports.
 
 import CSkeinWorkers
 import SkeinWorkers
 
-/// The requests that a loop answers, on the shared page, from where a crashed process can tell of them.
+/// The requests in flight of a loop, on the shared page, so that they are known after a crash.
 ///
-/// Few places, in which a request takes that of the one so many before it: a report names the latest ones.
+/// A ring of few entries, in which the latest requests replace older ones.
 ///
 /// Unchecked: used on its shard's loop only.
 struct RequestsUnderWay: @unchecked Sendable {

@@ -1,4 +1,4 @@
-// What a server counts of its own: one set of counters a loop, so that loops do not meet.
+// Statistics of a server: one set of counters per loop, so that loops do not contend.
 
 import CSkeinWorkers
 import NIOCore
@@ -12,18 +12,18 @@ import SkeinWorkers
     import Darwin
 #endif
 
-/// The counters of one loop. Written there, read from anywhere.
+/// The counters of one loop. Written there, read from any thread.
 ///
-/// Under a master they are on the shared page, so that what a worker has counted outlives it.
+/// Under a master they are on the shared page, so that they outlive the worker.
 ///
 /// Unchecked: the memory is written by the loop, with atomic stores.
 final class ShardStatistics: @unchecked Sendable {
-    /// The upper ends of the classes of durations, in milliseconds; one more is for the rest.
+    /// The upper bounds of the duration buckets, in milliseconds; one more bucket is for the rest.
     static let bounds: [Int64] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000]
 
-    /// Where a counter is among those of a loop.
+    /// The index of a counter in a loop's set.
     enum Place {
-        /// By the hundreds of the status: 1xx to 5xx.
+        /// By status class: 1xx to 5xx.
         static let statuses = 0..<5
         static let durations = 5..<5 + bounds.count + 1
         static let nanoseconds = durations.upperBound
@@ -38,7 +38,7 @@ final class ShardStatistics: @unchecked Sendable {
     struct Counter {
         let place: UnsafeMutablePointer<Int64>
 
-        /// Only the loop writes, so that nothing is lost between reading and writing.
+        /// Only the loop writes, so a non-atomic read-modify-write loses nothing.
         func add(_ number: Int) { skein_count(place, Int64(number)) }
     }
 
@@ -50,7 +50,7 @@ final class ShardStatistics: @unchecked Sendable {
         if let record {
             places = record.counters(ofShard: shard)
         } else {
-            // A line of the cache and more between loops.
+            // More than a cache line between loops.
             places = .allocate(capacity: ProcessRecord.maximumCounters)
             places.initialize(repeating: 0, count: ProcessRecord.maximumCounters)
         }
@@ -63,10 +63,10 @@ final class ShardStatistics: @unchecked Sendable {
     var connections: Counter { self[Place.connections] }
     var refused: Counter { self[Place.refused] }
 
-    /// All of them, as they are now.
+    /// The current values.
     var counts: [Int] { (0..<Place.count).map { Int(skein_read(places + $0)) } }
 
-    /// Counts an answer.
+    /// Counts a response.
     func add(_ scope: RequestScope, finished: NIODeadline) {
         let code = scope.status?.code ?? 499
         self[Place.statuses.lowerBound + min(max(code / 100, 1), 5) - 1].add(1)
@@ -80,7 +80,7 @@ final class ShardStatistics: @unchecked Sendable {
     }
 }
 
-/// The counters of all loops together; under a master, those of all workers, and of those that have ended.
+/// The sum of the counters of all loops; under a master, of all workers, including ended ones.
 struct ServerStatistics: Sendable {
     let uptime: Duration
     let openConnections: Int
@@ -115,7 +115,7 @@ struct ServerStatistics: Sendable {
 
     var requests: Int { statuses.reduce(0, +) }
 
-    /// The duration below which so many of a hundred answers were given, as text.
+    /// The quantile of the durations, as text.
     func quantile(_ percent: Int) -> String {
         var rest = (requests * percent + 99) / 100
         guard rest > 0 else { return "–" }

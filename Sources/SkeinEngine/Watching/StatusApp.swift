@@ -1,4 +1,4 @@
-// The state of a server as a page for people. Nothing of it is from elsewhere.
+// The server's state as an HTML page without external resources.
 
 import SkeinCore
 import SkeinHTTP
@@ -10,14 +10,14 @@ import SkeinWorkers
     import Foundation
 #endif
 
-/// A page about the server for people, and the same in JSON for programs.
+/// A status page of the server in HTML, and in JSON for programs.
 public struct StatusApp: App {
     private let watchers: Watchers
 
-    /// A page for some.
+    /// A page for the given clients.
     public init(for watchers: Watchers = .local) { self.watchers = watchers }
 
-    /// Answers with the state of now.
+    /// Responds with the current state.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         try watchers.require(request)
         guard request.method == .get || request.method == .head else {
@@ -34,12 +34,12 @@ public struct StatusApp: App {
 }
 
 extension App where Self == StatusApp {
-    /// A page about the server: `engine.mount("/.status", .status())`.
-    /// - Parameter watchers: who may look. Default: who is on the same machine.
+    /// A status page: `engine.mount("/.status", .status())`.
+    /// - Parameter watchers: the allowed clients. Default: clients on the same machine.
     public static func status(for watchers: Watchers = .local) -> StatusApp { StatusApp(for: watchers) }
 }
 
-/// What the page shows.
+/// The data of the page.
 struct ServerStatus: Encodable {
     struct Row: Encodable {
         let name: String
@@ -115,7 +115,7 @@ struct ServerStatus: Encodable {
         return seconds < 86400 ? clock : "\(seconds / 86400) d \(clock)"
     }
 
-    /// The page, without anything from elsewhere.
+    /// The page, without external resources.
     var page: String {
         """
         <!DOCTYPE html>

@@ -1,21 +1,21 @@
-// Who gets to see what a server says about itself.
+// Access to pages about the server.
 
 import SkeinTransport
 
-/// Who may look at pages about the server.
+/// The clients that may access pages about the server.
 public enum Watchers: Sendable {
-    /// Clients on the same machine: their address and the host that they ask for are of this machine, and nothing says that a proxy is
-    /// in between, neither a field that proxies add nor HTTP/1.0, which nginx speaks when it is told nothing.
+    /// Clients on the same machine: their address and the requested host are of this machine, and there is no sign of a
+    /// proxy, neither a forwarding field nor HTTP/1.0, which nginx uses by default.
     ///
-    /// A proxy on this machine that adds nothing and passes any host on cannot be told from a local client: keep these paths out of
-    /// it, or name it in ``ServerConfiguration/trustedProxies`` and let it add its fields.
+    /// A local proxy that adds no fields and passes any host on cannot be distinguished from a local client: exclude
+    /// these paths from it, or list it in ``ServerConfiguration/trustedProxies`` and let it add its fields.
     case local
     /// Clients with an address in one of the ranges.
     case addresses([AddressRange])
-    /// Anybody; put something in front of it.
+    /// Every client; restrict access by other means.
     case anybody
 
-    /// - Throws: ``NotServed`` for those who may not: to them there is nothing.
+    /// - Throws: ``NotServed`` for other clients, which get 404.
     func require(_ request: ServerRequest) throws(NotServed) {
         switch self {
         case .anybody: return

@@ -1,4 +1,4 @@
-// One call of the client: a stream of HTTP/2 from its opening on, its messages out, the server's parts in.
+// One call of a client: an HTTP/2 stream with its messages in both directions.
 
 import GRPCCore
 import NIOCore
@@ -6,9 +6,9 @@ import SkeinCore
 import SkeinHTTP
 import SkeinWire
 
-/// A call under way.
+/// A call in flight.
 ///
-/// Unchecked: what changes is touched on the loop of its stream only.
+/// Unchecked: variables are used on the loop of its stream only.
 final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwner, @unchecked Sendable {
     let inbox = Inbox<RPCResponsePart<GRPCBytes>>(maximum: 256 << 10)
     let outbox: GRPCOutbox
@@ -47,7 +47,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
         shard.run { self.end(.failed(RPCError(error))) }
     }
 
-    /// Gives the call up, if it is not over.
+    /// Cancels the call, unless it is over.
     func cancel() {
         shard.run {
             guard !self.isOver else { return }
@@ -92,7 +92,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
         push(.metadata(Metadata(head.headers)))
     }
 
-    /// Whether an answer is one of gRPC; it ends the call when it is not.
+    /// Whether a response is a valid gRPC response; ends the call when it is not.
     private func isUsable(_ head: ResponseHead) -> Bool {
         let type = head.headers["Content-Type"] ?? "none"
         guard head.status == .ok else {
@@ -131,7 +131,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
         }
         push(.status(status, Metadata(section)))
         end(.finished)
-        // What the server does not want of the call is not sent.
+        // Parts of the call that the server does not want are not sent.
         tunnel?.endOrGiveUp()
     }
 
@@ -161,7 +161,7 @@ extension GRPCClientCall: ClosableRPCWriterProtocol {
     typealias Element = RPCRequestPart<GRPCBytes>
 
     func write(_ part: RPCRequestPart<GRPCBytes>) async throws {
-        guard case .message(let message) = part else { return }  // metadata opened the stream
+        guard case .message(let message) = part else { return }  // the metadata has opened the stream
         do {
             try await outbox.write(.message(encoder.encode(message)))
         } catch {
@@ -179,7 +179,7 @@ extension GRPCClientCall: ClosableRPCWriterProtocol {
 }
 
 extension RPCError.Code {
-    /// What a status of HTTP means that came instead of one of gRPC ("HTTP to gRPC Status Code Mapping").
+    /// The status for an HTTP status without a gRPC status ("HTTP to gRPC Status Code Mapping").
     init(httpStatus code: Int) {
         self =
             switch code {

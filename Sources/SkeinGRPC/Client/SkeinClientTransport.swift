@@ -1,4 +1,4 @@
-// The client side of grpc-swift over Skein's HTTP/2: generated stubs work on it unchanged.
+// The client transport of grpc-swift over Skein's HTTP/2: generated stubs work unchanged.
 
 import GRPCCore
 import NIOCore
@@ -11,9 +11,9 @@ import Synchronization
 ///
 ///     let client = GRPCClient(transport: try SkeinClientTransport("http://localhost:50051"))
 ///
-/// Calls go over HTTP/2, in clear text by prior knowledge. Connections are made when calls need them, kept, asked by PINGs whether
-/// they are there, and replaced when they are lost, as the session's settings say; a call on a lost one fails with `unavailable`,
-/// and is tried again where the service config says so.
+/// Calls use HTTP/2, in clear text by prior knowledge. Connections are opened on demand, reused, checked by PINGs, and
+/// replaced when they are lost, according to the session's settings; a call on a lost connection fails with
+/// `unavailable`, and is retried if the service config allows it.
 public final class SkeinClientTransport: ClientTransport {
     public typealias Bytes = GRPCBytes
 
@@ -23,7 +23,7 @@ public final class SkeinClientTransport: ClientTransport {
         var waiter: CheckedContinuation<Void, Never>?
     }
 
-    /// Bytes of a message unless a call or the service config says otherwise: gRPC's usual limit.
+    /// The size limit of a message unless a call or the service config sets another: gRPC's usual limit.
     private static let defaultMessageSize = 4 << 20
 
     private let origin: HTTPOrigin
@@ -34,16 +34,16 @@ public final class SkeinClientTransport: ClientTransport {
     private let configuration: ServiceConfig
     private let state = Mutex(State())
 
-    /// How often calls may be tried again, from the service config.
+    /// The retry throttle of the service config.
     public let retryThrottle: RetryThrottle?
 
     /// A transport to a server.
     /// - Parameters:
-    ///   - url: `http://` or `https://`; a path stands before the names of services.
-    ///   - skein: the session whose loops and connections are used. Default: one of its own.
-    ///   - serviceConfig: retries, hedging, time limits and sizes by method. Default: none.
-    ///   - headers: sent with every call.
-    ///   - auth: who calls; of a fixed kind, such as basic or bearer.
+    ///   - url: `http://` or `https://`; a path is a prefix of the services' names.
+    ///   - skein: the session with the loops and connections. Default: one of its own.
+    ///   - serviceConfig: retries, hedging, timeouts and size limits by method. Default: none.
+    ///   - headers: header fields of every call.
+    ///   - auth: credentials of a fixed kind, such as basic or bearer.
     /// - Throws: code 701 for a malformed URL.
     public init(
         _ url: String, skein: SkeinClient = SkeinClient(), serviceConfig: ServiceConfig = ServiceConfig(),
@@ -59,7 +59,7 @@ public final class SkeinClientTransport: ClientTransport {
         retryThrottle = serviceConfig.retryThrottling.map { RetryThrottle(policy: $0) }
     }
 
-    /// What the service config says of a method: its own entry, its service's, or the one for all.
+    /// The service config of a method: its own entry, its service's, or the default.
     public func config(forMethod descriptor: MethodDescriptor) -> MethodConfig? {
         let service = descriptor.service.fullyQualifiedService
         func entry(_ service: String, _ method: String) -> MethodConfig? {
@@ -70,7 +70,7 @@ public final class SkeinClientTransport: ClientTransport {
         return entry(service, descriptor.method) ?? entry(service, "") ?? entry("", "")
     }
 
-    /// Waits until a shutdown has begun and the calls are over. Connections are made by calls.
+    /// Waits until a shutdown has begun and all calls are over. Connections are opened by calls.
     public func connect() async throws {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -87,7 +87,7 @@ public final class SkeinClientTransport: ClientTransport {
         }
     }
 
-    /// Takes no more calls.
+    /// Accepts no more calls.
     public func beginGracefulShutdown() { wakeIfOver { $0.isShuttingDown = true } }
 
     private func wakeIfOver(_ change: (inout State) -> Void) {

@@ -1,4 +1,4 @@
-// One call that a server answers: the client's parts in, the handler's out.
+// One call on a server: the client's parts in, the handler's out.
 
 import GRPCCore
 import NIOCore
@@ -7,13 +7,13 @@ import SkeinEngine
 import SkeinHTTP
 import SkeinWire
 
-/// What answers a call.
+/// Handles a call.
 typealias GRPCStreamHandler =
     @Sendable (RPCStream<SkeinServerTransport.Inbound, SkeinServerTransport.Outbound>, ServerContext) async -> Void
 
-/// A call under way.
+/// A call in flight.
 ///
-/// Unchecked: what changes is touched on the loop of its stream only.
+/// Unchecked: variables are used on the loop of its stream only.
 final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwner, @unchecked Sendable {
     private let request: SkeinEngine.ServerRequest
     private let descriptor: MethodDescriptor
@@ -47,7 +47,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsO
             }
             decoder.compression = known
         }
-        // A client that compresses is answered compressed, if it says that it understands that.
+        // If the client compresses its messages, responses are compressed, too, if it accepts that.
         let accepted = request.headers.listContains("grpc-accept-encoding", token: coding)
         encoder = GRPCMessageEncoder(compression: accepted ? decoder.compression : nil)
     }
@@ -88,7 +88,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsO
         cancellation = nil
         task = nil
         guard !isOver else { return }
-        // It ought to have sent a status.
+        // The handler should have sent a status.
         tunnel?.close(.internalError)
         end()
     }
@@ -114,7 +114,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsO
                     try tunnel.respond(.ok, headers, date: date, isLast: true)
                 }
                 end()
-                tunnel.setReading(true)  // what the client still says is thrown away
+                tunnel.setReading(true)  // further messages of the client are discarded
             case .cancel(let code):
                 end()
                 tunnel.close(code)
@@ -163,7 +163,7 @@ final class GRPCServerCall: ServerUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsO
 
     func received(trailers: Headers) { received(ByteBuffer(), isLast: true) }
 
-    /// The client's bytes make no sense: it is told so, and the handler hears of it.
+    /// The client's bytes are malformed: the call fails on both sides.
     private func fail(_ error: any Error) {
         let error = RPCError(error)
         inbox.finish(.failed(error))
@@ -216,7 +216,7 @@ extension GRPCServerCall: ClosableRPCWriterProtocol {
     func finish(throwing error: any Error) async { _ = try? outbox.submit(.cancel(.cancel)) }
 }
 
-/// A call that is refused before a handler sees it.
+/// A call that is refused before a handler is called.
 struct GRPCRefusal: Error {
     let status: Status
 

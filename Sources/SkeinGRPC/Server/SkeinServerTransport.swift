@@ -1,4 +1,4 @@
-// The server side of grpc-swift over Skein's engine: generated services work on it unchanged.
+// The server transport of grpc-swift over Skein's engine: generated services work unchanged.
 
 import GRPCCore
 import NIOCore
@@ -11,7 +11,8 @@ import Synchronization
 ///     let transport = SkeinServerTransport(ServerConfiguration(addresses: [.tcp("0.0.0.0", port: 50051)]))
 ///     try await GRPCServer(transport: transport, services: [Guide()]).serve()
 ///
-/// A call's handler runs as a task on the loop of its connection: work that blocks or computes for long has to go elsewhere.
+/// A call's handler runs as a task on the loop of its connection: work that blocks or computes for long must run
+/// elsewhere.
 public final class SkeinServerTransport: ServerTransport {
     public typealias Bytes = GRPCBytes
 
@@ -30,17 +31,17 @@ public final class SkeinServerTransport: ServerTransport {
     /// A transport that listens when it is told to.
     /// - Parameters:
     ///   - configuration: addresses, TLS, threads, limits.
-    ///   - maximumMessageSize: bytes of a message of a client, decompressed; a longer one ends its call with `resourceExhausted`.
-    ///     Default: 4 MiB.
+    ///   - maximumMessageSize: the size limit of a client's message, decompressed; a longer one ends its call with
+    ///     `resourceExhausted`. Default: 4 MiB.
     public init(_ configuration: ServerConfiguration = ServerConfiguration(), maximumMessageSize: Int = 4 << 20) {
         var configuration = configuration
-        configuration.maximumBodySize = .max  // of a call there is no end to be known; its messages have their limit
+        configuration.maximumBodySize = .max  // a call has no limit in total; each message has one
         self.configuration = configuration
         self.maximumMessageSize = maximumMessageSize
     }
 
-    /// The addresses, with the ports that were chosen where 0 was asked for, once it listens.
-    /// - Throws: `SkeinError` code 714 when it cannot.
+    /// The addresses, with the chosen ports in place of port 0, once it listens.
+    /// - Throws: `SkeinError` code 714 when listening fails.
     public var listeningAddresses: [ServerConfiguration.Address] {
         get async throws {
             try await withCheckedThrowingContinuation { continuation in
@@ -53,7 +54,7 @@ public final class SkeinServerTransport: ServerTransport {
         }
     }
 
-    /// Listens until a shutdown has begun and the calls are over, or the task is cancelled.
+    /// Listens until a shutdown has begun and all calls are over, or the task is cancelled.
     public func listen(
         streamHandler: @escaping @Sendable (RPCStream<Inbound, Outbound>, ServerContext) async -> Void
     ) async throws {
@@ -88,7 +89,7 @@ public final class SkeinServerTransport: ServerTransport {
         await server.stop()
     }
 
-    /// Takes no more connections; calls under way go on to their end, or to the configuration's `shutdownTimeout`.
+    /// Accepts no more connections; calls in flight continue to their end, or to the configuration's `shutdownTimeout`.
     public func beginGracefulShutdown() {
         let stop = state.withLock { state in
             state.isShuttingDown = true

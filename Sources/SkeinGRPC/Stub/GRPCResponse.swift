@@ -1,4 +1,4 @@
-// The answer to a call by name, in the shape that all answers have.
+// The response to a call of a stub.
 
 import GRPCCore
 import Logging
@@ -11,20 +11,20 @@ import SwiftProtobuf
     import Foundation
 #endif
 
-/// The answer to a call, or the failure that stood in its way. A status of gRPC other than ok is one of HTTP's, by the mapping that
-/// gRPC's gateways use.
+/// The response to a call, or a failure. A gRPC status other than ok is mapped to an HTTP status, as in gRPC's
+/// gateways.
 public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
-    /// What the caller attached.
+    /// The caller's metadata.
     public let meta: RequestMetadata
-    /// The name of what was called.
+    /// The name of the method.
     public let method: String
-    /// The origin that was asked.
+    /// The origin of the server.
     public let peer: String
     /// The session's logger.
     public let logger: Logger
-    /// The answer; empty when there is none.
+    /// The response message; empty when there is none.
     public private(set) var content = Answer()
-    /// What the server said behind its answer, or along with its error.
+    /// The server's trailing metadata, after the message or with an error.
     public private(set) var trailers: Metadata = [:]
     /// The server's status, when it is not ok.
     public private(set) var error: RPCError?
@@ -59,15 +59,15 @@ public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
         return response
     }
 
-    /// 200, the status of HTTP that stands for the server's, or 700 to 722 for a failure.
+    /// 200, the HTTP status for the server's error, or 700 to 722 for a failure.
     public var statusCode: Int { failure?.code.rawValue ?? error?.code.httpStatus ?? 200 }
-    /// The status in words; those of an error.
+    /// The server's error message, or the name of the failure.
     public var reason: String { failure?.code.name ?? error.map { "\($0.code): \($0.message)" } ?? "OK" }
     /// 299.
     public static var highestSuccess: Int { 299 }
 
-    /// The answer as one of a type, by protobuf's JSON.
-    /// - Throws: code 709 when it is none.
+    /// The message, decoded as a type through protobuf's JSON.
+    /// - Throws: code 709 when it cannot be decoded.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try JSONDecoder().decode(type, from: try content.jsonUTF8Data())
@@ -76,6 +76,6 @@ public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
         }
     }
 
-    /// The answer as a list of one.
+    /// The message as a list of one.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] { [try decode(type)] }
 }

@@ -1,4 +1,4 @@
-// Calls without generated code for the service: its methods by their names, messages of protobuf.
+// Calls without generated service code: by method name, with protobuf messages.
 
 import GRPCCore
 import GRPCProtobuf
@@ -27,14 +27,14 @@ public struct GRPCStub: Sendable {
 
     /// Starts a unary call.
     /// - Parameters:
-    ///   - method: its name in the service.
-    ///   - message: what is sent.
-    ///   - type: what comes back.
-    ///   - metadata: sent along. Default: none.
-    ///   - options: the time limit, sizes, compression.
-    ///   - meta: what travels along to the response.
+    ///   - method: the name of the method.
+    ///   - message: the request message.
+    ///   - type: the type of the response message.
+    ///   - metadata: the metadata of the call. Default: none.
+    ///   - options: timeout, size limits, compression.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
-    /// - Returns: the corequest, already started; `fetch()` gives the message or throws the server's status.
+    /// - Returns: the corequest, already started; `fetch()` returns the message or throws the server's status.
     @discardableResult
     public func call<Answer: SwiftProtobuf.Message>(
         _ method: String, _ message: some SwiftProtobuf.Message, as type: Answer.Type, metadata: Metadata = [:],
@@ -78,8 +78,8 @@ extension SkeinClient {
     /// - Parameters:
     ///   - url: `http://` or `https://`.
     ///   - service: its full name, such as `routeguide.RouteGuide`.
-    ///   - serviceConfig: retries, time limits and sizes by method. Default: none.
-    ///   - auth: who calls; of a fixed kind, such as basic or bearer.
+    ///   - serviceConfig: retries, timeouts and size limits by method. Default: none.
+    ///   - auth: credentials of a fixed kind, such as basic or bearer.
     /// - Throws: code 701 for a malformed URL.
     public func grpc(
         _ url: String, _ service: String, serviceConfig: ServiceConfig = ServiceConfig(), auth: HTTPAuth? = nil

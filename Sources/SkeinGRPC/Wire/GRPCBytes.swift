@@ -1,16 +1,16 @@
-// The bytes of a message without a copy between the socket and the serializer.
+// The bytes of a message, without a copy between the socket and the serializer.
 
 import SkeinCore
 import GRPCCore
 import NIOCore
 
-/// A message as it travels.
+/// An encoded message.
 public struct GRPCBytes: GRPCContiguousBytes, Hashable, Sendable {
     package var buffer: ByteBuffer
 
     package init(_ buffer: ByteBuffer) { self.buffer = buffer }
 
-    /// So many bytes of one value.
+    /// A byte, repeated.
     public init(repeating byte: UInt8, count: Int) { buffer = ByteBuffer(repeating: byte, count: count) }
 
     /// Bytes.
@@ -18,15 +18,15 @@ public struct GRPCBytes: GRPCContiguousBytes, Hashable, Sendable {
         buffer = ByteBuffer(bytes: sequence)
     }
 
-    /// How many there are.
+    /// The number of bytes.
     public var count: Int { buffer.readableBytes }
 
-    /// Lets a closure read them.
+    /// Reads the bytes.
     public func withUnsafeBytes<R>(_ body: (_ buffer: UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try buffer.withUnsafeReadableBytes(body)
     }
 
-    /// Lets a closure change them.
+    /// Changes the bytes.
     public mutating func withUnsafeMutableBytes<R>(
         _ body: (_ buffer: UnsafeMutableRawBufferPointer) throws -> R
     ) rethrows -> R {

@@ -1,11 +1,11 @@
-// Between the fields of HTTP and the words of gRPC: metadata, status, errors ("gRPC over HTTP2", Responses).
+// Converts between header fields and gRPC's metadata, status and errors ("gRPC over HTTP2", Responses).
 
 import GRPCCore
 import SkeinCore
 import SkeinWire
 
 extension Metadata {
-    /// The fields that belong to the application; those of the protocol stay out.
+    /// The metadata of the application, without the protocol's fields.
     init(_ headers: Headers) {
         self.init()
         for field in headers {
@@ -15,7 +15,7 @@ extension Metadata {
                 "content-length", "date":
                 continue
             default:
-                // Several values may stand in one field of base 64.
+                // One field may hold several base64 values.
                 guard name.hasByteSuffix("-bin") else {
                     addString(field.value, forKey: name)
                     continue
@@ -29,7 +29,7 @@ extension Metadata {
 }
 
 extension Headers {
-    /// Adds what an application says. Names that belong to the protocol are its own.
+    /// Adds metadata of the application. Names of the protocol are skipped.
     mutating func add(_ metadata: Metadata) {
         for (key, value) in metadata { add(key, value.encoded()) }
     }
@@ -42,7 +42,7 @@ extension Headers {
         add(metadata)
     }
 
-    /// The status in a section, if there is one.
+    /// The status in a header section, if there is one.
     var grpcStatus: Status? {
         guard let text = self["grpc-status"] else { return nil }
         let message = GRPCMessageText.decode(self["grpc-message"] ?? "")
@@ -53,18 +53,18 @@ extension Headers {
     }
 }
 
-/// Percent-encoding of a status's message: everything but visible ASCII and the blank, and the percent sign itself.
+/// Percent-encoding of a status message: everything but visible ASCII and spaces, and the percent sign itself.
 enum GRPCMessageText {
     static func encode(_ text: String) -> String {
         Percent.encode(text) { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "%") }
     }
 
-    /// What is no encoding is left as it is.
+    /// Invalid encodings are left unchanged.
     static func decode(_ text: String) -> String { String(decoding: Percent.lenientBytes(text), as: UTF8.self) }
 }
 
 extension RPCError {
-    /// What became of a call whose stream or connection did not come to its end.
+    /// The error for a stream or connection that ended early.
     init(_ error: any Error) {
         switch error {
         case let error as RPCError: self = error
@@ -95,7 +95,7 @@ extension RPCError {
 }
 
 extension RPCError.Code {
-    /// The status of HTTP that gRPC's gateways give for it.
+    /// The HTTP status that gRPC's gateways use for it.
     package var httpStatus: Int {
         switch self {
         case .cancelled: 499

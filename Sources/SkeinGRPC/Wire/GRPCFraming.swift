@@ -1,16 +1,16 @@
-// Messages in the content of a stream: a byte that says whether one is compressed, four for its length, and itself
-// ("gRPC over HTTP2", Length-Prefixed-Message).
+// Message framing: a byte for compression, four for the length, and the message ("gRPC over HTTP2",
+// Length-Prefixed-Message).
 
 import GRPCCore
 import NIOCore
 import SkeinWire
 
-/// Writes messages.
+/// Encodes messages.
 struct GRPCMessageEncoder: Sendable {
-    /// How messages are made smaller; nil for not.
+    /// The compression of messages; nil for none.
     var compression: ContentCoding?
 
-    /// A message as it is sent.
+    /// An encoded message.
     func encode(_ message: GRPCBytes) -> ByteBuffer {
         let bytes = compression.map { ContentEncoder.encode(message.buffer, $0) } ?? message.buffer
         var framed = ByteBuffer()
@@ -22,23 +22,23 @@ struct GRPCMessageEncoder: Sendable {
     }
 }
 
-/// Reads messages. A value without I/O.
+/// Decodes messages. A value without I/O.
 struct GRPCMessageDecoder {
     private let maximum: Int
     private var buffer = ByteBuffer()
-    /// What the peer says that its messages are compressed with; nil for not.
+    /// The compression that the peer has declared; nil for none.
     var compression: ContentCoding?
 
-    /// - Parameter maximum: bytes of a message, decompressed.
+    /// - Parameter maximum: the size limit of a message, decompressed.
     init(maximum: Int) { self.maximum = maximum }
 
-    /// Whether a message has begun whose end is not here.
+    /// Whether a message is incomplete.
     var isInMessage: Bool { buffer.readableBytes > 0 }
 
     mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
     /// The next message, or nil until more bytes arrive.
-    /// - Throws: `RPCError` for a message over the limit, or one that is not what it says; the call ends with it.
+    /// - Throws: `RPCError` for a message over the limit, or a malformed one; it ends the call.
     mutating func next() throws -> GRPCBytes? {
         guard let flag = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self),
             let length = buffer.getInteger(at: buffer.readerIndex + 1, as: UInt32.self)
@@ -78,7 +78,7 @@ struct GRPCMessageDecoder {
 }
 
 extension ContentCoding {
-    /// The coding that gRPC calls by the same name.
+    /// The content coding for a gRPC compression algorithm.
     init?(_ algorithm: CompressionAlgorithm?) {
         switch algorithm {
         case .gzip?: self = .gzip

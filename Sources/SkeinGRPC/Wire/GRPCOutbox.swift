@@ -1,4 +1,4 @@
-// What a call sends, from whatever thread it comes, in order, together where it can be, and no faster than the peer takes it.
+// The output of a call from any thread, in order, combined where possible, with back-pressure.
 
 import DequeModule
 import NIOCore
@@ -6,15 +6,15 @@ import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// What carries a call's parts to its stream. Called on the loop.
+/// Sends the parts of a call on its stream. Called on the loop.
 protocol GRPCSink: AnyObject, Sendable {
     /// Sends a part.
     func perform(_ item: GRPCOutbox.Item)
-    /// Whether the peer takes more.
+    /// Whether the peer can take more.
     var isWritable: Bool { get }
 }
 
-/// The parts of a call that wait to be sent.
+/// The parts of a call that wait for sending.
 final class GRPCOutbox: Sendable {
     enum Item: Sendable {
         case head(Headers)
@@ -34,7 +34,7 @@ final class GRPCOutbox: Sendable {
         var waiters: [UnsafeContinuation<Void, any Error>] = []
     }
 
-    /// Bytes that wait above which the writer has to, too.
+    /// Queued bytes above which the writer waits.
     private static let highWater = 256 << 10
 
     private let shard: Shard
@@ -42,19 +42,19 @@ final class GRPCOutbox: Sendable {
 
     init(_ shard: Shard) { self.shard = shard }
 
-    /// The stream is there.
+    /// The stream has opened.
     func open(_ sink: any GRPCSink) {
         state.withLock { $0.sink = sink }
         drain()
     }
 
-    /// The peer has taken what was sent.
+    /// The peer has read the output.
     func becameWritable() {
         state.withLock { $0.isFull = false }
         drain()
     }
 
-    /// Nothing more is sent; who writes gets an error.
+    /// Nothing more is sent; writers get an error.
     func close() {
         let waiters = state.withLock { state in
             state.isOver = true
@@ -66,7 +66,7 @@ final class GRPCOutbox: Sendable {
         for waiter in waiters { waiter.resume(throwing: SkeinError(.connectionClosed, because: "the call is over")) }
     }
 
-    /// Sends a part in its turn, and waits when the peer is slow.
+    /// Sends a part in order, and waits when the peer is slow.
     func write(_ item: Item) async throws {
         guard try submit(item) else { return }
         try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
@@ -79,7 +79,7 @@ final class GRPCOutbox: Sendable {
         }
     }
 
-    /// Sends a part in its turn. Returns whether the next one should wait.
+    /// Sends a part in order. Returns whether the next one should wait.
     @discardableResult
     func submit(_ item: Item) throws -> Bool {
         let isCurrent = shard.isCurrent

@@ -1,15 +1,15 @@
-// The parts of a call that have arrived, as the sequence that grpc-swift walks over.
+// The received parts of a call, as the sequence that grpc-swift iterates over.
 
 import GRPCCore
 import SkeinCore
 
-/// Whose parts they are.
+/// The call that the parts belong to.
 protocol GRPCPartsOwner: AnyObject, Sendable {
-    /// Room has been made: more may come.
+    /// The consumer can take more.
     func caughtUp()
 }
 
-/// One pass over what arrives.
+/// The single pass over the parts.
 struct GRPCParts<Part: Sendable, Call: GRPCPartsOwner>: AsyncSequence, Sendable {
     typealias Element = Part
     typealias Failure = any Error

@@ -1,17 +1,15 @@
-// A name for back ends of one protocol: what a program registers, and what it finds out about it.
+// A name for back ends of one protocol: its registration, and the state of its members.
 
 import SkeinCore
 import SkeinTransport
 
-/// The back ends behind a name such as `@members`: one protocol, several members, and how requests are spread over them.
+/// The back ends behind a name such as `@members`: one protocol, several members, and the load balancing between them.
 ///
 ///     try client.alias("@members", .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))
 ///     let response = await client.get("@members/users/7").dispatch()
 ///
 /// A member is `user:password@host:port/path weight`, or a URL and a weight; user and password are percent-encoded (`%40` for `@`). The
-/// weight is 1 when there is none. With `dns+` in front, each address of the host is a member of its own; with `srv+`, each record of the
-/// service with the lowest priority is one (RFC 2782): `dns+http://search.internal:5001 10`, `srv+http://_http._tcp.search.internal`.
-/// The name is looked up again when its time to live is over; members that stay keep what was learned about them.
+/// weight defaults to 1.
 public struct Alias: Sendable {
     /// The protocol of the members.
     public struct Scheme: Hashable, Sendable, CustomStringConvertible {
@@ -32,7 +30,7 @@ public struct Alias: Sendable {
 
         var isHTTP: Bool { self == .http || self == .https }
 
-        /// The protocol that a member's URL names; HTTP for one without a scheme.
+        /// The protocol of a member's URL; HTTP for a URL without a scheme.
         package static func of(member: String) -> Scheme {
             let member = Member.withoutDiscovery(member)
             guard let end = member.rangeOfBytes("://") else { return member.hasBytePrefix("sqlite:") ? .sqlite : .http }
@@ -67,7 +65,7 @@ public struct Alias: Sendable {
         }
 
         /// Reads `user:password@host:port/path weight`, or a URL and a weight.
-        /// - Throws: code 701 when the weight is no positive number, or there is no address.
+        /// - Throws: code 701 when the weight is not a positive number, or the address is missing.
         init(_ text: String, scheme: Scheme) throws(SkeinError) {
             let words = text.splitBytes(separator: " ")
             guard let address = words.first, words.count < 3 else {
@@ -107,7 +105,7 @@ public struct Alias: Sendable {
             weight == 1 ? Self.redacted(url) : "\(Self.redacted(url)) \(weight)"
         }
 
-        /// A URL without its password, wherever it stands, also when it is malformed.
+        /// A URL without its password, also when the URL is malformed.
         static func redacted(_ url: String) -> String {
             var text = url
             let start = text.rangeOfBytes("://")?.upperBound ?? text.startIndex
@@ -125,7 +123,7 @@ public struct Alias: Sendable {
     public let scheme: Scheme
     /// The back ends.
     public var members: [Member]
-    /// How requests are spread over them.
+    /// The load balancing between them.
     public var balancing = BalancingConfiguration()
     /// Active health checks. Default: none.
     public var healthCheck: HealthCheck?
@@ -163,7 +161,7 @@ public struct AliasMemberStatus: Sendable, Encodable {
     public let isAvailable: Bool
     /// Requests in flight.
     public let inFlight: Int
-    /// Requests in flight that it may have; nil for any number.
+    /// The limit of requests in flight; nil for no limit.
     public let limit: Int?
     /// The moving average of its latency, in milliseconds.
     public let latency: Double

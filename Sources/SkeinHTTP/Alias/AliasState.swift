@@ -7,7 +7,7 @@ import Synchronization
 
 /// The alias of a client, from its registration on.
 package final class AliasState: Sendable {
-    /// An attempt that was begun and whose end has to be told, and where it goes.
+    /// An attempt in progress, whose end must be reported to the balancer, and its target.
     package struct Attempt: Sendable {
         fileprivate let attempt: Balancer.Attempt
         package let target: AliasTarget
@@ -26,7 +26,7 @@ package final class AliasState: Sendable {
         var found: [String: MemberDiscovery] = [:]
         /// In the order of the balancer's members.
         var targets: [AliasTarget]
-        /// Members whose return is waited for.
+        /// Members that wait to become reachable again.
         var awaited: Set<Balancer.MemberID> = []
         var watch = 0
         var maker: (@Sendable (String) throws(SkeinError) -> any BackEnd)?
@@ -35,7 +35,7 @@ package final class AliasState: Sendable {
     /// The name, beginning with `@`.
     package let name: String
     package let configuration: BalancingConfiguration
-    /// What its members speak.
+    /// The protocol of its members.
     let scheme: Alias.Scheme
     private let state: Mutex<State>
 
@@ -51,7 +51,8 @@ package final class AliasState: Sendable {
 
     package var alias: Alias { state.withLock { $0.alias } }
 
-    /// A client of a database stays with its member: members take turns, and one that cannot be connected to is left out at once.
+    /// A database client stays with its member: members are picked in turn, and one that refuses connections is ejected
+    /// at once.
     private static func configuration(_ alias: Alias) -> BalancingConfiguration {
         var configuration = alias.balancing
         if !alias.scheme.isHTTP {
@@ -104,7 +105,8 @@ package final class AliasState: Sendable {
         return places
     }
 
-    /// Changes members and health check, which ends the check that was in force before; members that stay keep what was learned.
+    /// Changes members and health check, and stops the health check in force before; members that stay keep their
+    /// statistics.
     package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         let found = state.withLock { state in state.found.filter { url, _ in alias.members.contains { $0.url == url } }
         }
@@ -227,7 +229,7 @@ package final class AliasState: Sendable {
         state.withLock { $0.balancer.isBack(id, at: now) }
     }
 
-    /// - Returns: false when somebody waits already.
+    /// - Returns: false when another task waits already.
     func beginsWaiting(for id: Balancer.MemberID) -> Bool { state.withLock { $0.awaited.insert(id).inserted } }
     func endsWaiting(for id: Balancer.MemberID) { state.withLock { _ = $0.awaited.remove(id) } }
 
@@ -260,7 +262,7 @@ package final class AliasTable: Sendable {
     package var all: [AliasState] { states.withLock { Array($0.values) }.sorted { $0.name < $1.name } }
 
     /// The alias of a name.
-    /// - Throws: code 701 that names those there are.
+    /// - Throws: code 701, with the registered names, when it is unknown.
     package func find(_ name: String) throws(SkeinError) -> AliasState {
         if let state = self[name] { return state }
         let known = all.map(\.name).joined(separator: ", ")
@@ -270,7 +272,8 @@ package final class AliasTable: Sendable {
                 + (known.isEmpty ? "register it with alias(_:_:)" : "there are \(known)"))
     }
 
-    /// Registers an alias. One that is registered already gets the new members, and keeps what was learned if the rest is the same.
+    /// Registers an alias. An alias of the same name gets the new members, and keeps its statistics if the rest is
+    /// equal.
     package func register(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
         try Alias.check(name: name)
         if let state = self[name], state.scheme == alias.scheme, state.alias.balancing == alias.balancing {
@@ -280,12 +283,12 @@ package final class AliasTable: Sendable {
         states.withLock { $0[name] = state }
     }
 
-    /// Forgets an alias; what is under way ends as it would.
+    /// Removes an alias; requests in flight continue.
     package func remove(_ name: String) { states.withLock { $0[name] = nil } }
 }
 
 extension Alias {
-    /// - Throws: code 701 for a name that no alias can have.
+    /// - Throws: code 701 for a name that is not allowed.
     package static func check(name: String) throws(SkeinError) {
         guard name.hasBytePrefix("@"), name.utf8.count > 1,
             name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) })

@@ -31,7 +31,7 @@ extension HTTPClient {
             }, callback: callback)
     }
 
-    /// With one member there is nothing to choose and nobody to turn to: no task is needed.
+    /// With one member there is no choice and no fallback, so no task is needed.
     private func startOnOnly(
         _ state: AliasState, _ request: consuming HTTPRequest, _ callback: Callback?
     ) -> Corequest<HTTPResponse> {
@@ -53,13 +53,13 @@ private struct BalancedRequest: Sendable {
     let state: AliasState
     let client: HTTPClient
     let shard: Shard
-    /// What decides with consistent hashing.
+    /// The key for consistent hashing.
     let key: UInt64
     let begun: NIODeadline
 
-    /// Sends the request to one member after the other until one answers, or no more attempts may be made.
+    /// Sends the request to one member after the other until one responds, or the limit of attempts is reached.
     func send() async -> HTTPResponse {
-        // What takes over the connection is there once.
+        // An upgrade handler can be used once.
         let mayRepeat = request.method.isIdempotent && request.upgrade == nil
         let mayHedge = mayRepeat && request.body.bytes != nil && (request.method == .get || request.method == .head)
         var tried: [Balancer.MemberID] = []
@@ -98,7 +98,7 @@ private struct BalancedRequest: Sendable {
 
     private func sendOnce(_ attempt: AliasState.Attempt) async -> HTTPResponse {
         var outgoing = attempt.target.request(request)
-        // Who has sent it waits so long for all attempts together.
+        // The timeout of a forwarded request covers all attempts together.
         if request.isForwarded, let limit = request.timeout {
             outgoing.timeout = max(.milliseconds(1), limit - .nanoseconds((shard.now - begun).nanoseconds))
         }
@@ -120,7 +120,7 @@ private struct BalancedRequest: Sendable {
                     case .attempt(let other) = state.begin(key: key, tried: [attempt.id], isFirst: false, at: shard.now)
                 else { return nil }
                 guard other.id != attempt.id else {
-                    state.end(other, .cancelled, at: shard.now)  // there is no other
+                    state.end(other, .cancelled, at: shard.now)  // there is no other member
                     return nil
                 }
                 return await sendOnce(other)
@@ -134,7 +134,8 @@ private struct BalancedRequest: Sendable {
                 }
                 chosen?.stream?.cancel()
                 chosen = response
-                // After a failure, a second attempt that has begun may succeed; one that has not is not waited for.
+                // After a failure, a second attempt in progress may still succeed; one that has not started is not
+                // waited for.
                 if AliasState.isGood(response) || second.isNotNeeded() { group.cancelAll() }
             }
             return chosen ?? client.service.fail(request, .cancelledWhileWaiting(request))
@@ -164,16 +165,16 @@ extension AliasState {
         SkeinError(.exception, peer: name, because: "\(name) is an alias of \(scheme), not of HTTP")
     }
 
-    // MARK: What a response says about its member
+    // MARK: Outcome of an attempt
 
     package static func outcome(_ response: HTTPResponse) -> Balancer.Outcome {
         if let failure = response.failure {
-            // Where the member has sent the client is not the member's fault.
+            // A failure at a redirect target is not the member's fault.
             guard response.history.isEmpty else { return .success }
             switch failure.code {
-            // The client's own queue is full, or it ends.
+            // The client's own queue is full, or the client shuts down.
             case .cancelled, .shuttingDown, .overloaded: return .cancelled
-            // The request was wrong, or its answer not what the caller wanted.
+            // The request was invalid, or the caller rejects the response.
             case .exception, .invalidContent, .unacceptableContentType, .contentTooLarge, .redirectError,
                 .unknownAuthentication:
                 return .success

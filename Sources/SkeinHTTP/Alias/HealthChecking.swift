@@ -29,8 +29,8 @@ extension HTTPClient {
     /// Whether an alias is still registered, and the client not at its end.
     func isInUse(_ state: AliasState) -> Bool { !isOver && aliases[state.name] === state }
 
-    /// Tries each second to connect to a member that was ejected because it could not be connected to, so that it is used again as soon as
-    /// it is there.
+    /// Tries each second to connect to a member that was ejected because it was unreachable, so that it is used again
+    /// as soon as it is back.
     func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
         let loop = context.session.pickShard().eventLoop
         guard state.isEjected(attempt.id, at: .now()), state.beginsWaiting(for: attempt.id),

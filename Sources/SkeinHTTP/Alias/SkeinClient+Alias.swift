@@ -7,8 +7,8 @@ import SkeinTransport
 extension SkeinClient {
     /// Registers a name for back ends: `try client.alias("@members", .http("10.0.0.1:5001 20", "10.0.0.2:5001 10"))`.
     ///
-    /// From then on `@members/path` can stand wherever a URL can. Registering a name again changes its members; those that stay keep what
-    /// was learned about them.
+    /// From then on `@members/path` is accepted in place of a URL. Registering a name again changes its members;
+    /// members that stay keep their statistics.
     /// - Parameters:
     ///   - name: begins with `@`; letters, digits, dots, hyphens and underscores follow.
     ///   - alias: the members, and how requests are spread over them.
@@ -21,7 +21,7 @@ extension SkeinClient {
         http.discoverMembers(of: state)
     }
 
-    /// Forgets an alias; requests under way go on, and its health checks end.
+    /// Removes an alias; requests in flight continue, and its health checks stop.
     public func removeAlias(_ name: String) { http.aliases.remove(name) }
 
     /// The alias of a name; nil when there is none.

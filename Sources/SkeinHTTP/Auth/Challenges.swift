@@ -1,4 +1,4 @@
-// What a server asks for in WWW-Authenticate (RFC 9110, section 11.6.1).
+// The challenges of a WWW-Authenticate field (RFC 9110, section 11.6.1).
 
 import SkeinCore
 import SkeinWire
@@ -8,7 +8,7 @@ package struct Challenge: Equatable {
     package let scheme: String
     package var parameters: [String: String] = [:]
 
-    /// The challenges of a response's fields, in order. What cannot be read is left out.
+    /// The challenges of a response's fields, in order. Malformed ones are left out.
     static func all(in headers: Headers, field: String = "WWW-Authenticate") -> [Challenge] {
         // A challenge with control characters could not be repeated in the answer to it, and is left out.
         headers.values(field).flatMap { parse($0) }.filter { challenge in
@@ -32,7 +32,7 @@ package struct Challenge: Equatable {
                 challenges[challenges.count - 1].parameters[word.lowercased()] = scanner.value()
             } else {
                 challenges.append(Challenge(scheme: word.lowercased()))
-                // The other form of a challenge: one word in base 64, which no scheme here has.
+                // The other form of a challenge: one token68 value, which no supported scheme uses.
             }
         }
         return challenges
@@ -65,7 +65,7 @@ struct FieldScanner {
         return String(Substring(word))
     }
 
-    /// A token, which ends where no letter of one stands, or a quoted string.
+    /// A token, which ends at the first character that is not allowed in one, or a quoted string.
     mutating func tokenOrQuoted() -> String { rest.first == UInt8(ascii: "\"") ? value() : token() }
 
     /// A word up to a comma or blank, or a quoted string.

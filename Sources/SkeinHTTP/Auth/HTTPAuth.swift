@@ -1,4 +1,4 @@
-// Who a request says that it comes from.
+// Credentials of a request.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -34,13 +34,13 @@ public struct HTTPAuth: Sendable, CustomStringConvertible {
     /// A token (RFC 6750).
     public static func bearer(_ token: String) -> HTTPAuth { HTTPAuth("Bearer", .fixed("Bearer \(token)")) }
 
-    /// A user and a password that are never sent: the server's challenge is answered with a hash of them (RFC 7616). Keep the
-    /// value for further requests: they are answered before they are challenged.
+    /// A user and a password that are never sent: the client answers the server's challenge with a hash of them (RFC
+    /// 7616). Keep the value for further requests: they carry credentials from the start.
     public static func digest(_ user: String, _ password: String) -> HTTPAuth {
         HTTPAuth("Digest", .authenticator(PasswordAuthenticator(user, password, schemes: [.digest])))
     }
 
-    /// A user and a password for whatever the server asks for: digest if it offers that, else basic.
+    /// A user and a password for the scheme that the server demands: digest if it offers that, else basic.
     public static func password(_ user: String, _ password: String) -> HTTPAuth {
         HTTPAuth("Password", .authenticator(PasswordAuthenticator(user, password, schemes: [.digest, .basic])))
     }
@@ -51,24 +51,26 @@ public struct HTTPAuth: Sendable, CustomStringConvertible {
     /// A token that is fetched, kept and renewed by OAuth 2.0 (RFC 6749).
     public static func oauth2(_ credentials: OAuth2) -> HTTPAuth { HTTPAuth("Bearer", .authenticator(credentials)) }
 
-    /// A scheme of your own.
+    /// A custom scheme.
     public static func custom(_ authenticator: any HTTPAuthenticator) -> HTTPAuth {
         HTTPAuth("\(type(of: authenticator))", .authenticator(authenticator))
     }
 
-    /// The scheme alone; secrets are no part of any message.
+    /// The scheme alone; secrets never appear in messages.
     public var description: String { "\(name) …" }
 }
 
-/// A way to prove who a request comes from. One method, called before a request is sent and when that was not enough.
+/// A way to authenticate requests. Its one method is called before a request is sent, and again after a 401.
 public protocol HTTPAuthenticator: Sendable {
     /// Adds credentials to a request.
     /// - Parameters:
-    ///   - request: what is about to be sent, with all of its other fields; after a redirect to the same origin, once more.
+    ///   - request: the request to be sent, with all of its other fields; after a redirect to the same origin, it is
+    ///     called again.
     ///   - answer: the 401 that demands credentials or did not accept those that were sent; nil before the first sending.
-    ///   - service: sends requests on the way, to a token endpoint for example. They need no place in the session's queue.
-    /// - Returns: the request to send. Nil leaves it as it is; after a 401, that is the answer then.
-    /// - Throws: what ends the request; an error that is no `SkeinError` becomes code 706.
+    ///   - service: sends auxiliary requests, to a token endpoint for example. They need no slot in the session's
+    ///     queue.
+    /// - Returns: the request to send. Nil sends the request unchanged; after a 401, nil makes the 401 the response.
+    /// - Throws: an error that ends the request; one that is not a `SkeinError` becomes code 706.
     func authorize(
         _ request: HTTPRequest, after answer: HTTPResponse?, using service: HTTPService
     ) async throws -> HTTPRequest?

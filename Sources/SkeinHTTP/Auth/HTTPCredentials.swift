@@ -1,4 +1,4 @@
-// Credentials by host: what a session sends to whom without being told for each request.
+// Credentials by host, which a session sends without being asked for each request.
 
 import NIOCore
 import SkeinCore
@@ -9,7 +9,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Which credentials are for which host.
+/// The credentials for each host.
 public struct HTTPCredentials: Sendable {
     private var hosts: [String: HTTPAuth] = [:]
     private var others: HTTPAuth?
@@ -17,7 +17,7 @@ public struct HTTPCredentials: Sendable {
     /// None.
     public init() {}
 
-    /// The credentials of a host, at every port of it; nil for none. A request's own come first.
+    /// The credentials of a host, for all its ports; nil for none. Credentials of a request take precedence.
     public subscript(host: String) -> HTTPAuth? {
         get { hosts[host.lowercased()] ?? others }
         set { hosts[host.lowercased()] = newValue }
@@ -25,8 +25,8 @@ public struct HTTPCredentials: Sendable {
 
     var isEmpty: Bool { hosts.isEmpty && others == nil }
 
-    /// - Parameter first: what was asked for before the redirects that led here. What is for any host is for the one that the
-    ///   caller has named, and not for one that a server has.
+    /// - Parameter first: the origin before any redirect. Credentials for any host apply to the origin that the caller
+    ///   has named, not to one that a server has named.
     func auth(for origin: HTTPOrigin, redirectedFrom first: HTTPOrigin? = nil) -> HTTPAuth? {
         if isEmpty { return nil }
         let host = origin.endpoint.host
@@ -35,8 +35,8 @@ public struct HTTPCredentials: Sendable {
     }
 
     /// The machines of a `.netrc` file, for basic authentication, as curl and ftp read it.
-    /// - Parameter path: the file. Default: the one that `NETRC` names, or `.netrc` in the home folder.
-    /// - Throws: code 701 when it cannot be read, or when others than its owner may read the passwords in it.
+    /// - Parameter path: the file. Default: the path in `NETRC`, or `.netrc` in the home folder.
+    /// - Throws: code 701 when it cannot be read, or when users other than its owner may read the passwords in it.
     public static func netrc(_ path: String? = nil) throws(SkeinError) -> HTTPCredentials {
         let environment = ProcessInfo.processInfo.environment
         let path = path ?? environment["NETRC"] ?? "\(environment["HOME"] ?? "")/.netrc"
@@ -51,7 +51,8 @@ public struct HTTPCredentials: Sendable {
     }
 
     init(netrc text: String) {
-        // As curl reads it: the first entry that fits counts, its words come in any order, and behind `default` nothing does.
+        // As curl reads it: the first matching entry counts, its words may be in any order, and entries after `default`
+        // are ignored.
         var words = Self.words(text)[...]
         var entry: (host: String?, login: String?, password: String?)?
         func keep() {
@@ -81,7 +82,7 @@ public struct HTTPCredentials: Sendable {
         keep()
     }
 
-    /// What stands behind a backslash in quotes.
+    /// The character for an escape sequence in quotes.
     private static func escaped(_ letter: Unicode.Scalar) -> Unicode.Scalar {
         switch letter {
         case "n": "\n"

@@ -1,10 +1,10 @@
-// What hashes need beside the library that makes most of them.
+// Hash functions that the crypto library lacks.
 
 import Crypto
 import SkeinCore
 
-/// SHA-512/256 (FIPS 180-4, section 6.7), which Digest asks for and the library does not have: SHA-512 from another beginning,
-/// half of its result thrown away.
+/// SHA-512/256 (FIPS 180-4, section 6.7), which Digest needs and the library lacks: SHA-512 with another initial state,
+/// its result truncated.
 enum SHA512Half {
     private static let beginning: [UInt64] = [
         0x2231_2194_FC2B_F72C, 0x9F55_5FA3_C84C_64C2, 0x2393_B86B_6F53_B151, 0x9638_7719_5940_EABD,

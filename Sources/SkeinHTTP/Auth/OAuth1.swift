@@ -14,7 +14,7 @@ import _CryptoExtras
 
 /// A client's and a user's secrets, and how requests are signed with them.
 public struct OAuth1: HTTPAuthenticator {
-    /// How a signature is made.
+    /// The signature method.
     public enum Method: Sendable {
         /// With the secrets and SHA-1 (RFC 5849, section 3.4.2).
         case hmacSHA1
@@ -43,13 +43,13 @@ public struct OAuth1: HTTPAuthenticator {
     public var token: String?
     /// The secret of the token.
     public var tokenSecret: String
-    /// How requests are signed. Default: HMAC-SHA1.
+    /// The signature method. Default: HMAC-SHA1.
     public var method: Method
     /// The realm to name. Default: none.
     public var realm: String?
-    /// Where a user is sent back to, in the request for a temporary token. Default: nowhere.
+    /// The URL that a user is redirected to, in the request for a temporary token. Default: none.
     public var callback: String?
-    /// The code that the user brings back, in the request for a token. Default: none.
+    /// The verification code from the user, in the request for a token. Default: none.
     public var verifier: String?
 
     var now: @Sendable () -> Int = { Int(Date().timeIntervalSince1970) }
@@ -93,7 +93,8 @@ public struct OAuth1: HTTPAuthenticator {
         return "OAuth " + fields.joined(separator: ", ")
     }
 
-    /// What is signed: method, URL and every parameter, those of the query and of a form included (section 3.4.1).
+    /// The signature base string: method, URL and every parameter, including those of the query and of a form (section
+    /// 3.4.1).
     func baseString(_ request: HTTPRequest, _ own: [(String, String)]) -> String {
         let target = request.url.target
         let path = target.prefix(before: "?")

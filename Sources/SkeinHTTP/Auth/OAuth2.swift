@@ -1,5 +1,5 @@
-// Tokens by OAuth 2.0 (RFC 6749): fetched when the first request needs one, kept until they expire, renewed once however many
-// requests wait.
+// Tokens by OAuth 2.0 (RFC 6749): fetched when the first request needs one, stored until they expire, renewed once for
+// all waiting requests.
 
 import NIOCore
 import SkeinCore
@@ -12,18 +12,18 @@ import Synchronization
     import Foundation
 #endif
 
-/// A token with what the server said about it.
+/// A token with its attributes.
 public struct OAuth2Token: Sendable, Codable, Equatable {
-    /// What is shown to the resource.
+    /// The token sent with requests.
     public var accessToken: String
-    /// What a new token is had for, if the server grants that.
+    /// The token that fetches a new access token, if the server issues one.
     public var refreshToken: String?
-    /// When it ends, if it does.
+    /// The expiry date, if there is one.
     public var expires: Date?
-    /// What it is good for, if the server says.
+    /// The scope, if the server states it.
     public var scope: String?
 
-    /// A token, for example one that was kept from an earlier run.
+    /// A token, for example one stored by an earlier run.
     public init(accessToken: String, refreshToken: String? = nil, expires: Date? = nil, scope: String? = nil) {
         self.accessToken = accessToken
         self.refreshToken = refreshToken
@@ -32,39 +32,39 @@ public struct OAuth2Token: Sendable, Codable, Equatable {
     }
 }
 
-/// What a user does to let a device in (RFC 8628, section 3.2).
+/// The data that a user needs to authorize a device (RFC 8628, section 3.2).
 public struct OAuth2DeviceCode: Sendable {
-    /// What the user types in.
+    /// The code that the user types in.
     public let userCode: String
-    /// Where the user goes to.
+    /// The page that the user visits.
     public let verificationURL: String
-    /// The same with the code in it, if the server has one.
+    /// The same with the code in it, if the server provides one.
     public let completeURL: String?
-    /// How long the code is good.
+    /// The lifetime of the code.
     public let lifetime: Duration
 }
 
 /// A client of an authorization server. Share one value among the requests of a service: they share its token.
 public final class OAuth2: HTTPAuthenticator {
-    /// What a token is given for.
+    /// The grant that a token is requested with.
     public enum Grant: Sendable {
         /// The client's own name and secret (RFC 6749, section 4.4).
         case clientCredentials
         /// A user's name and password (RFC 6749, section 4.3).
         case password(user: String, password: String)
-        /// A token that was kept (RFC 6749, section 6).
+        /// A stored refresh token (RFC 6749, section 6).
         case refreshToken(String)
-        /// A code that the server has sent the user back with (RFC 6749, section 4.1.3; the verifier by RFC 7636).
+        /// The code from the server's redirect (RFC 6749, section 4.1.3; the verifier by RFC 7636).
         case authorizationCode(String, redirectURL: String, codeVerifier: String?)
-        /// A user who lets the device in from another one (RFC 8628). The closure shows the user what to do.
+        /// A user authorizes the device on another device (RFC 8628). The closure shows the user the code and the page.
         case deviceCode(endpoint: String, show: @Sendable (OAuth2DeviceCode) async -> Void)
     }
 
-    /// How the client says who it is.
+    /// The authentication of the client.
     public enum ClientAuthentication: Sendable {
-        /// By basic authentication, which every server takes (RFC 6749, section 2.3.1).
+        /// By basic authentication, which every server supports (RFC 6749, section 2.3.1).
         case basic
-        /// In the form.
+        /// In the request body.
         case form
     }
 
@@ -87,11 +87,11 @@ public final class OAuth2: HTTPAuthenticator {
     ///   - endpoint: the URL of the token endpoint.
     ///   - clientID: the client's name.
     ///   - clientSecret: the client's secret; nil for a public client.
-    ///   - grant: what a token is given for.
-    ///   - scope: what it shall be good for. Default: as the server decides.
-    ///   - authentication: how the client says who it is. Default: basic.
-    ///   - token: one that was kept from an earlier run.
-    ///   - onToken: called with each new token, to keep it.
+    ///   - grant: the grant that a token is requested with.
+    ///   - scope: the requested scope. Default: the server decides.
+    ///   - authentication: the authentication of the client. Default: basic.
+    ///   - token: one stored by an earlier run.
+    ///   - onToken: called with each new token, to store it.
     public init(
         endpoint: String, clientID: String, clientSecret: String? = nil, grant: Grant = .clientCredentials,
         scope: String? = nil, authentication: ClientAuthentication = .basic, token: OAuth2Token? = nil,
@@ -107,7 +107,7 @@ public final class OAuth2: HTTPAuthenticator {
         state = Mutex(token.map(State.token))
     }
 
-    /// Adds the token, after it was fetched or renewed if need be. After a 401, one new token is tried.
+    /// Adds the token, fetched or renewed first if needed. After a 401, one new token is tried.
     public func authorize(
         _ request: HTTPRequest, after answer: HTTPResponse?, using service: HTTPService
     ) async throws -> HTTPRequest? {
@@ -119,7 +119,7 @@ public final class OAuth2: HTTPAuthenticator {
         return request
     }
 
-    /// A token that is good, and not the one that was refused.
+    /// A valid token other than the refused one.
     private func token(other refused: String?, using service: HTTPService) async throws -> OAuth2Token {
         let now = state.withLock { state -> State in
             let old: OAuth2Token?
@@ -140,7 +140,7 @@ public final class OAuth2: HTTPAuthenticator {
     }
 
     private static func isOver(_ token: OAuth2Token) -> Bool {
-        // A little before its end, so that it is good when it arrives.
+        // Renewed shortly before it expires, so that it is still valid when it arrives.
         token.expires.map { $0.timeIntervalSinceNow < 10 } ?? false
     }
 
@@ -206,9 +206,9 @@ public final class OAuth2: HTTPAuthenticator {
         let expires_in: Double
         let interval: Double?
 
-        /// A day at most, whatever the server says.
+        /// Limited to one day, regardless of the server's value.
         var lifetime: Duration { .seconds(min(max(0, expires_in), 86400)) }
-        /// Between two questions; five seconds unless the server says otherwise (RFC 8628, section 3.2).
+        /// Between two polls; five seconds unless the server states otherwise (RFC 8628, section 3.2).
         var pause: Duration { .seconds(min(max(0.01, interval ?? 5), 3600)) }
     }
 

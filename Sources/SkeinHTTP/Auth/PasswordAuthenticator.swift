@@ -1,4 +1,4 @@
-// A user and a password, shown in the way that the server asks for.
+// A user and a password, sent by the scheme that the server demands.
 
 import Crypto
 import NIOCore
@@ -6,15 +6,15 @@ import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// Answers challenges of the schemes Digest (RFC 7616) and Basic (RFC 7617), and sends along, from the second request on, what
-/// satisfied the first.
+/// Answers challenges of the schemes Digest (RFC 7616) and Basic (RFC 7617); from the second request on, sends the
+/// accepted credentials without a challenge.
 final class PasswordAuthenticator: HTTPAuthenticator {
     enum Scheme: String {
         case digest
         case basic
     }
 
-    /// What a server has asked for.
+    /// The challenge that a server has sent.
     private enum Known {
         case basic
         case digest(DigestChallenge, uses: UInt32)
@@ -54,7 +54,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
                 }
                 return nil
             }
-            // What was sent and refused is not sent again, unless only the nonce was too old.
+            // Refused credentials are not sent again, unless only the nonce was stale.
             if request.headers.contains("Authorization") {
                 guard case .digest(let challenge, _) = chosen, challenge.isStale || isNew(challenge, request) else {
                     known.withLock { $0[origin] = nil }
@@ -62,7 +62,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
                 }
             }
             known.withLock { known in
-                if known.count >= Self.maximumOrigins { known = [:] }  // they are asked again
+                if known.count >= Self.maximumOrigins { known = [:] }  // the servers send their challenges again
                 known[origin] = chosen
             }
         }
@@ -78,7 +78,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
         return request
     }
 
-    /// Whether credentials that were sent before any challenge of this answer met an older one.
+    /// Whether the credentials sent were computed for an older challenge than this one.
     private func isNew(_ challenge: DigestChallenge, _ request: HTTPRequest) -> Bool {
         request.headers["Authorization"]?.containsBytes("nonce=\"\(challenge.nonce)\"") == false
             && known.withLock {
@@ -108,7 +108,7 @@ final class PasswordAuthenticator: HTTPAuthenticator {
     }
 }
 
-/// A challenge of the scheme Digest, one that can be answered.
+/// A challenge of the scheme Digest that can be answered.
 package struct DigestChallenge {
     package enum Algorithm: String {
         case md5 = "MD5"
@@ -142,7 +142,7 @@ package struct DigestChallenge {
     private let hashesUser: Bool
     private let isUTF8: Bool
 
-    /// Nil when it wants something that is not known.
+    /// Nil when it demands an unknown option.
     init?(_ challenge: Challenge) {
         let parameters = challenge.parameters
         guard let realm = parameters["realm"], let nonce = parameters["nonce"] else { return nil }
@@ -166,7 +166,7 @@ package struct DigestChallenge {
         user: String, password: String, request: HTTPRequest, count: UInt32, clientNonce: String
     ) throws(SkeinError) -> String {
         let target = request.url.target
-        // What covers the content needs the content beforehand.
+        // Integrity protection (`auth-int`) needs the content beforehand.
         let protection = protections.contains(.head) ? .head : protections.first
         var covered = "\(request.method.rawValue):\(target)"
         if protection == .content {

@@ -1,23 +1,23 @@
-// Who asks a cache: the fields that the server would see, and whose credentials are among them.
+// The cache key's request part: the fields that the server would see, and the credentials among them.
 
 import Crypto
 import SkeinCore
 import SkeinWire
 
-/// A request as an answer to it may depend on it.
+/// The parts of a request that a cached response may depend on.
 struct CacheAsker {
-    /// The fields as they will be sent, as far as that is known before.
+    /// The fields as they will be sent, as far as that is known in advance.
     let fields: Headers
-    /// A hash of the credentials and cookies that the request itself brings; empty for none.
+    /// A hash of the credentials and cookies of the request itself; empty for none.
     let identity: String
     /// Whether the request has credentials (RFC 9111, section 3.5).
     let isAuthorized: Bool
 
-    /// Nil for a request that no cache can answer: it wants something of its own to be done with the content, or its
-    /// credentials are made anew each time, so that nobody can tell whose they are.
+    /// Nil for a request that no cache can answer: it sets its own content handling, or its credentials change with
+    /// each request, so that they do not identify a user.
     init?(_ request: HTTPRequest, _ context: HTTPClientContext) {
         if request.isForwarded {
-            // A shared cache keeps nothing that is one asker's.
+            // A shared cache stores no response that is private to one user.
             fields = request.headers
             identity = ""
             isAuthorized = request.isPersonal || request.headers.contains("Authorization")
@@ -44,7 +44,7 @@ struct CacheAsker {
         isAuthorized = fields.contains("Authorization")
     }
 
-    /// What is sent in a field. Of secrets a hash: it is written to files.
+    /// The value that is sent in a field. Secrets are replaced by a hash, since it is written to files.
     func value(_ name: String) -> String {
         let value = fields.values(name).flatMap { $0.splitBytes(separator: ",") }.map { String($0.trimmingBlanks()) }
             .joined(separator: ",")

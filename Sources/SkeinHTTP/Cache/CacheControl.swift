@@ -1,15 +1,16 @@
-// The directives of Cache-Control (RFC 9111, section 5.2), and those that are meant for shared caches alone (RFC 9213).
+// The directives of Cache-Control (RFC 9111, section 5.2), and targeted ones for shared caches alone (RFC 9213).
 
 import SkeinCore
 import SkeinWire
 
-/// What a Cache-Control field says, of a request or of a response.
+/// The directives of a Cache-Control field, of a request or of a response.
 struct CacheControl {
     private var directives: [String: String] = [:]
-    /// Whether it was said to shared caches alone: other fields about freshness do not count then (RFC 9213, section 2.1).
+    /// Whether the field was targeted at shared caches: other fields about freshness are ignored then (RFC 9213,
+    /// section 2.1).
     private(set) var isTargeted = false
 
-    /// What a request says, or a response to anybody.
+    /// The directives of a request, or the untargeted ones of a response.
     init(_ headers: Headers) {
         if headers.isEmpty { return }
         for field in headers.values("Cache-Control") {
@@ -22,7 +23,7 @@ struct CacheControl {
                     continue
                 }
                 let value = scanner.take("=") ? scanner.value() : ""
-                // Of two that contradict each other, the first; the stricter ones are names without a value.
+                // Of two that contradict each other, the first counts; the stricter ones are names without a value.
                 if directives[name] == nil { directives[name] = value }
             }
         }
@@ -31,7 +32,7 @@ struct CacheControl {
         }
     }
 
-    /// What a response says to a cache.
+    /// The directives of a response for a cache.
     init(response headers: Headers, isShared: Bool) {
         let targeted = isShared && headers.contains("CDN-Cache-Control")
         if targeted, let said = StructuredDictionary(headers.values("CDN-Cache-Control").joined(separator: ",")) {
@@ -51,10 +52,10 @@ struct CacheControl {
 
     func contains(_ name: String) -> Bool { directives[name] != nil }
 
-    /// Whether a directive stands there for everything, and not for some fields only.
+    /// Whether a directive applies to the whole response, and not only to some fields.
     func isPlain(_ name: String) -> Bool { directives[name]?.isEmpty == true }
 
-    /// Seconds; what is no number counts as none at all, which is the careful reading (section 4.2.1).
+    /// Seconds; a value that is not a number counts as absent, which is the safe reading (section 4.2.1).
     func seconds(_ name: String) -> Double? {
         guard let value = directives[name] else { return nil }
         guard !value.isEmpty, value.utf8.allSatisfy(Bytes.isDigit) else { return 0 }
@@ -62,19 +63,19 @@ struct CacheControl {
     }
 }
 
-/// A dictionary of structured fields (RFC 9651, section 3.2), as far as directives need it.
+/// A dictionary of structured fields (RFC 9651, section 3.2), limited to the syntax that directives need.
 struct StructuredDictionary {
     enum Value: Equatable {
         case integer(Int)
         case boolean(Bool)
-        /// A value that no directive has.
+        /// A value that no known directive uses.
         case other
     }
 
-    /// The members in order; of two of one name, the last.
+    /// The members in order; of two with one name, the last counts.
     private(set) var members: [(name: String, value: Value)] = []
 
-    /// Nil when the field is none.
+    /// Nil when the field is malformed.
     init?(_ field: String) {
         var rest = Substring(field).utf8
         func skipBlanks(_ blanks: StaticString) {

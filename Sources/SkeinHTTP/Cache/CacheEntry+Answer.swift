@@ -1,4 +1,4 @@
-// What a client gets of a kept response: all of it, a part, its head, or word that it has it already (RFC 9110, sections 13 and 14).
+// Responses made from a stored one: the whole, a range, the head, or 304 (RFC 9110, sections 13 and 14).
 
 import NIOCore
 import SkeinCore
@@ -12,7 +12,7 @@ import SkeinWire
 
 extension CacheEntry {
     /// Status and content for a request.
-    /// - Parameter headers: the entry's fields, which become those of the answer.
+    /// - Parameter headers: the entry's fields, changed into those of the response.
     func answer(to request: HTTPRequest, _ headers: inout Headers) -> (HTTPStatus, ByteBuffer) {
         if isKnown(to: request) {
             for name in ["Content-Type", "Content-Length", "Content-Encoding", "Content-Language", "Content-Range"] {
@@ -44,7 +44,7 @@ extension CacheEntry {
         return tag.hasBytePrefix("W/") ? tag.dropFirst(2) : tag
     }
 
-    /// Whether the client has it already (RFC 9110, sections 13.1.2 and 13.1.3).
+    /// Whether the client's copy is current (RFC 9110, sections 13.1.2 and 13.1.3).
     func isKnown(to request: HTTPRequest) -> Bool {
         guard (200..<300).contains(status) else { return false }
         let tags = request.headers.values("If-None-Match")
@@ -58,7 +58,7 @@ extension CacheEntry {
         return changed <= Double(since)
     }
 
-    /// The opaque parts of a list of entity tags, whose commas may stand inside of quotation marks.
+    /// The opaque parts of a list of entity tags; commas inside quotation marks do not separate.
     private static func tags(_ list: String) -> [Substring] {
         var isQuoted = false
         return Substring(list).utf8.split { byte in
@@ -67,15 +67,16 @@ extension CacheEntry {
         }.map { opaque(String(Substring($0))) }
     }
 
-    /// What a request wants of it.
+    /// The part of the content that a request asks for.
     enum Part: Equatable {
         case whole
         case range(Range<Int>)
-        /// Nothing of it is there.
+        /// The range is outside the content.
         case unsatisfiable
     }
 
-    /// The part that a request wants, if it is one (RFC 9110, section 14.2); several are answered with the whole.
+    /// The single range of a request, if it has one (RFC 9110, section 14.2); several ranges are answered with the
+    /// whole.
     func part(for request: HTTPRequest) -> Part {
         guard request.method == .get, status == 200, let field = request.headers["Range"],
             field.hasBytePrefix("bytes="),
@@ -98,7 +99,7 @@ extension CacheEntry {
         }
     }
 
-    /// Whether the part of a client that resumes belongs to this (RFC 9110, section 13.1.5).
+    /// Whether the client's partial copy is of this version (RFC 9110, section 13.1.5).
     private func isMeant(byIfRange request: HTTPRequest) -> Bool {
         guard let condition = request.headers["If-Range"]?[...].trimmingBlanks() else { return true }
         if condition.hasBytePrefix("\"") { return headers["ETag"].map { $0.equalsBytes(condition) } ?? false }

@@ -1,4 +1,4 @@
-// A response that is kept, and what RFC 9111 says of it: how old it is, how long it is fresh, whom it may be shown.
+// A stored response, and its properties by RFC 9111: age, freshness, and the users it may be served to.
 
 import NIOCore
 import SkeinCore
@@ -11,23 +11,23 @@ import Synchronization
     import Foundation
 #endif
 
-/// A kept response.
+/// A stored response.
 struct CacheEntry: Sendable {
-    /// The URL it answers.
+    /// The URL of the response.
     let key: String
-    /// The request's fields by which it was chosen (Vary), with their values.
+    /// The request's fields that selected it (Vary), with their values.
     let varying: [String: String]
-    /// Whose it is; nil when it is for everybody.
+    /// The hash of the user's credentials; nil for a response that everybody may get.
     let identity: String?
     let status: Int
     let reason: String
     var headers: Headers { didSet { memo = Memo() } }
     var content: ByteBuffer
-    /// When it was asked for, and when it came.
+    /// When the request was sent, and when the response arrived.
     var requested: Date
     var received: Date
 
-    /// What its fields say about time, read once for many requests.
+    /// The times from its fields, parsed once for many requests.
     private var memo = Memo()
 
     private final class Memo: Sendable {
@@ -43,12 +43,12 @@ struct CacheEntry: Sendable {
         }
     }
 
-    /// What the fields of a response say about time.
+    /// The times from the fields of a response.
     private struct Freshness {
         let isShared: Bool
         let control: CacheControl
         let lifetime: Double
-        /// Seconds that it was old when it came.
+        /// Its age in seconds when it arrived.
         let initialAge: Double
     }
 
@@ -66,13 +66,13 @@ struct CacheEntry: Sendable {
             initialAge: max(apparent, corrected))
     }
 
-    /// Bytes that it takes, about.
+    /// Its approximate size in bytes.
     var size: Int {
         let varied = varying.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
         return content.readableBytes + headers.bytes.readableBytes + key.utf8.count + varied + 512
     }
 
-    /// By what it can be purged, beside its URL.
+    /// The tags that it can be purged by, beside its URL.
     var tags: [String] {
         ["Cache-Tag", "Surrogate-Key"].flatMap(headers.values)
             .flatMap { $0.utf8.split { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: " ") } }.map {
@@ -80,7 +80,7 @@ struct CacheEntry: Sendable {
             }
     }
 
-    /// An entry for a response, if it may be kept (section 3), without its content.
+    /// An entry for a response, if it may be stored (section 3), without its content.
     init?(
         _ response: HTTPResponse, to request: HTTPRequest, of asker: CacheAsker, isShared: Bool, requested: Date,
         received: Date
@@ -98,12 +98,12 @@ struct CacheEntry: Sendable {
             control.seconds("max-age") != nil || isShared && control.seconds("s-maxage") != nil
             || !control.isTargeted && response.headers.contains("Expires") || control.contains("public")
         guard isExplicit || Self.heuristicStatuses.contains(response.statusCode) else { return nil }
-        // What was made for somebody who is known, or makes somebody known, is for others only if its server says so.
+        // A response that depends on a user's identity, or sets one, is shared only if its server allows it explicitly.
         let isPersonal = asker.fields.contains("Cookie") || response.headers.contains("Set-Cookie")
         if isShared, isPersonal, !isExplicit { return nil }
         key = Self.key(request)
         self.varying = varying
-        // One user's cache, too, may be asked with more than one name and password.
+        // A private cache, too, may be used with several sets of credentials.
         identity = isShared || control.contains("public") ? nil : asker.identity
         status = response.statusCode
         reason = response.reason
@@ -112,7 +112,7 @@ struct CacheEntry: Sendable {
         content = ByteBuffer()
         self.requested = requested
         self.received = received
-        // Neither fresh nor to be asked about: it would never be of use.
+        // Neither fresh nor possible to validate: the entry would never be used.
         let mayBeStale = ["stale-while-revalidate", "stale-if-error"].contains(where: control.contains)
         if lifetime(isShared: isShared) <= 0, !hasValidator, !mayBeStale { return nil }
     }
@@ -132,12 +132,12 @@ struct CacheEntry: Sendable {
         self.received = received
     }
 
-    /// The statuses that may be kept without being told so (RFC 9110, section 15.1).
+    /// The statuses that may be stored without an explicit directive (RFC 9110, section 15.1).
     private static let heuristicStatuses: Set<Int> = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501]
-    /// The statuses whose meaning for a cache is known here (RFC 9111, section 5.2.2.3).
+    /// The statuses that this cache understands (RFC 9111, section 5.2.2.3).
     private static let understoodStatuses = heuristicStatuses.union([302, 303, 307, 400, 403, 500, 502, 503, 504])
 
-    /// Whether a response to a request with credentials may be kept for others (section 3.5).
+    /// Whether a response to a request with credentials may be served to other users (section 3.5).
     private static func mayBeShared(_ control: CacheControl) -> Bool {
         ["public", "s-maxage", "must-revalidate"].contains(where: control.contains)
     }
@@ -149,7 +149,7 @@ struct CacheEntry: Sendable {
 
     static func key(_ request: HTTPRequest) -> String { request.cacheKey ?? request.url.description }
 
-    /// The fields that are kept: not those about a connection (section 3.1).
+    /// The fields that are stored: all but those of the connection (section 3.1).
     private static func kept(_ headers: Headers) -> Headers {
         var kept = headers
         for field in headers.values("Connection") {
@@ -162,9 +162,9 @@ struct CacheEntry: Sendable {
         return kept
     }
 
-    // MARK: Choosing
+    // MARK: Selection
 
-    /// The request's fields that the response varies by; nil when by anything at all.
+    /// The request's fields that the response varies by; nil for `Vary: *`.
     private static func varying(_ headers: Headers, _ asker: CacheAsker) -> [String: String]? {
         var varying: [String: String] = [:]
         for name in headers.values("Vary").flatMap({ $0.splitBytes(separator: ",") }) {
@@ -175,13 +175,13 @@ struct CacheEntry: Sendable {
         return varying
     }
 
-    /// Whether it is an answer for somebody who asks with such fields (section 4.1).
+    /// Whether it matches the fields of a request (section 4.1).
     func answers(_ asker: CacheAsker) -> Bool {
         (identity == nil || identity == asker.identity)
             && varying.allSatisfy { asker.value($0.key).equalsBytes($0.value) }
     }
 
-    /// What tells it from others for its URL.
+    /// The name that distinguishes it from other variants of its URL.
     var variant: String {
         let fields = varying.sorted { $0.key < $1.key }.map { "\n\($0.key): \($0.value)" }.joined()
         return (identity.map { "for \($0)" } ?? "for all") + fields
@@ -194,12 +194,12 @@ struct CacheEntry: Sendable {
         return values.count == 1 ? HTTPDate.strict(values[0]).map { Date(timeIntervalSince1970: Double($0)) } : nil
     }
 
-    /// Seconds since it was made (section 4.2.3).
+    /// Seconds since the origin server generated it (section 4.2.3).
     func age(isShared: Bool, _ now: Date) -> Double {
         freshness(isShared: isShared).initialAge + max(0, now.timeIntervalSince(received))
     }
 
-    /// The first value of the Age field; what is no number does not count (section 5.1).
+    /// The first value of the Age field; a value that is not a number is ignored (section 5.1).
     private var saidAge: Double {
         guard let first = headers.values("Age").first?.prefix(before: ",").trimmingBlanks(), !first.isEmpty,
             first.utf8.allSatisfy(Bytes.isDigit)
@@ -217,13 +217,13 @@ struct CacheEntry: Sendable {
         if !control.isTargeted, headers.contains("Expires") {
             return date("Expires").map { $0.timeIntervalSince(made) } ?? 0
         }
-        // A guess, for what says nothing: a tenth of the time that it was left alone, a day at most (section 4.2.2).
+        // Heuristic freshness: a tenth of the time since the last change, one day at most (section 4.2.2).
         guard Self.heuristicStatuses.contains(status) || control.contains("public"), let changed = date("Last-Modified")
         else { return 0 }
         return min(86400, max(0, made.timeIntervalSince(changed) / 10))
     }
 
-    /// What can be done with it for a request (section 4).
+    /// The way in which a request may use it (section 4).
     func use(for request: HTTPRequest, isShared: Bool, now: Date) -> Use {
         let asked = CacheControl(request.headers)
         let control = freshness(isShared: isShared).control
@@ -247,26 +247,27 @@ struct CacheEntry: Sendable {
 
     enum Use {
         case serve
-        /// Serve it, and ask the server behind the caller's back (RFC 5861, section 3).
+        /// Serve it, and revalidate it in the background (RFC 5861, section 3).
         case serveAndRevalidate
         case revalidate
     }
 
-    /// Whether it must not be shown once it is stale (section 4.2.4).
+    /// Whether it must not be served once it is stale (section 4.2.4).
     private func forbidsStale(_ control: CacheControl, isShared: Bool) -> Bool {
         control.contains("must-revalidate") || control.contains("no-cache")
             || isShared && (control.contains("proxy-revalidate") || control.contains("s-maxage"))
     }
 
-    /// Seconds for which it is still fresh, negative when it is stale.
+    /// Seconds for which it stays fresh, negative when it is stale.
     func remaining(isShared: Bool, now: Date) -> Double {
         lifetime(isShared: isShared) - age(isShared: isShared, now)
     }
 
-    /// Whether it may be shown when the server fails (RFC 5861, section 4), or is not there (RFC 9111, section 4.2.4).
+    /// Whether it may be served when the server fails (RFC 5861, section 4), or is unreachable (RFC 9111, section
+    /// 4.2.4).
     /// - Parameters:
-    ///   - isUnreachable: whether there is no response at all.
-    ///   - grace: seconds for which it may be shown then.
+    ///   - isUnreachable: whether the server sent no response at all.
+    ///   - grace: seconds for which it may be served then.
     func mayReplaceError(
         for request: HTTPRequest, isShared: Bool, isUnreachable: Bool, grace: Double, now: Date
     ) -> Bool {
@@ -281,7 +282,7 @@ struct CacheEntry: Sendable {
 
     var hasValidator: Bool { headers.contains("ETag") || headers.contains("Last-Modified") }
 
-    /// The request that asks whether it is still right (section 4.3.1).
+    /// The request that validates it (section 4.3.1).
     func validation(of request: HTTPRequest) -> HTTPRequest {
         var validation = request
         for name in ["If-Range", "Range", "If-None-Match", "If-Modified-Since"] { validation.headers.remove(name) }
@@ -292,13 +293,13 @@ struct CacheEntry: Sendable {
         return validation
     }
 
-    /// Whether a 304 is about it (section 4.3.4).
+    /// Whether a 304 applies to it (section 4.3.4).
     func isMeant(by response: HTTPResponse) -> Bool {
         guard let tag = response.headers["ETag"], let own = headers["ETag"] else { return true }
         return Self.opaque(tag).equalsBytes(Self.opaque(own))
     }
 
-    /// The entry after the server said that it is still right (section 3.2); nil when what it says now forbids to keep it.
+    /// The entry after a successful validation (section 3.2); nil when the new fields forbid storing it.
     func refreshed(
         by response: HTTPResponse, of asker: CacheAsker, isShared: Bool, requested: Date, received: Date
     ) -> CacheEntry? {

@@ -1,34 +1,35 @@
-// One request for what several callers want at the same time, and the copy that is kept of a response while it is passed on.
+// Merges concurrent requests for one URL into one, and copies a response into the cache while it is passed on.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// What is being asked for, by URL. The first caller asks; the others wait until the response is kept, or it is clear that it will not be.
+/// The requests in flight, by URL. The first caller sends one; the others wait until its response is stored, or will
+/// not be.
 final class CacheFills: Sendable {
     private struct State {
         var waiting = ByteDictionary<[CheckedContinuation<Void, Never>]>()
-        /// What was not kept lately: nobody waits for it.
+        /// URLs whose responses were not stored lately: no caller waits for them.
         var passing = ByteDictionary<NIODeadline>()
     }
 
-    /// How long it is remembered that a response may not be kept.
+    /// The time for which an uncacheable URL is remembered.
     private static let memory: TimeAmount = .seconds(10)
     private static let mostRemembered = 10_000
 
     private let state = Mutex(State())
 
     enum Turn {
-        /// Ask, and tell what came of it.
+        /// Send the request, and report the outcome.
         case first
-        /// Another caller asks.
+        /// Another caller's request is in flight.
         case behind
-        /// Nothing is shared: ask for yourself.
+        /// Nothing is shared: send your own request.
         case alone
     }
 
-    /// A caller wants what is not there.
+    /// A caller asks for a URL that is not stored.
     func begin(_ key: String, at now: NIODeadline) -> Turn {
         state.withLock { state in
             if let until = state.passing[key] {
@@ -41,8 +42,8 @@ final class CacheFills: Sendable {
         }
     }
 
-    /// Waits until the first caller has its response, or for some time.
-    /// - Returns: whether the time was enough.
+    /// Waits until the first caller has its response, at most for the time given.
+    /// - Returns: false when the time was not enough.
     func wait(for key: String, upTo time: Duration, on shard: Shard) async -> Bool {
         let end = shard.now + TimeAmount(time)
         let timer = Mutex<Scheduled<Void>?>(nil)
@@ -62,9 +63,9 @@ final class CacheFills: Sendable {
 
     enum Outcome {
         case kept
-        /// It may not be kept; nor may what follows, most likely.
+        /// The response may not be stored; most likely, the next ones may not either.
         case refused
-        /// Nothing is known: the server failed, or the first caller left.
+        /// Unknown: the server failed, or the first caller left.
         case failed
     }
 
@@ -78,7 +79,7 @@ final class CacheFills: Sendable {
         }
     }
 
-    /// Lets those go on who wait.
+    /// Resumes the waiting callers.
     private func release(_ key: String, isOver: Bool = false) {
         let waiting = state.withLock { state in
             let waiting = state.waiting[key] ?? []
@@ -89,7 +90,7 @@ final class CacheFills: Sendable {
     }
 }
 
-/// The one request of several callers.
+/// The one request shared by several callers.
 final class CacheFill: Sendable {
     private let fills: CacheFills
     private let key: String
@@ -104,18 +105,18 @@ final class CacheFill: Sendable {
     func end(_ outcome: CacheFills.Outcome) { fills.end(key, outcome, at: shard.now) }
 }
 
-/// Content that goes to its consumer and into the cache. A consumer that leaves ends both.
+/// Content that goes to its consumer and into the cache. When the consumer leaves, both end.
 final class CacheTee: ByteStreamSource {
     private let original: BodyStream
     private let consumer = Mutex<(isWanted: Bool, waiter: CheckedContinuation<Void, Never>?)>((false, nil))
 
     private init(_ original: BodyStream) { self.original = original }
 
-    /// Begins to pass on.
+    /// Starts to pass the content on.
     /// - Parameters:
-    ///   - maximum: bytes that are kept; more are passed on alone.
+    ///   - maximum: bytes that are stored; larger content is only passed on.
     ///   - finished: called with the whole content, or nil.
-    /// - Returns: what the consumer reads.
+    /// - Returns: the stream for the consumer.
     static func start(
         _ original: BodyStream, keeping maximum: Int, on shard: Shard,
         finished: @escaping @Sendable (ByteBuffer?) async -> Void
@@ -137,7 +138,7 @@ final class CacheTee: ByteStreamSource {
                 kept?.writeImmutableBuffer(piece)
                 if !inlet.push(piece) { await untilWanted() }
             }
-            // What has trailers is not the same without them.
+            // Content with trailers is not stored without them.
             let trailers = original.ending ?? nil
             await finished(trailers?.isEmpty ?? true ? kept : nil)
             inlet.finish(trailers)

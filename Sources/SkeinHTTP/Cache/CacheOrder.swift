@@ -1,15 +1,15 @@
-// The order in which kept responses have to go: S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", 2023). What was
-// asked for once does not push out what is asked for again and again.
+// The eviction order of stored responses: S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction",
+// 2023). Responses requested once do not evict those requested often.
 
 import DequeModule
 
-/// Sizes by key, with the order in which they have to go.
+/// Sizes by key, with the order of eviction.
 struct CacheOrder<Key: Hashable> {
     private struct Item {
         var size: Int
-        /// Which of its places in the queues counts.
+        /// The number of its valid position in the queues.
         var turn: Int
-        /// How often it was used of late, 3 at most.
+        /// How often it was used lately, 3 at most.
         var uses = 0
         var isMain: Bool
     }
@@ -18,31 +18,31 @@ struct CacheOrder<Key: Hashable> {
 
     private let maximum: Int
     private var items: [Key: Item] = [:]
-    /// What is new: a tenth of the room.
+    /// New keys: a tenth of the capacity.
     private var small = Queue()
     private var main = Queue()
     private var smallSize = 0
-    /// Keys that went from the small queue a while ago; whoever comes back is no passer-by.
+    /// Keys evicted from the small queue lately; a key that returns goes to the main queue.
     private var ghosts = Queue()
     private var ghostTurns: [Key: Int] = [:]
     private var turn = 0
     private(set) var total = 0
 
-    /// - Parameter maximum: of all sizes together.
+    /// - Parameter maximum: the limit for the sum of all sizes.
     init(maximum: Int) { self.maximum = maximum }
 
     var count: Int { items.count }
-    /// The places in the queues, those of removed keys included.
+    /// The positions in the queues, including those of removed keys.
     var placeCount: Int { small.count + main.count + ghosts.count }
 
-    /// Notes that a key was asked for.
+    /// Notes that a key was used.
     mutating func use(_ key: Key) {
         guard let uses = items[key]?.uses, uses < 3 else { return }
         items[key]?.uses = uses + 1
     }
 
     /// Notes the size of a key.
-    /// - Returns: the keys that have to go.
+    /// - Returns: the keys to evict.
     mutating func put(_ key: Key, size: Int) -> [Key] {
         if let old = items[key] {
             items[key]?.size = size
@@ -67,7 +67,7 @@ struct CacheOrder<Key: Hashable> {
         return gone
     }
 
-    /// Forgets the places of what was removed, once they are many.
+    /// Drops the positions of removed keys, once there are many.
     private mutating func compact() {
         guard small.count + main.count > 2 * items.count + 64 else { return }
         small.removeAll { place in items[place.key].map { $0.turn != place.turn || $0.isMain } ?? true }
@@ -80,7 +80,7 @@ struct CacheOrder<Key: Hashable> {
         if !old.isMain { smallSize -= old.size }
     }
 
-    /// Lets go of one key; nil when there is none.
+    /// Evicts one key; nil when there is none.
     private mutating func evict() -> Key? {
         while !items.isEmpty {
             if smallSize > maximum / 10 || main.isEmpty {
@@ -119,7 +119,7 @@ struct CacheOrder<Key: Hashable> {
     private mutating func haunt(_ place: (key: Key, turn: Int)) {
         ghosts.append(place)
         ghostTurns[place.key] = place.turn
-        // As many as there are in the main queue, and some for a beginning.
+        // As many as in the main queue, plus some for the start.
         while ghosts.count > items.count + 64, let oldest = ghosts.popFirst() {
             if ghostTurns[oldest.key] == oldest.turn { ghostTurns[oldest.key] = nil }
         }

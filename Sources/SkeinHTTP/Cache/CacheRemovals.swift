@@ -1,9 +1,9 @@
-// Purges against responses that were under way.
+// Purges while responses are in flight.
 
 import SkeinCore
 import Synchronization
 
-/// What was forgotten of late: a response that was asked for before is not kept after it.
+/// Recent removals: a response requested before a removal is not stored after it.
 final class CacheRemovals: Sendable {
     struct Mark {
         fileprivate let all: Int
@@ -19,10 +19,10 @@ final class CacheRemovals: Sendable {
 
     private let state = Mutex(State())
 
-    /// A response is asked for.
+    /// Marks the time of a request.
     func mark(_ key: String) -> Mark { state.withLock { Mark(all: $0.all, own: $0.keys[key] ?? 0) } }
 
-    /// Whether nothing was forgotten since.
+    /// Whether nothing was removed since.
     func isValid(_ mark: Mark, _ key: String) -> Bool {
         state.withLock { $0.all == mark.all && $0.keys[key] ?? 0 == mark.own }
     }

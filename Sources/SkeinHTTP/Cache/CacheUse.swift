@@ -1,20 +1,20 @@
-// What a cache had to do with responses.
+// The result of a cache lookup.
 
 import Synchronization
 
-/// How a response came by way of a cache.
+/// The source of a response that went through a cache.
 public enum CacheUse: String, Sendable {
-    /// From the server; it was not there, or not to be used.
+    /// From the server; it was not stored, or not usable.
     case miss
     /// From the cache, fresh.
     case hit
-    /// From the cache; the server said that it is still right.
+    /// From the cache; the server confirmed that it is current.
     case revalidated
-    /// From the cache, no longer fresh: the server failed, or is being asked in the background.
+    /// From the cache, no longer fresh: the server failed, or a revalidation runs in the background.
     case stale
 }
 
-/// How often a cache has done what.
+/// Counts of a cache's lookups, by result.
 public struct CacheStatistics: Sendable, Encodable {
     /// Responses from the cache, fresh.
     public var hits = 0

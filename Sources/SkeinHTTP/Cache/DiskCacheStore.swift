@@ -1,4 +1,4 @@
-// Kept responses in files.
+// Stored responses in files.
 
 import Crypto
 import NIOCore
@@ -13,21 +13,21 @@ import Synchronization
     import Foundation
 #endif
 
-/// Entries in a folder, one a file. A file is written beside and renamed, and holds a hash of itself: whatever a crash leaves
-/// behind is a whole entry or is not one.
+/// Entries in a folder, one per file. A file is written under another name and renamed, and holds its own hash: after a
+/// crash, an incomplete file is detected and ignored.
 final class DiskCacheStore: CacheStore {
     private static let magic = "skein cache 2\n"
 
-    /// What is in the folder.
+    /// The contents of the folder.
     private struct Index {
         var order: CacheOrder<String>
         /// The files of each URL.
         var names: [String: Set<String>] = [:]
-        /// By what each file can be purged.
+        /// The URL and tags that each file can be purged by.
         var labels: [String: Label] = [:]
 
         /// Notes a file.
-        /// - Returns: the files that have to go.
+        /// - Returns: the files to delete.
         mutating func put(_ name: String, size: Int, _ label: Label) -> [String] {
             labels[name] = label
             names[DiskCacheStore.group(of: name), default: []].insert(name)
@@ -72,7 +72,7 @@ final class DiskCacheStore: CacheStore {
                     }
                     for gone in index.put(file.name, size: file.size, label) { Self.delete(gone, self.folder) }
                 } else if file.name.hasByteSuffix(".new"), file.modified < now - 3600 {
-                    // Left over by a process that did not get to its end. Another one's that is at work is younger.
+                    // Left over from a process that was killed. Files of another running process are younger.
                     Self.delete(file.name, self.folder)
                 }
             }
@@ -161,7 +161,7 @@ final class DiskCacheStore: CacheStore {
         return entry
     }
 
-    /// What a file says of its entry, before the content.
+    /// The header of a file, before the content.
     private struct Record: Codable {
         let key: String
         let varying: [String: String]
@@ -188,7 +188,7 @@ final class DiskCacheStore: CacheStore {
         return bytes
     }
 
-    /// What can be known of a file by its beginning.
+    /// The label that the beginning of a file yields.
     private static func label(_ file: URL) -> Label? {
         let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

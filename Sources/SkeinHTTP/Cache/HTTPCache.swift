@@ -11,7 +11,7 @@ import Synchronization
     import Foundation
 #endif
 
-/// Answers requests with what servers have said before, as far as they allowed that, and asks them whether it is still right.
+/// Answers requests with stored responses where the servers allow it, and revalidates them.
 ///
 /// As a client layer, put it into `http.layers`; sessions of one user may share one cache. As a shared cache (`isShared: true`), set it as
 /// `cache` of an engine's upstream. `response.cacheUse` tells what the cache did.
@@ -26,16 +26,17 @@ public final class HTTPCache: HTTPLayer {
     private let maximumEntrySize: Int
     private let now: @Sendable () -> Date
     private let fills = CacheFills()
-    /// What is being asked behind the callers' backs.
+    /// The revalidations in the background.
     private let underWay = Mutex<Set<String>>([])
     private let counts = CacheCounts()
     private let removals = CacheRemovals()
 
-    /// The longest wait for another caller's response; then the server is asked.
+    /// The longest wait for another caller's response; then the server gets its own request.
     private static let longestWait: Duration = .seconds(5)
-    /// How many callers' responses are waited for, of which one after the other comes to nothing.
+    /// How many other callers' responses a caller waits for in a row, if none of them is stored.
     private static let mostWaits = 3
-    /// Seconds for which a stale response may be shown while its server cannot be reached, unless the server says otherwise.
+    /// Seconds for which a stale response may be served while its server is unreachable, unless the server states
+    /// otherwise.
     private static let grace: Double = 3600
     private static let largestEntry = 32 << 20
 
@@ -48,8 +49,8 @@ public final class HTTPCache: HTTPLayer {
 
     /// A cache in memory.
     /// - Parameters:
-    ///   - maximumBytes: of all that is kept; a response may take an eighth of it, 32 MiB at most. Default: 64 MiB.
-    ///   - isShared: whether it serves more than one user, so that it keeps nothing that is private. Default: false.
+    ///   - maximumBytes: the capacity; one response may take an eighth of it, 32 MiB at most. Default: 64 MiB.
+    ///   - isShared: whether it serves more than one user, so that it stores no private responses. Default: false.
     public static func memory(maximumBytes: Int = 64 << 20, isShared: Bool = false) -> HTTPCache {
         memory(maximumBytes: maximumBytes, isShared: isShared, now: { Date() })
     }
@@ -60,12 +61,12 @@ public final class HTTPCache: HTTPLayer {
         HTTPCache(MemoryCacheStore(maximum: maximumBytes), maximumBytes, isShared: isShared, now: now)
     }
 
-    /// A cache in a folder, which outlives the process.
+    /// A cache in a folder, which persists across processes.
     /// - Parameters:
-    ///   - folder: made when it is not there, for its owner alone.
-    ///   - maximumBytes: of all that is kept; a response may take an eighth of it, 32 MiB at most. Default: 256 MiB.
-    ///   - memory: bytes of what is asked for most that are kept in memory, too. Default: none.
-    ///   - isShared: whether it serves more than one user, so that it keeps nothing that is private. Default: false.
+    ///   - folder: created if it does not exist, for its owner alone.
+    ///   - maximumBytes: the capacity; one response may take an eighth of it, 32 MiB at most. Default: 256 MiB.
+    ///   - memory: bytes of the most requested entries that are held in memory, too. Default: none.
+    ///   - isShared: whether it serves more than one user, so that it stores no private responses. Default: false.
     /// - Throws: code 701 when the folder cannot be used.
     public static func disk(
         _ folder: String, maximumBytes: Int = 256 << 20, memory: Int = 0, isShared: Bool = false
@@ -75,13 +76,13 @@ public final class HTTPCache: HTTPLayer {
         return HTTPCache(store, maximumBytes, isShared: isShared, now: { Date() })
     }
 
-    /// What it has done so far.
+    /// Its counts so far.
     public var statistics: CacheStatistics { counts.statistics }
 
     // MARK: Purging
 
-    /// Forgets what is kept for a URL.
-    /// - Parameter url: as it was asked for, without a fragment.
+    /// Removes the stored responses of a URL.
+    /// - Parameter url: the URL as requested, without a fragment.
     public func purge(_ url: String) async { await forget(url) }
 
     private func forget(_ key: String) async {
@@ -89,16 +90,16 @@ public final class HTTPCache: HTTPLayer {
         await store.remove(key)
     }
 
-    /// Forgets what is kept for all URLs that begin with a text.
-    /// - Returns: how many responses were forgotten.
+    /// Removes the stored responses of all URLs with a prefix.
+    /// - Returns: the number of removed responses.
     @discardableResult
     public func purge(prefix: String) async -> Int {
         removals.noteAll()
         return await store.remove { key, _ in key.hasBytePrefix(prefix) }
     }
 
-    /// Forgets what servers have marked with a tag, in a `Cache-Tag` or `Surrogate-Key` field.
-    /// - Returns: how many responses were forgotten.
+    /// Removes the stored responses with a tag from a `Cache-Tag` or `Surrogate-Key` field.
+    /// - Returns: the number of removed responses.
     @discardableResult
     public func purge(tag: String) async -> Int {
         removals.noteAll()
@@ -107,12 +108,12 @@ public final class HTTPCache: HTTPLayer {
 
     // MARK: Requests
 
-    /// Answers a request from the cache, or asks the server and keeps what it says.
+    /// Answers a request from the cache, or sends it to the server and stores the response.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         guard request.method == .get || request.method == .head, let asker = CacheAsker(request, next.context) else {
             return await pass(request, next: next)
         }
-        // What a server makes of content is not told by the URL.
+        // The cache key covers the URL only, not request content.
         guard request.body.length == .none else { return note(await next.send(request), request, .miss, "fwd=bypass") }
         let asked = CacheControl(request.headers)
         guard !asked.contains("no-store") else { return note(await next.send(request), request, .miss, "fwd=request") }
@@ -147,7 +148,8 @@ public final class HTTPCache: HTTPLayer {
         }
     }
 
-    /// Passes a request for a head, or for a part of what is not kept. A head that differs makes what is kept void (section 4.3.5).
+    /// Passes a request for a head, or for a range that is not stored. A head that differs invalidates the stored
+    /// response (section 4.3.5).
     private func passHead(
         _ request: HTTPRequest, _ kept: CacheEntry?, _ asker: CacheAsker, next: HTTPService
     ) async -> HTTPResponse {
@@ -168,7 +170,8 @@ public final class HTTPCache: HTTPLayer {
         return note(response, request, .miss, kept == nil ? "fwd=uri-miss" : "fwd=stale")
     }
 
-    /// Sends a request that is not answered from here. One that changes something makes what is kept of it void (section 4.4).
+    /// Passes a request that the cache does not answer. An unsafe method invalidates the stored responses (section
+    /// 4.4).
     private func pass(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         let response = await next.send(request)
         guard !request.method.isSafe, (200..<400).contains(response.statusCode) else { return response }
@@ -183,7 +186,7 @@ public final class HTTPCache: HTTPLayer {
         return response
     }
 
-    /// Asks the server, for the content or whether what is kept is still right.
+    /// Sends a request to the server, for the content or for validation.
     private func fetch(
         _ request: HTTPRequest, _ kept: CacheEntry?, _ asker: CacheAsker, _ fill: CacheFill?, next: HTTPService
     ) async -> HTTPResponse {
@@ -197,7 +200,7 @@ public final class HTTPCache: HTTPLayer {
                     let fresh = kept.refreshed(
                         by: response, of: asker, isShared: isShared, requested: requested, received: now())
                 else {
-                    // It is right, for this caller and nobody else.
+                    // It is current for this caller, but must not be served to others any more.
                     await forget(kept.key)
                     fill?.end(.refused)
                     return serve(kept, request, .revalidated, next)
@@ -214,12 +217,12 @@ public final class HTTPCache: HTTPLayer {
         }
         let isServerError = response.failure != nil || response.statusCode >= 500
         let state = kept == nil ? "fwd=uri-miss" : "fwd=stale; fwd-status=\(response.statusCode)"
-        // What was redirected belongs to another URL, and is asked for there.
+        // A redirected response belongs to another URL, and is stored there.
         guard response.history.isEmpty,
             let entry = CacheEntry(
                 response, to: request, of: asker, isShared: isShared, requested: requested, received: now())
         else {
-            // A newer response that may not be kept takes the place of an older one all the same.
+            // A newer response that may not be stored still removes the older one.
             if let kept, !isServerError, response.statusCode != 304 { await forget(kept.key) }
             fill?.end(isServerError || response.statusCode == 304 ? .failed : .refused)
             return note(response, request, .miss, state)
@@ -227,7 +230,7 @@ public final class HTTPCache: HTTPLayer {
         return await keep(response, as: entry, mark, request, fill, state, next)
     }
 
-    /// Passes a response on, and keeps it.
+    /// Passes a response on, and stores it.
     private func keep(
         _ response: HTTPResponse, as entry: CacheEntry, _ mark: CacheRemovals.Mark, _ request: HTTPRequest,
         _ fill: CacheFill?, _ state: String, _ next: HTTPService
@@ -274,7 +277,7 @@ public final class HTTPCache: HTTPLayer {
         return true
     }
 
-    /// Asks the server while the caller has the answer already; once, however many callers there are.
+    /// Revalidates in the background, once for all callers.
     private func revalidateLater(
         _ kept: CacheEntry, _ request: HTTPRequest, _ asker: CacheAsker, next: HTTPService
     ) {
@@ -298,7 +301,7 @@ public final class HTTPCache: HTTPLayer {
 
     // MARK: Responses
 
-    /// A kept response, or the part of it that is wanted.
+    /// A stored response, or the requested range of it.
     private func serve(
         _ entry: CacheEntry, _ request: HTTPRequest, _ use: CacheUse, _ next: HTTPService
     ) -> HTTPResponse {
@@ -314,7 +317,7 @@ public final class HTTPCache: HTTPLayer {
         return note(next.answer(request, status, headers: headers, content: content), request, use, state)
     }
 
-    /// Says what the cache had to do with a response: to its caller, and to clients of a proxy (RFC 9211).
+    /// Reports the cache's part in a response: to its caller, and to clients of a proxy (RFC 9211).
     private func note(_ response: HTTPResponse, _ request: HTTPRequest, _ use: CacheUse, _ state: String)
         -> HTTPResponse
     {

@@ -1,18 +1,18 @@
-// Kept responses in memory.
+// Stored responses in memory.
 
 import SkeinCore
 import Synchronization
 
-/// Keeps entries up to a number of bytes.
+/// Stores entries up to a number of bytes.
 protocol CacheStore: Sendable {
     /// The entries for a URL.
     func entries(_ key: String) async -> [CacheEntry]
-    /// Keeps an entry, in place of the one for the same askers.
+    /// Stores an entry, replacing the same variant.
     func keep(_ entry: CacheEntry) async
-    /// Forgets the entries for a URL.
+    /// Removes the entries of a URL.
     func remove(_ key: String) async
-    /// Forgets entries by their URL and tags.
-    /// - Returns: how many.
+    /// Removes entries by their URL and tags.
+    /// - Returns: the number of removed entries.
     func remove(where isMeant: @escaping @Sendable (_ key: String, _ tags: [String]) -> Bool) async -> Int
 }
 
@@ -28,7 +28,7 @@ final class MemoryCacheStore: CacheStore {
         }
     }
 
-    /// A server that answers each asker differently does not fill the cache with one URL.
+    /// A server that answers each user differently must not fill the cache with one URL.
     static let mostVariants = 32
 
     private let state: Mutex<State>
@@ -80,11 +80,11 @@ final class MemoryCacheStore: CacheStore {
     }
 }
 
-/// A folder, with what is asked for most in memory: all variants of a URL, or none.
+/// A folder, with the most requested entries in memory: all variants of a URL, or none.
 final class TieredCacheStore: CacheStore {
     private let memory: MemoryCacheStore
     private let disk: DiskCacheStore
-    /// What has been forgotten while it was read is not put back.
+    /// An entry removed while it was being read is not put back.
     private let removals = Atomic(0)
 
     init(_ memory: MemoryCacheStore, _ disk: DiskCacheStore) {

@@ -1,4 +1,4 @@
-// The fields that every request carries unless it says otherwise, written out once.
+// The default fields of every request, encoded once.
 
 import NIOCore
 import SkeinWire
@@ -15,7 +15,7 @@ struct DefaultFields: Sendable {
         self.wire = wire
     }
 
-    /// What has to be added to a request's own fields.
+    /// The defaults that a request does not set itself.
     func fields(for request: HTTPRequest) -> ByteBuffer? {
         if request.isForwarded { return nil }
         let contentType = request.headers.known.contains(.contentType) ? nil : request.body.contentType

@@ -1,16 +1,16 @@
-// The ways out of HTTP/1.1: to HTTP/2 in clear text, by an offer in the first request (RFC 7540, section 3.2), and to whatever
-// a request asks for.
+// Upgrades from HTTP/1.1: to HTTP/2 in clear text, offered by the first request (RFC 7540, section 3.2), and to a
+// protocol that a request asks for.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
 extension HTTP1ClientConnection {
-    /// Whether the version is still to be found out by an upgrade.
+    /// Whether the version is still to be decided by an upgrade.
     var offersUpgrade: Bool { pool.version == .undecided && tls == nil }
 
-    /// The header section of a request that offers the upgrade. One with content would have to be sent whole before the
-    /// server could answer in HTTP/2, so it does not offer it.
+    /// The header section of a request that offers the upgrade. A request with content does not offer it: all of the
+    /// content would have to be sent before the server could respond in HTTP/2.
     func offerUpgrade(_ request: HTTPRequest) -> Headers {
         guard request.body.length == .none, successor == nil else { return request.headers }
         let successor = HTTP2ClientConnection(pool: pool, tls: nil)
@@ -22,14 +22,14 @@ extension HTTP1ClientConnection {
         return headers
     }
 
-    /// The answer came in HTTP/1.1.
+    /// The response came in HTTP/1.1.
     func refuseUpgrade() {
         successor?.discard()
         successor = nil
         pool.upgradeRefused()
     }
 
-    /// The answer is a 101: the rest of the connection, the answer to the request included, is HTTP/2.
+    /// The response is a 101: the rest of the connection, including the response to the request, is HTTP/2.
     func switchToHTTP2(_ remainder: ByteBuffer) {
         guard let successor, let context = output.detach(), let exchange = machine.handOver() else { return }
         self.successor = nil
@@ -54,7 +54,7 @@ extension HTTP1ClientConnection {
         pool.hasRoom(successor)
     }
 
-    /// The answer is a 101 to a request that asked for another protocol: the connection is that protocol's.
+    /// The response is a 101 to a request that asked for another protocol: the connection is handed over to it.
     func handOver(_ head: ResponseHead, _ remainder: ByteBuffer) {
         guard let upgrade = machine.first?.request.upgrade, let context = output.detach(),
             let exchange = machine.handOver()

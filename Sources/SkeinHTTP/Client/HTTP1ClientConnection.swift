@@ -1,4 +1,5 @@
-// A kept connection of the pool: the driver of the machine that says what may be sent, whose answer has come, and what is kept.
+// A pooled HTTP/1.1 connection: the driver of the machine that decides when requests are sent and whether the
+// connection is reused.
 
 import NIOCore
 import SkeinCore
@@ -23,11 +24,12 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     @exclusivity(unchecked) var machine: HTTP1ClientMachine<HTTPExchange>
     @exclusivity(unchecked) private var decoder: HTTP1ResponseDecoder
     @exclusivity(unchecked) private var gate = ReadGate()
-    /// Inside of a read. Requests made now are flushed behind it, so that what is still being read cannot be taken for their answers.
+    /// During a read. Requests made now are flushed after it, so that bytes of this read cannot be taken for their
+    /// responses.
     @exclusivity(unchecked) private var isReading = false
     private var timer: ShardTimers.Token?
     private var socketError: (any Error)?
-    /// What takes over when the server accepts the upgrade that the first request offers.
+    /// The connection that takes over when the server accepts the upgrade offered by the first request.
     @exclusivity(unchecked) var successor: HTTP2ClientConnection?
 
     init(pool: OriginPool, tls: TLSInfo?, connectTimings: ConnectTimings? = nil) {
@@ -40,15 +42,15 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         machine = HTTP1ClientMachine(pool.connectionLimits, at: pool.shard.now)
     }
 
-    // MARK: What the pool asks
+    // MARK: Calls from the pool
 
-    /// Whether nothing is under way.
+    /// Whether no request is in flight.
     var isIdle: Bool { machine.isIdle }
 
-    /// Whether the connection may take a request now, being idle.
+    /// Whether the connection is idle and can take a request now.
     func isUsable(at now: NIODeadline) -> Bool { machine.isUsable(at: now) && output.context != nil }
 
-    /// Whether another request may follow those under way.
+    /// Whether another request may be pipelined.
     func canPipeline(at now: NIODeadline) -> Bool {
         machine.isPipelinable(at: now) && successor == nil && output.context != nil
     }
@@ -57,7 +59,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     /// Sends a request. The connection is idle, or pipelines.
     ///
-    /// A request that cannot be encoded fails, and one that needs a connection of another kind goes there; the connection is as before.
+    /// A request that cannot be encoded fails; one that needs another kind of connection is moved there. Neither
+    /// changes this connection.
     func send(_ exchange: HTTPExchange, at now: NIODeadline) {
         let request = exchange.request
         let isUpgrade = request.upgrade != nil
@@ -67,7 +70,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         var headers = offersUpgrade ? offerUpgrade(request) : request.headers
         var target = request.url.target
         if case .forward(let proxy) = pool.route {
-            // The absolute form, for whoever is not the origin itself (RFC 9112, section 3.2.2).
+            // The absolute form, for a proxy (RFC 9112, section 3.2.2).
             target = request.url.description
             if let authorization = proxy.authorization { headers["Proxy-Authorization"] = authorization }
         }
@@ -136,7 +139,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         }
     }
 
-    /// Writes a piece of a streamed body, waiting while the socket is full. On the loop.
+    /// Writes a piece of a streamed body; waits while the socket is full. On the loop.
     func write(piece: ByteBuffer, chunked: Bool) async throws {
         guard machine.isOpen else { throw ChannelError.ioOnClosedChannel }
         if chunked {
@@ -188,7 +191,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        // While a successor takes over, writing its first bytes may find out that the server is gone: that is for it to hear.
+        // While a successor takes over, writing its first bytes may find that the server is gone: the successor handles
+        // that.
         guard output.context != nil else { return context.fireChannelInactive() }
         pool.context.session.statistics.disconnected()
         var truncated: HTTPExchange?
@@ -240,13 +244,13 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         }
     }
 
-    /// The pool may have the connection for the next request.
+    /// The pool may use the connection for the next request.
     private func isFree() {
-        gate.open(output.channel)  // whoever has stopped it has the whole answer now
+        gate.open(output.channel)  // the consumer that paused reading has the whole response now
         pool.isFree(self)
     }
 
-    /// The peer's bytes make no sense: the exchange they were for fails with the reason, and the connection ends.
+    /// The peer's bytes are malformed: the exchange they were for fails with the reason, and the connection ends.
     private func fail(_ error: HTTP1Error) {
         let code: SkeinError.Code =
             switch error {
@@ -260,7 +264,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             ))
     }
 
-    /// Ends the connection, and then the exchange whose answer it was carrying: what that makes its caller do must not find the
+    /// Ends the connection, and then its exchange: the caller may send another request at once, which must not use this
     /// connection.
     private func closeFailing(_ error: SkeinError) {
         let exchange = machine.failFirst()
@@ -274,7 +278,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
             cause: HTTP1Error.truncated)
     }
 
-    /// What was under way when the connection ended: sent again where that is safe, failed where it is not.
+    /// Handles a request in flight when the connection ends: it is replayed where that is safe, else it fails.
     private func lose(_ request: HTTP1ClientMachine<HTTPExchange>.InFlight, isFirst: Bool) {
         let exchange = request.call
         let isUnsent = !request.isSent(after: output.writes)
@@ -294,7 +298,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     // MARK: Time, back-pressure, end
 
-    /// Looks after silence and idleness; armed once and again, not for each request.
+    /// Checks for silence and idleness; the timer is not set again for each request.
     func timerFired() {
         timer = nil
         guard machine.isOpen else { return }
@@ -309,7 +313,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         }
     }
 
-    /// The connection is the pool's: time begins to count.
+    /// The connection joins the pool: its time limits start.
     func armTimer() { armTimer(machine.nextLook(at: pool.shard.now)) }
 
     private func armTimer(_ moment: NIODeadline) { timer = pool.shard.timers.schedule(self, at: moment) }
@@ -325,7 +329,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
 
     func abandon(_ exchange: HTTPExchange) { if machine.abandon(exchange) { close() } }
 
-    /// The session is shutting down: what is under way fails with the reason.
+    /// The session shuts down: requests in flight fail with the reason.
     func shutdown(_ error: SkeinError) {
         var lost: [HTTPExchange] = []
         while let exchange = machine.failFirst() { lost.append(exchange) }

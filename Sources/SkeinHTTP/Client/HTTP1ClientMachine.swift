@@ -6,20 +6,20 @@ import NIOCore
 
 /// A request as the machine sees it.
 package protocol HTTP1ClientCall: AnyObject {
-    /// Whether others may be sent behind it before its answer is here (RFC 9112, section 9.3.2).
+    /// Whether other requests may be sent after it before its response has arrived (RFC 9112, section 9.3.2).
     var mayBeFollowed: Bool { get }
 }
 
 /// The state of a connection to an origin.
 package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
-    /// What was sent of the latest request's content.
+    /// The progress of the latest request's content.
     package enum Content {
         case sent
         /// It waits until the server asks for it (RFC 9110, section 10.1.1).
         case held(Call)
         /// It is sent piece by piece. No other request is sent before its end.
         case streaming(Call)
-        /// The server has answered without it. The connection stands in the middle of a request and cannot be reused.
+        /// The server has responded without it. The request is incomplete, so the connection cannot be reused.
         case spared
     }
 
@@ -54,7 +54,7 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         package func isSent(after writes: Int) -> Bool { writes > write }
     }
 
-    /// What the driver does with the connection after a response.
+    /// The driver's action after a response.
     package enum Next: Equatable {
         /// Return it to the pool.
         case free
@@ -84,7 +84,7 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         lastActivity = now
     }
 
-    // MARK: What the pool asks
+    // MARK: Calls from the pool
 
     package var isOpen: Bool { if case .open = state { true } else { false } }
     package var isIdle: Bool { inFlight.isEmpty }
@@ -133,7 +133,7 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
     }
 
     /// The last piece of a content was sent, or its source has failed.
-    /// - Parameter isWhole: whether all of it was sent; if not, the connection stands in the middle of a request.
+    /// - Parameter isWhole: whether all of it was sent; if not, the request is incomplete on the connection.
     package mutating func contentEnded(of call: Call, isWhole: Bool) -> Next {
         guard case .open(.streaming(let sender)) = state, sender === call else { return .busy }
         guard isWhole else { return .close }
@@ -153,7 +153,7 @@ package struct HTTP1ClientMachine<Call: HTTP1ClientCall> {
         return first.call
     }
 
-    /// The head of an answer is here.
+    /// The head of a response has arrived.
     package mutating func receiveHead() {
         if case .open(.held(let held)) = state, held === first { state = .open(.spared) }
     }

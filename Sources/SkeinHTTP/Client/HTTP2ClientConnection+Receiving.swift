@@ -1,4 +1,4 @@
-// From the events of a client's HTTP/2 connection to its exchanges.
+// Delivers the events of a client's HTTP/2 connection to its exchanges.
 
 import NIOCore
 import SkeinCore
@@ -51,7 +51,7 @@ extension HTTP2ClientConnection {
         return tunnel
     }
 
-    /// The stream is somebody else's from here on, and its exchange is over.
+    /// The stream is handed over, and its exchange is over.
     func handOver(
         _ exchange: HTTPExchange, _ upgrade: any HTTPUpgrade, _ stream: HTTP2Stream, _ head: ResponseHead?
     ) {
@@ -82,11 +82,11 @@ extension HTTP2ClientConnection {
 
     func touch(_ stream: HTTP2Stream) -> HTTPExchange? { streams.touch(stream, at: driver.lastRead) }
 
-    /// A stream is over: its exchange ends, and the next one may have its place.
+    /// A stream is over: its exchange ends, and its slot is free for the next one.
     func finish(_ stream: HTTP2Stream, _ end: (HTTPExchange) -> Void) {
         guard let exchange = streams.remove(stream) else { return }
         lastUse = driver.lastRead
-        // The answer is here; what the server does not want of the request is not sent.
+        // The response is complete; request content that the server does not want is not sent.
         if driver.engine.isSending(stream) { driver.cancel(stream, .noError) }
         end(exchange)
         pool.hasRoom(self)
@@ -97,7 +97,7 @@ extension HTTP2ClientConnection {
             pool.staysWithHTTP1()
             return exchange.replay()
         }
-        // A server that refuses has too much to do; one that goes away leaves a new connection with room behind.
+        // REFUSED_STREAM means an overloaded server, so few replays; after GOAWAY, a new connection has room.
         let limit = reset.code == .refusedStream ? 3 : 30
         if reset.isUnprocessed, exchange.mayReplayUnprocessed(upTo: limit) { return exchange.replay() }
         let isMalformed = !reset.byPeer
@@ -111,7 +111,7 @@ extension HTTP2ClientConnection {
                 cause: HTTP2Error(reset.code, reset.reason)))
     }
 
-    /// A response that the server sends unasked: an exchange of its own, for the session's handler.
+    /// A pushed response: an exchange of its own, for the session's handler.
     func receivePush(_ head: RequestHead, _ stream: HTTP2Stream) {
         guard let onPush = configuration.onPush, head.headers["host"] == pool.origin.authority else {
             return driver.cancel(stream, .cancel)

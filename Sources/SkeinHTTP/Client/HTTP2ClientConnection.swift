@@ -1,4 +1,4 @@
-// A kept HTTP/2 connection of the pool: every exchange of the shard to its origin is a stream on it.
+// A pooled HTTP/2 connection: each exchange of the shard with its origin is a stream on it.
 
 import NIOCore
 import SkeinCore
@@ -17,7 +17,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
     @exclusivity(unchecked) var streams = HTTP2ClientStreams<HTTPExchange>()
     /// The streams that carry another protocol, by their slots.
     var tunnels: [Int: HTTP2Tunnel] = [:]
-    /// Exchanges that want such a stream, while it is not known whether the server has any.
+    /// Exchanges that need such a stream, until the server's settings say whether it supports them.
     var heldUpgrades: [HTTPExchange] = []
     let born: NIODeadline
     @exclusivity(unchecked) var lastUse: NIODeadline
@@ -42,38 +42,38 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     var configuration: HTTP2Configuration { pool.context.configuration.http2 }
 
-    // MARK: What the pool asks
+    // MARK: Calls from the pool
 
-    /// Whether a request can be sent right now.
+    /// Whether a request can be sent now.
     var hasRoom: Bool {
         takesRequests && driver.engine.canOpen && driver.engine.streamCount < configuration.streamsPerConnection
     }
 
-    /// Whether a request can be sent now or when another one is answered.
+    /// Whether a request can be sent now, or when another one completes.
     var takesRequests: Bool { !isGone && !isTooOld && driver.isOpen && driver.engine.takesStreams }
 
-    /// Whether the server has said how many streams it allows.
+    /// Whether the server has stated its limit of streams.
     var isSettled: Bool { driver.engine.isSettled }
 
-    /// How many requests it carries at most.
+    /// The maximum number of concurrent requests.
     var capacity: Int { min(configuration.streamsPerConnection, driver.engine.peer.maximumConcurrentStreams) }
 
-    /// Whether nothing is under way.
+    /// Whether no request is in flight.
     var isIdle: Bool { driver.engine.streamCount == 0 }
 
-    /// Takes no more requests and ends with the last one.
+    /// Takes no more requests and closes after the last one.
     func retire() {
         isTooOld = true
         driver.closeWhenDrained()
     }
 
-    /// The server did not want the upgrade: nothing was ever sent.
+    /// The server refused the upgrade: nothing was sent.
     func discard() {
         isGone = true
         driver.owner = nil
     }
 
-    /// The session is shutting down: what is under way fails with the reason.
+    /// The session shuts down: requests in flight fail with the reason.
     func shutdown(_ error: SkeinError) {
         for stream in streams.streams { finish(stream) { $0.fail(error) } }
         driver.close()
@@ -111,7 +111,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
         carry(exchange, stream, at: now)
         if upgrade != nil {
-            // Nothing is sent before the server has agreed.
+            // Nothing is sent before the server agrees.
         } else if request.headers.known.contains(.expect), request.body.length != .none {
             streams.holdContent(on: stream)
             pool.shard.eventLoop.scheduleTask(in: TimeAmount(pool.context.configuration.expectContinueTimeout)) {
@@ -141,7 +141,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
     }
 
-    /// Takes over an exchange that went out as the HTTP/1.1 request of an upgrade.
+    /// Takes over an exchange that was sent as the HTTP/1.1 request of an upgrade.
     func adopt(_ exchange: HTTPExchange, at now: NIODeadline) {
         let stream = driver.engine.adoptUpgradedRequest(isHead: exchange.request.method == .head)
         carry(exchange, stream, at: now)
@@ -175,7 +175,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
     }
 
-    // MARK: What exchanges ask
+    // MARK: Calls from exchanges
 
     func resume(_ exchange: HTTPExchange) {
         guard let stream = exchange.carrierStream else { return }
@@ -195,7 +195,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
 
     var silence: TimeAmount { TimeAmount(configuration.pingInterval) }
 
-    /// Looks after silence, age and idleness; armed once and again, not for each request.
+    /// Checks for silence, age and idleness; the timer is not set again for each request.
     func timerFired() {
         timer = nil
         guard !isGone, driver.isOpen else { return }
@@ -222,7 +222,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         armTimer()
     }
 
-    /// The connection is alive, but a stream on it may not be.
+    /// The connection is alive, but a stream on it may have stalled.
     func failStalled(at now: NIODeadline) {
         for exchange in streams.stalled(since: now - TimeAmount(pool.silence)) {
             exchange.fail(
@@ -232,7 +232,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
         }
     }
 
-    /// The connection is made: time begins to count.
+    /// The connection is established: its time limits start.
     func armTimer() {
         let spans = [
             silence, TimeAmount(configuration.pingTimeout), pool.context.idleTimeout, TimeAmount(pool.silence),

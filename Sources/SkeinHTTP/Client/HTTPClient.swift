@@ -1,4 +1,4 @@
-// HTTP for a session: it turns requests into corequests and keeps the pools of each shard.
+// HTTP for a session: turns requests into corequests and holds the pools of each shard.
 
 import NIOCore
 import SkeinCore
@@ -6,7 +6,7 @@ import SkeinTransport
 import SkeinWire
 import Synchronization
 
-/// What every pool, connection and exchange of a client reads, and none changes.
+/// The constants that all pools, connections and exchanges of a client share.
 final class HTTPClientContext: Sendable {
     let session: Session
     let configuration: HTTPConfiguration
@@ -18,11 +18,11 @@ final class HTTPClientContext: Sendable {
     let poolLimits: OriginPool.Machine.Limits
     let tls = TLSClient()
     let resolver: DNSResolver?
-    /// Whether anybody watches every request.
+    /// Whether the session has event handlers.
     let hasEvents: Bool
-    /// Whether anything stands around every request.
+    /// Whether the session has layers.
     let hasLayers: Bool
-    /// Whether the session adds to requests what is not the same for all of them.
+    /// Whether the session adds data to requests that differs between them.
     let completesRequests: Bool
 
     init(session: Session, configuration: HTTPConfiguration) {
@@ -66,7 +66,7 @@ package final class HTTPClient: Sendable {
     let context: HTTPClientContext
     /// The aliases that requests may be addressed to.
     package let aliases = AliasTable()
-    /// What the session's other clients make their connections with.
+    /// The dialer, which the session's other clients use, too.
     package var dialer: Dialer {
         Dialer(tls: context.tls, resolver: context.resolver, dial: context.configuration.dial)
     }
@@ -81,11 +81,11 @@ package final class HTTPClient: Sendable {
     }
 
     deinit {
-        guard !isShutDown.load(ordering: .acquiring) else { return }  // the loops may be gone
+        guard !isShutDown.load(ordering: .acquiring) else { return }  // the loops may have stopped
         for pools in pools.all { pools.shard.eventLoop.execute { pools.retire() } }
     }
 
-    /// Starts a request, through the layers that it or the session has.
+    /// Starts a request, through its own layers or those of the session.
     /// - Parameter callback: called on the shard's loop with the response.
     package func start(_ request: consuming HTTPRequest, callback: Callback? = nil) -> Corequest<HTTPResponse> {
         if !context.hasLayers, !request.hasExtras { return startBare(request, callback: callback) }
@@ -117,7 +117,7 @@ package final class HTTPClient: Sendable {
     /// The client as a service, without layers.
     package var service: HTTPService { HTTPService(context) { await self.startBare($0, callback: nil).dispatch() } }
 
-    /// A corequest that ends with content that some work brings, on another way than by HTTP.
+    /// A corequest whose response is made by an operation instead of HTTP.
     package func answering(
         _ request: HTTPRequest, callback: Callback?, _ work: @escaping @Sendable () async throws -> ByteBuffer
     ) -> Corequest<HTTPResponse> {
@@ -135,10 +135,10 @@ package final class HTTPClient: Sendable {
             }, failed: { error, _ in service.fail(request, error) }, callback: callback)
     }
 
-    /// Opens a stream that its request's upgrade takes over.
+    /// Opens a stream that the request's upgrade handler takes over.
     /// - Parameters:
-    ///   - waitsForReady: whether a server that is not there is waited for.
-    ///   - isWanted: whether somebody still waits.
+    ///   - waitsForReady: whether to wait for a server that is unreachable.
+    ///   - isWanted: whether the caller still waits.
     ///   - failed: called when it cannot be opened.
     package func open(
         _ request: HTTPRequest, on shard: Shard, waitsForReady: Bool, isWanted: @escaping @Sendable () -> Bool,
@@ -158,7 +158,7 @@ package final class HTTPClient: Sendable {
         }
     }
 
-    /// A corequest that has failed before it could start, such as one whose URL is malformed.
+    /// A corequest that failed before it started, for example with a malformed URL.
     package func fail(_ request: HTTPRequest, _ error: SkeinError, callback: Callback? = nil) -> Corequest<HTTPResponse>
     {
         let (corequest, exchange) = make(request, callback)
@@ -176,7 +176,7 @@ package final class HTTPClient: Sendable {
         return (corequest, exchange)
     }
 
-    /// Closes every connection and fails what waits for one.
+    /// Closes every connection and fails the requests that wait for one.
     package func shutdown() async {
         isShutDown.store(true, ordering: .releasing)
         for pools in pools.all { try? await pools.shard.eventLoop.submit { pools.shutdown() }.get() }

@@ -5,7 +5,7 @@ import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// Makes connections to an origin and gives exchanges to them.
+/// Opens connections to an origin and assigns exchanges to them.
 ///
 /// Unchecked: touched on its shard's loop only.
 final class OriginPool: @unchecked Sendable {
@@ -13,14 +13,14 @@ final class OriginPool: @unchecked Sendable {
 
     let origin: HTTPOrigin
     let key: PoolKey
-    /// How the connections get past a proxy.
+    /// The route through a proxy, if any.
     let route: ProxyRoute
     private let routeProblem: SkeinError?
     /// The longest silence of the server while something is due from it.
     let silence: Duration
     let shard: Shard
     let context: HTTPClientContext
-    let owner: ShardPools  // lets go of the pool when it is empty, which ends the cycle
+    let owner: ShardPools  // removes the pool when it is empty, which ends the cycle
     @exclusivity(unchecked) private var machine: Machine
     @exclusivity(unchecked) private var isSettling = false
 
@@ -30,7 +30,7 @@ final class OriginPool: @unchecked Sendable {
         let use = key.proxy ?? owner.context.configuration.proxy
         do throws(SkeinError) {
             let way = try use.route(to: origin.endpoint, isSecure: origin.isSecure)
-            // What leaves HTTP cannot be forwarded as requests are (RFC 6455, section 4.1).
+            // An upgrade cannot go through a forwarding proxy (RFC 6455, section 4.1).
             if key.purpose != .requests, case .forward(let proxy) = way { route = .tunnel(proxy) } else { route = way }
             routeProblem = nil
         } catch {
@@ -48,7 +48,7 @@ final class OriginPool: @unchecked Sendable {
             case .priorKnowledge: .http2
             case .upgrade: .undecided
             }
-        // A proxy that is sent whole requests is sent them in HTTP/1.1.
+        // Whole requests are sent to a proxy in HTTP/1.1.
         if case .forward = route { version = .http1 }
         switch key.purpose {
         case .requests: break
@@ -73,7 +73,7 @@ final class OriginPool: @unchecked Sendable {
 
     func submit(_ exchange: HTTPExchange) { submit(exchange, at: shard.now) }
 
-    /// Sends an exchange on a connection, or lets it wait for one.
+    /// Sends an exchange on a connection, or queues it.
     func submit(_ exchange: HTTPExchange, at now: NIODeadline) {
         if owner.isShutDown { return exchange.failLater(shuttingDown) }
         if let routeProblem { return exchange.failLater(routeProblem) }
@@ -82,7 +82,7 @@ final class OriginPool: @unchecked Sendable {
         settle()
     }
 
-    /// Performs the machine's actions until there are none. An action that brings about others leaves them to the call it is made in.
+    /// Performs the machine's actions until there are none. An action that causes others leaves them to this loop.
     private func settle() {
         guard !isSettling else { return }
         isSettling = true
@@ -95,7 +95,7 @@ final class OriginPool: @unchecked Sendable {
         switch action {
         case .send(let exchange, let connection):
             connection.send(exchange, at: now)
-            // One that could not be sent leaves the connection as it was.
+            // A request that could not be sent leaves the connection idle.
             if connection.isIdle, machine.serial.contains(where: { $0 === connection }) { isFree(connection) }
         case .multiplex(let exchange, let connection): connection.send(exchange, at: now)
         case .connect: connect()
@@ -103,15 +103,15 @@ final class OriginPool: @unchecked Sendable {
         }
     }
 
-    // MARK: What connections tell
+    // MARK: Calls from connections
 
-    /// A connection can take another exchange, behind those that are under way if there are any.
+    /// A connection can take another exchange, behind those in flight if there are any.
     func isFree(_ connection: HTTP1ClientConnection) {
         if connection.isIdle { machine.isFree(connection) }
         settle()
     }
 
-    /// A connection may have streams to spare.
+    /// A connection may have free streams.
     func hasRoom(_ connection: HTTP2ClientConnection) {
         settle()
         if owner.isRetired, connection.isIdle { connection.retire() }
@@ -140,7 +140,7 @@ final class OriginPool: @unchecked Sendable {
         successor.armTimer()
     }
 
-    /// The server does not want HTTP/2 for what it is asked (RFC 9113, section 7): from here on, all is HTTP/1.1.
+    /// The server does not support HTTP/2 for this request (RFC 9113, section 7): from now on, the pool uses HTTP/1.1.
     func staysWithHTTP1() {
         machine.decide(.http1)
         for connection in machine.multiplexed { connection.retire() }
@@ -152,7 +152,7 @@ final class OriginPool: @unchecked Sendable {
         settle()
     }
 
-    /// A connection has left HTTP; whoever has it now ends it.
+    /// A connection has left HTTP; its new owner closes it.
     func handedOver(_ connection: HTTP1ClientConnection, _ channel: any Channel) {
         machine.isGone(connection)
         owner.adopt(channel)
@@ -162,14 +162,14 @@ final class OriginPool: @unchecked Sendable {
 
     // MARK: The end
 
-    /// Closes what is idle, and keeps nothing from here on.
+    /// Closes idle connections, and keeps none from now on.
     func retire() {
         machine.retire()
         settle()
         for connection in machine.multiplexed where connection.isIdle { connection.retire() }
     }
 
-    /// Closes every connection and fails what waits.
+    /// Closes every connection and fails waiting requests.
     func shutdown() {
         for exchange in machine.shutdown() { exchange.fail(shuttingDown) }
         for connection in machine.serial { connection.shutdown(shuttingDown) }

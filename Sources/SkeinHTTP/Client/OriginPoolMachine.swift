@@ -5,9 +5,9 @@
 import DequeModule
 import NIOCore
 
-/// A connection that carries one request after the other, as the machine sees it.
+/// A connection that carries one request after the other.
 package protocol SerialMember: AnyObject {
-    /// Whether it is among the idle ones; the machine's to set.
+    /// Whether it is in the list of idle connections; set by the machine.
     var isOffered: Bool { get set }
     /// Whether it is idle and can take a request.
     func isUsable(at now: NIODeadline) -> Bool
@@ -15,45 +15,46 @@ package protocol SerialMember: AnyObject {
     func canPipeline(at now: NIODeadline) -> Bool
 }
 
-/// A connection that carries many requests at a time, as the machine sees it.
+/// A connection that carries concurrent requests.
 package protocol MultiplexedMember: AnyObject {
     /// Whether it takes requests at all.
     var takesRequests: Bool { get }
-    /// Whether it has a stream to spare.
+    /// Whether it has a free stream.
     var hasRoom: Bool { get }
-    /// Whether the server has said how many streams it allows.
+    /// Whether the server has stated its limit of streams.
     var isSettled: Bool { get }
-    /// Streams at most.
+    /// The maximum number of streams.
     var capacity: Int { get }
 }
 
-/// A request as the machine sees it.
+/// A request.
 package protocol OriginCall: AnyObject {
-    /// Whether it has ended, for example by its time limit.
+    /// Whether it has ended, for example by its timeout.
     var isOver: Bool { get }
-    /// Whether it may be sent behind another request that has no answer yet.
+    /// Whether it may be pipelined.
     var mayFollow: Bool { get }
 }
 
-/// What an origin speaks, as far as that is known.
+/// The protocol version of an origin, as far as it is known.
 package enum OriginVersion: Sendable {
     case http1
     case http2
-    /// The first connection tells, by ALPN or by the answer to the upgrade that its request offers; others wait for it.
+    /// The first connection decides, by ALPN or by the response to the upgrade that its request offers; other requests
+    /// wait for it.
     case undecided
 }
 
-/// The state of a pool. Of HTTP/1.1 the connection that was used last is taken first, so that others become idle and close; of HTTP/2
-/// the first that has a stream to spare.
+/// The state of a pool. With HTTP/1.1, the connection used last is taken first, so that others become idle and close;
+/// with HTTP/2, the first with a free stream.
 package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedMember, Call: OriginCall> {
     package struct Limits: Sendable {
-        /// HTTP/1.1 connections at most.
+        /// The maximum number of HTTP/1.1 connections.
         package var serial = 6
         /// Requests on one HTTP/1.1 connection; with 1, nothing is pipelined.
         package var pipelineDepth = 1
-        /// HTTP/2 connections at most.
+        /// The maximum number of HTTP/2 connections.
         package var multiplexed = 1
-        /// Streams on a connection whose server has not said how many it allows.
+        /// Streams on a connection whose server has not stated a limit yet.
         package var streams = 100
 
         package init() {}
@@ -82,15 +83,15 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
         self.limits = limits
     }
 
-    /// Whether nothing is left to do or to keep.
+    /// Whether the pool holds no connections and no requests.
     package var isEmpty: Bool { serial.isEmpty && multiplexed.isEmpty && connecting == 0 && waiting.isEmpty }
 
-    // MARK: What to do
+    // MARK: Actions
 
     /// A request arrives, which waits if the next actions do not send it.
     package mutating func enqueue(_ call: Call) { waiting.append(call) }
 
-    /// The connection of a request that need not wait: what there is nearly always.
+    /// The connection for a request that need not wait, the most frequent case.
     package mutating func place(_ call: Call, at now: NIODeadline) -> Action? {
         guard waiting.isEmpty else { return nil }
         if version == .http2 { return multiplexed.first(where: \.hasRoom).map { .multiplex(call, $0) } }
@@ -140,10 +141,10 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
         }
     }
 
-    /// Whether those that wait are more than the connections under way will take.
+    /// Whether more requests wait than the connections being opened will take.
     private var needsConnection: Bool {
         guard version == .http2 else { return waiting.count > connecting }
-        // What the server allows is known from the first connection on; until then, it is asked with one.
+        // The limit is known once the server's settings have arrived; until then, one connection is opened to learn it.
         let known = multiplexed.last(where: \.isSettled)?.capacity
         let capacity = known ?? limits.streams
         if capacity == .max { return connecting == 0 && multiplexed.allSatisfy { !$0.takesRequests } }
@@ -151,26 +152,26 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
         return waiting.count > (connecting + (known == nil ? 0 : unsettled)) * capacity
     }
 
-    // MARK: What happens
+    // MARK: Events
 
-    /// The version of a connection that is made, or of the server's word.
+    /// Sets the version that a connection negotiated or the server required.
     package mutating func decide(_ version: OriginVersion) { self.version = version }
 
-    /// A connection is made, and idle.
+    /// A connection is established, and idle.
     package mutating func connected(_ member: Serial) {
         connecting -= 1
         serial.append(member)
         isFree(member)
     }
 
-    /// A connection is made.
+    /// A connection is established.
     package mutating func connected(_ member: Multiplexed) {
         connecting -= 1
         multiplexed.append(member)
     }
 
-    /// A connection could not be made.
-    /// - Returns: the requests that fail. Each attempt takes one with it; of many that wait for one connection, all.
+    /// A connection could not be established.
+    /// - Returns: the requests that fail: one for each attempt; if all wait for the first connection, all of them.
     package mutating func connectFailed() -> [Call] {
         connecting -= 1
         var lost: [Call] = []
@@ -182,7 +183,7 @@ package struct OriginPoolMachine<Serial: SerialMember, Multiplexed: MultiplexedM
         return lost
     }
 
-    /// A connection has nothing under way.
+    /// A connection has no request in flight.
     package mutating func isFree(_ member: Serial) {
         guard !member.isOffered else { return }
         member.isOffered = true

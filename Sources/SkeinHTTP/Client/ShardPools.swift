@@ -1,4 +1,4 @@
-// The pools of one event loop, by what requests must have in common to share connections.
+// The pools of one event loop, by the properties that requests must share to use the same connections.
 
 import NIOCore
 import SkeinCore
@@ -6,7 +6,7 @@ import SkeinTransport
 
 /// Time limits of connections, instead of those of the session.
 package struct ConnectionTimes: Hashable, Sendable {
-    /// To connect, with name resolution and TLS handshake.
+    /// For connecting, name resolution and TLS handshake included.
     package var connect: Duration?
     /// The longest silence of the peer while something is due from it.
     package var silence: Duration?
@@ -17,31 +17,31 @@ package struct ConnectionTimes: Hashable, Sendable {
     }
 }
 
-/// What requests must have in common to share connections.
+/// The properties that requests must share to use the same connections.
 struct PoolKey: Hashable {
     let origin: HTTPOrigin
-    /// TLS of its own, for requests that do not want the session's.
+    /// The TLS options of the request, instead of the session's.
     let tls: ClientTLSConfiguration?
-    /// A proxy of its own.
+    /// The proxy of the request.
     let proxy: ProxyUse?
-    /// A version of its own.
+    /// The version of the request.
     var http2: HTTP2Use?
-    /// Addresses of its own that may be connected to.
+    /// The address policy of the request.
     var addresses: AddressPolicy?
-    /// Time limits of its own.
+    /// The time limits of the request.
     var times = ConnectionTimes()
     var purpose = Purpose.requests
 
-    /// What the connections are for.
+    /// The purpose of the connections.
     enum Purpose {
         case requests
-        /// Requests that want to leave HTTP/1.1 and take their connections with them.
+        /// Requests that upgrade from HTTP/1.1 and take their connections with them.
         case upgrades
-        /// Streams of HTTP/2 and nothing else.
+        /// HTTP/2 streams only.
         case streams
     }
 
-    /// Whether all is as the session says.
+    /// Whether all settings are the session's.
     var isPlain: Bool {
         tls == nil && proxy == nil && http2 == nil && addresses == nil && times == ConnectionTimes()
             && purpose == .requests
@@ -58,7 +58,7 @@ final class ShardPools: @unchecked Sendable {
     /// Connections that have left HTTP.
     private var handedOver: [ObjectIdentifier: any Channel] = [:]
     @exclusivity(unchecked) private var latest: OriginPool?
-    /// Whether the session is gone, so that connections are not kept any more.
+    /// Whether the session is gone, so that connections are not reused any more.
     private(set) var isRetired = false
     /// Whether the session takes no more requests.
     private(set) var isShutDown = false
@@ -68,7 +68,7 @@ final class ShardPools: @unchecked Sendable {
         self.context = context
     }
 
-    /// The pool for a request; most requests go where the one before went.
+    /// The pool for a request; most requests use the same one as the request before.
     func pool(for request: HTTPRequest) -> OriginPool {
         let origin = request.url.origin
         if let latest, latest.origin == origin, latest.key.isPlain, request.usesPlainPool { return latest }
@@ -85,7 +85,7 @@ final class ShardPools: @unchecked Sendable {
                 addresses: request.addresses, times: request.times, purpose: purpose))
     }
 
-    /// Sends an exchange that wants to leave HTTP to where that takes a connection of its own.
+    /// Sends an exchange that asks for an upgrade on a connection of its own.
     func submitAsUpgrade(_ exchange: HTTPExchange) {
         let request = exchange.request
         pool(
@@ -110,7 +110,7 @@ final class ShardPools: @unchecked Sendable {
         return pool
     }
 
-    /// Takes note of a connection that has left HTTP, for the shutdown and the count.
+    /// Tracks a connection that has left HTTP, for shutdown and count.
     func adopt(_ channel: any Channel) {
         let id = ObjectIdentifier(channel)
         handedOver[id] = channel
@@ -120,20 +120,20 @@ final class ShardPools: @unchecked Sendable {
         }
     }
 
-    /// Forgets a pool that holds nothing.
+    /// Removes an empty pool.
     func remove(_ pool: OriginPool) {
         if pools[pool.key] === pool { pools[pool.key] = nil }
         if latest === pool { latest = nil }
     }
 
-    /// The session is gone: what is under way goes on, nothing is kept.
+    /// The session is gone: requests in flight continue, connections are not reused.
     func retire() {
         isRetired = true
         latest = nil
         for pool in pools.values { pool.retire() }
     }
 
-    /// Closes all connections and fails what waits for one.
+    /// Closes all connections and fails waiting requests.
     func shutdown() {
         isRetired = true
         isShutDown = true

@@ -1,4 +1,4 @@
-// The reader's side of a connection driven by hand: events are decoded when somebody asks for them.
+// The reader's side of a manually driven connection: events are decoded on demand.
 
 import NIOCore
 import SkeinCore
@@ -22,7 +22,7 @@ extension DrivenConnection {
                 pending.removeFirst()
                 reading = .content
                 if head.bodyLength == .none { try await finishContent() }
-                // A refusal spares the content (RFC 9110, section 10.1.1).
+                // After a refusal, the content is not sent (RFC 9110, section 10.1.1).
                 if request.expectsContinue, head.status.code >= 300 { following = .none }
                 return HTTPConnection.Response(method: request.method, target: request.target, head: head)
             case .upgraded:
@@ -59,7 +59,7 @@ extension DrivenConnection {
         }
     }
 
-    /// Reads to the end of the current content and drops it.
+    /// Reads and drops the rest of the current content.
     func finishContent() async throws {
         leftover.clear()
         while reading == .content {
@@ -77,7 +77,7 @@ extension DrivenConnection {
         wakeReader()
     }
 
-    /// The next response, or nil when the sender has ended and all is read.
+    /// The next response, or nil when the sender has finished and all responses are read.
     func nextPipelined() async throws -> HTTPConnection.Response? {
         while pending.isEmpty {
             guard isPipelining else { return nil }
@@ -106,7 +106,7 @@ extension DrivenConnection {
         }
     }
 
-    /// The next event of the codec, as soon as its bytes are here.
+    /// The next event of the codec, once its bytes have arrived.
     func nextEvent() async throws -> HTTP1ResponseDecoder.Event {
         while true {
             do {
@@ -125,7 +125,7 @@ extension DrivenConnection {
             if output.count > 0 || !gate.isOpen {
                 output.flush()
                 gate.open(channel)
-                continue  // either may have ended the connection, or brought bytes, before anybody waited for them
+                continue  // either may have ended the connection, or received bytes, before a reader waited for them
             }
             timer = shard.timers.schedule(self, at: shard.now + TimeAmount(timeout))
             await waitForReader()

@@ -1,4 +1,4 @@
-// The sender's side of a connection driven by hand.
+// The sender's side of a manually driven connection.
 
 import NIOCore
 import SkeinCore

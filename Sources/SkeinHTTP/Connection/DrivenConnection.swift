@@ -1,5 +1,5 @@
-// The machine behind a connection driven by hand. Responses are decoded when somebody asks for them; until then their
-// bytes wait in the decoder, and beyond a limit in the peer.
+// The machine behind a manually driven connection. Responses are decoded on demand; until then their bytes wait in the
+// decoder, and beyond a limit in the peer.
 
 import DequeModule
 import NIOCore
@@ -17,7 +17,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         let expectsContinue: Bool
     }
 
-    /// Where the reader stands in the current response.
+    /// The reader's position in the current response.
     enum Reading {
         case nothing
         case content
@@ -118,7 +118,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         output.bytes.clear()
     }
 
-    // MARK: What the channel says
+    // MARK: Channel events
 
     func received(_ bytes: ByteBuffer, by handler: DrivenChannelHandler) {
         guard handler === self.handler else { return }
@@ -171,14 +171,14 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         return error
     }
 
-    /// A call in the wrong order, which changes nothing.
+    /// A call in the wrong order, which has no effect.
     func stateError(_ message: String) -> SkeinError {
         SkeinError(.exception, peer: origin.description, because: message)
     }
 }
 
-/// Carries bytes and news from the channel to the machine. A new one for each connection made, so that the end of an old
-/// connection says nothing to the new one's reader.
+/// Carries bytes and events from the channel to the machine. Each connection has its own handler, so that the end of an
+/// old connection does not affect the reader of a new one.
 final class DrivenChannelHandler: ChannelInboundHandler, Sendable {
     typealias InboundIn = ByteBuffer
 

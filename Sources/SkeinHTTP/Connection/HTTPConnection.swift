@@ -1,5 +1,5 @@
-// A connection driven by hand: you say when a request goes out and when a piece of an answer is read. One task may send
-// while another one reads, which is all that pipelining takes.
+// A manually driven connection: the caller decides when a request is sent and when a piece of a response is read. One
+// task may send while another one reads, as pipelining requires.
 
 import NIOCore
 import SkeinCore
@@ -9,20 +9,20 @@ import SkeinWire
 /// One HTTP/1.1 connection to one server, driven call by call.
 ///
 /// Requests are answered in order. Any number may be sent before the first response is read, as long as another task
-/// reads: a sender alone would wait for a server that waits for a reader. Tasks that prefer ``Shard/executor`` of
-/// ``shard`` drive the connection without leaving its thread.
+/// reads: with one task for both, the sender would wait for a server that waits for a reader. Tasks that prefer
+/// ``Shard/executor`` of ``shard`` drive the connection without leaving its thread.
 ///
-/// A call in the wrong order is an error with code 701, and changes nothing.
+/// A call in the wrong order throws an error with code 701, and has no effect.
 public final class HTTPConnection: Sendable {
-    /// How the content of a request comes.
+    /// How the content of a request is supplied.
     public enum Body: Sendable {
-        /// There is none.
+        /// No content.
         case none
-        /// All of it is here.
+        /// The complete content.
         case bytes(ByteBuffer)
-        /// It follows in calls of ``HTTPConnection/write(_:)``, exactly so many bytes.
+        /// Exactly so many bytes follow in calls of ``HTTPConnection/write(_:)``.
         case following(Int)
-        /// It follows in calls of ``HTTPConnection/write(_:)`` and is ended by ``HTTPConnection/endBody()``.
+        /// Chunks follow in calls of ``HTTPConnection/write(_:)``, ended by ``HTTPConnection/endBody()``.
         case followingChunks
     }
 
@@ -32,7 +32,7 @@ public final class HTTPConnection: Sendable {
         public let method: HTTPMethod
         /// The target of the request.
         public let target: String
-        /// What the server said.
+        /// The response head.
         public let head: ResponseHead
 
         /// The status code.
@@ -43,22 +43,22 @@ public final class HTTPConnection: Sendable {
         public var headers: Headers { head.headers }
     }
 
-    /// Whom the connection leads to.
+    /// The origin that the connection leads to.
     public let origin: HTTPOrigin
-    /// The shard on whose loop the connection lives.
+    /// The shard whose loop drives the connection.
     public let shard: Shard
     private let machine: DrivenConnection
 
-    /// A connection that is not made yet; the first request makes it.
+    /// A connection that is opened by the first request.
     /// - Parameters:
-    ///   - url: scheme, host and port; what stands behind is ignored.
-    ///   - shard: the loop to live on. Default: one of the process's own.
-    ///   - tls: for `https`: whom to trust, what to show. Default: the server has to prove who it is.
+    ///   - url: scheme, host and port; the rest is ignored.
+    ///   - shard: the shard that drives the connection. Default: one of the process's own.
+    ///   - tls: for `https`: trust roots and client certificate. Default: the server is verified.
     ///   - proxy: opens a tunnel to the server. Default: none.
-    ///   - connectTimeout: for the connection to be made. Default: 10 s.
+    ///   - connectTimeout: for establishing the connection. Default: 10 s.
     ///   - timeout: the longest wait for bytes from the server. Default: 60 s.
-    ///   - limits: what the server may make the connection hold. Default: as curl.
-    ///   - parsing: which malformed responses are read. Default: those that curl reads.
+    ///   - limits: the limits of the parser. Default: curl's.
+    ///   - parsing: which malformed responses are accepted. Default: those that curl accepts.
     /// - Throws: code 701 for a malformed URL.
     public init(
         _ url: String, shard: Shard = .standard, tls: ClientTLSConfiguration = ClientTLSConfiguration(),
@@ -79,25 +79,25 @@ public final class HTTPConnection: Sendable {
     /// Closes the connection when the last reference to it is gone.
     deinit { shard.run { [machine] in machine.disconnect() } }
 
-    /// What was agreed about TLS when the connection was made last, the server's certificate included.
+    /// The TLS parameters of the latest connection, the server's certificate included.
     public var tls: TLSInfo? { get async { try? await onLoop { $0.tls } } }
 
-    /// Makes the connection now, if it is not made.
-    /// - Throws: `SkeinError` with the code of what went wrong.
+    /// Opens the connection now, if it is not open.
+    /// - Throws: `SkeinError` with the code of the failure.
     public func connect() async throws { try await onLoop { try await $0.connect() } }
 
-    /// Ends the connection; responses that were not read are lost. The next request makes a new one.
+    /// Closes the connection; unread responses are lost. The next request opens a new one.
     public func disconnect() async { try? await onLoop { $0.disconnect() } }
 
-    /// Sends a request, or its head when the content follows. Returns when the socket has taken it.
+    /// Sends a request, or its head when the content follows. Returns when the socket has accepted it.
     /// - Parameters:
     ///   - method: the method.
     ///   - target: path and query, starting with a slash.
     ///   - headers: fields beside Host and the framing, which are set by the connection.
     ///   - body: the content, or how it follows.
-    ///   - expectContinue: asks the server for its word before the content is sent (RFC 9110, section 10.1.1); the next
-    ///     ``readResponse()`` then gives its 100, or its refusal.
-    /// - Throws: code 701 while the content of the request before is incomplete, or for a field that cannot be sent.
+    ///   - expectContinue: sends `Expect: 100-continue` (RFC 9110, section 10.1.1); the next ``readResponse()`` then
+    ///     returns the 100, or the refusal.
+    /// - Throws: code 701 while the content of the previous request is incomplete, or for an invalid field.
     public func sendRequest(
         _ method: HTTPMethod, _ target: String, headers: Headers = Headers(), body: Body = .none,
         expectContinue: Bool = false
@@ -107,7 +107,7 @@ public final class HTTPConnection: Sendable {
         }
     }
 
-    /// Sends a piece of the content that was announced as following. Returns when the socket has taken it.
+    /// Sends a piece of the content that was announced as following. Returns when the socket has accepted it.
     /// - Throws: code 701 when no content is due, or more than was announced.
     public func write(_ bytes: ByteBuffer) async throws { try await onLoop { try await $0.write(bytes) } }
 
@@ -115,11 +115,11 @@ public final class HTTPConnection: Sendable {
     /// - Throws: code 701 when no such content is due.
     public func endBody() async throws { try await onLoop { try $0.endBody() } }
 
-    /// Sends requests in one task while another one reads their responses, which is how pipelining cannot deadlock.
+    /// Sends requests in one task while another one reads their responses, so that pipelining cannot deadlock.
     /// - Parameters:
     ///   - sending: makes the requests with ``sendRequest(_:_:headers:body:expectContinue:)``; it runs on the connection's loop.
-    ///   - reading: called with each response in order. What it leaves unread of a content is skipped.
-    /// - Throws: what either of the two throws; the connection has ended then.
+    ///   - reading: called with each response in order. Content that it leaves unread is skipped.
+    /// - Throws: the error of either closure; the connection has ended then.
     public func pipeline(
         sending: @escaping @Sendable () async throws -> Void, reading: (Response) async throws -> Void
     ) async throws {
@@ -136,7 +136,8 @@ public final class HTTPConnection: Sendable {
                 }
                 try await group.waitForAll()
             } catch {
-                // The sender may be waiting for a full socket: the end of the connection wakes it, to find itself cancelled.
+                // The sender may be waiting for a full socket: the end of the connection resumes it, and it finds
+                // itself cancelled.
                 group.cancelAll()
                 await disconnect()
                 while await group.nextResult() != nil {}
@@ -147,13 +148,13 @@ public final class HTTPConnection: Sendable {
     }
 
     /// Waits for the head of the next response.
-    /// - Throws: code 701 when no response is pending or the content of the one before was not read to its end;
-    ///   `SkeinError` when the connection or the server's bytes fail.
+    /// - Throws: code 701 when no response is pending or the content of the previous one was not read to its end;
+    ///   `SkeinError` when the connection fails or the server's bytes are malformed.
     public func readResponse() async throws -> Response { try await onLoop { try await $0.readResponse() } }
 
     /// Reads a piece of the content.
     /// - Parameter count: bytes at most.
-    /// - Returns: at least one byte; none at the end of the content.
+    /// - Returns: at least one byte; an empty buffer at the end of the content.
     /// - Throws: code 701 when no response was read.
     public func read(_ count: Int) async throws -> ByteBuffer { try await onLoop { try await $0.read(count) } }
 
@@ -174,12 +175,12 @@ public final class HTTPConnection: Sendable {
         try await onLoop { try await $0.readAll(upTo: maximum) }
     }
 
-    /// Whether a request was sent whose response, or the end of it, was not read.
+    /// Whether a response, or the end of it, is still to be read.
     public var responsePending: Bool {
         get async { (try? await onLoop { $0.responsePending }) ?? false }
     }
 
-    /// Whether the connection stands.
+    /// Whether the connection is open.
     public var isConnected: Bool {
         get async { (try? await onLoop { $0.isConnected }) ?? false }
     }

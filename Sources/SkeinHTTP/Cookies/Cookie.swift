@@ -1,4 +1,4 @@
-// One cookie, and how a server writes it (RFC 6265bis, section 5.6).
+// One cookie, and its Set-Cookie syntax (RFC 6265bis, section 5.6).
 
 import SkeinCore
 import SkeinWire
@@ -9,10 +9,10 @@ import SkeinWire
     import Foundation
 #endif
 
-/// A cookie with what its server said about it.
+/// A cookie with its attributes.
 public struct Cookie: Sendable, Hashable, Codable {
-    /// To which requests from other sites it is sent. A client has no other sites, so that this decides only whether the
-    /// cookie is taken.
+    /// The SameSite attribute. A client makes no cross-site requests, so it only decides whether the cookie is
+    /// accepted.
     public enum SameSite: String, Sendable, Codable {
         case strict
         case lax
@@ -21,21 +21,21 @@ public struct Cookie: Sendable, Hashable, Codable {
 
     /// Its name.
     public var name: String
-    /// Its value, as it was sent.
+    /// Its value, as received.
     public var value: String
-    /// The host it came from, or the domain it is for.
+    /// The host that set it, or the domain that it is for.
     public var domain: String
-    /// Whether it is for that host alone, and not for the hosts below.
+    /// Whether it is for that host alone, without subdomains.
     public var isHostOnly: Bool
-    /// The path it is for, and all below.
+    /// The path it is for, with all paths below.
     public var path: String
-    /// When it ends; nil for the end of the session.
+    /// Its expiry date; nil for the end of the session.
     public var expires: Date?
     /// Whether it is sent over TLS only.
     public var isSecure: Bool
-    /// Whether scripts are not to see it.
+    /// Whether it is hidden from scripts.
     public var isHTTPOnly: Bool
-    /// To which requests it is sent.
+    /// The SameSite attribute.
     public var sameSite: SameSite?
     var created = Date.distantPast
     var lastUse = Date.distantPast
@@ -57,12 +57,12 @@ public struct Cookie: Sendable, Hashable, Codable {
     }
 }
 
-/// A Set-Cookie field taken apart, before anybody asks whether it is allowed.
+/// A parsed Set-Cookie field, not yet checked against its origin.
 struct SetCookie {
     /// Bytes of name and value, and of an attribute (RFC 6265bis, sections 5.6 and 5.7).
     private static let maximumPair = 4096
     private static let maximumAttribute = 1024
-    /// Nothing is kept for longer (RFC 6265bis, section 5.5).
+    /// The maximum lifetime (RFC 6265bis, section 5.5).
     private static let maximumLifetime: TimeInterval = 400 * 86400
 
     let name: String
@@ -73,7 +73,7 @@ struct SetCookie {
     private(set) var isSecure = false
     private(set) var isHTTPOnly = false
     private(set) var sameSite: Cookie.SameSite?
-    /// Whether it says when it ends; otherwise it ends with the session.
+    /// Whether it has an expiry date; otherwise it ends with the session.
     private(set) var isPersistent = false
 
     init?(_ field: String, now: Date) {
@@ -82,7 +82,7 @@ struct SetCookie {
         let pair = parts[0].splitBytes(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         name = pair.count == 2 ? String(pair[0].trimmingBlanks()) : ""
         value = String((pair.last ?? "").trimmingBlanks())
-        // A tab would end the field in a file of cookies; curl refuses it, too.
+        // A tab would end the field in a cookie file; curl refuses it, too.
         guard !name.utf8.contains(Bytes.tab), !value.utf8.contains(Bytes.tab) else { return nil }
         guard name.utf8.count + value.utf8.count <= Self.maximumPair, !name.isEmpty || !value.isEmpty else {
             return nil

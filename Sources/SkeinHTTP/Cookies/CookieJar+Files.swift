@@ -1,4 +1,4 @@
-// A jar as a file: the format of Netscape, which curl, wget and Python read, or JSON with all that is known.
+// A jar as a file: in Netscape's format, which curl, wget and Python read, or in JSON with all attributes.
 
 import SkeinCore
 import SkeinWire
@@ -10,17 +10,17 @@ import SkeinWire
 #endif
 
 extension CookieJar {
-    /// How a jar is written.
+    /// The format of a cookie file.
     public enum Format: Sendable {
-        /// A line a cookie, as curl's `cookies.txt`.
+        /// One cookie per line, as curl's `cookies.txt`.
         case netscape
         /// An array of objects.
         case json
     }
 
-    /// A jar with the cookies of a file in either format. Those that no server could have set (the rules of the prefixes `__Host-` and
-    /// `__Secure-`, public suffixes) are left out.
-    /// - Throws: code 701 when it cannot be read or is neither.
+    /// A jar with the cookies of a file in either format. Cookies that no server could have set (rules of the prefixes
+    /// `__Host-` and `__Secure-`, public suffixes) are left out.
+    /// - Throws: code 701 when the file cannot be read or has neither format.
     public convenience init(file path: String, publicSuffixes: PublicSuffixes = .system) throws(SkeinError) {
         let data: Data
         do {
@@ -42,12 +42,12 @@ extension CookieJar {
         self.init(cookies.compactMap { Self.admit($0, publicSuffixes) }, publicSuffixes: publicSuffixes)
     }
 
-    /// Writes the jar to a file that only its owner can read, in one step.
+    /// Writes the jar to a file, atomically, readable by its owner only.
     /// - Parameters:
     ///   - path: the file.
-    ///   - format: how. Default: Netscape's.
-    ///   - sessionCookies: whether those that end with the session are in it. Default: true, as curl does.
-    /// - Throws: code 701 when it cannot be written, or holds a cookie that Netscape's format cannot.
+    ///   - format: the format. Default: Netscape's.
+    ///   - sessionCookies: whether session cookies are written. Default: true, as curl does.
+    /// - Throws: code 701 when it cannot be written, or a cookie cannot be expressed in Netscape's format.
     public func save(
         to path: String, format: Format = .netscape, sessionCookies: Bool = true
     ) throws(SkeinError) {

@@ -1,4 +1,4 @@
-// The cookies of a session (RFC 6265bis): which are taken, which are sent, and which have to go.
+// The cookies of a session (RFC 6265bis): storage, matching and eviction.
 
 import SkeinCore
 import SkeinWire
@@ -10,10 +10,10 @@ import Synchronization
     import Foundation
 #endif
 
-/// Cookies, shared by all requests of the sessions that have the jar: 180 of a domain and 3000 in all; those used longest ago go
-/// first. Any thread may use it.
+/// Cookies, shared by all requests of the sessions that use the jar: at most 180 of a domain and 3000 in all; the least
+/// recently used are evicted first. Thread-safe.
 public final class CookieJar: Sendable {
-    /// For looking at what a server sets; nothing is ever put into it.
+    /// For parsing the cookies that a server sets; it stays empty.
     static let anybodys = CookieJar(publicSuffixes: .builtIn)
 
     private let suffixes: PublicSuffixes
@@ -22,8 +22,8 @@ public final class CookieJar: Sendable {
 
     /// A jar.
     /// - Parameters:
-    ///   - cookies: what is in it.
-    ///   - publicSuffixes: the domains below which anybody can have a name, so that no cookie is for all of them.
+    ///   - cookies: the initial cookies.
+    ///   - publicSuffixes: the domains that no cookie may be set for, since anybody can register names below them.
     public convenience init(_ cookies: [Cookie] = [], publicSuffixes: PublicSuffixes = .system) {
         self.init(cookies, publicSuffixes: publicSuffixes, now: { Date() })
     }
@@ -34,7 +34,7 @@ public final class CookieJar: Sendable {
         shelves = Mutex(Shelves(cookies))
     }
 
-    /// All that have not ended.
+    /// All cookies that have not expired.
     public var cookies: [Cookie] {
         let now = now()
         return shelves.withLock { $0.all.filter { !$0.isOver(now) } }
@@ -47,7 +47,7 @@ public final class CookieJar: Sendable {
         shelves.withLock { $0.put(cookie, now) }
     }
 
-    /// Removes the cookies of a name; with a domain, only those of it.
+    /// Removes the cookies of a name; with a domain, only those of that domain.
     public func remove(_ name: String, domain: String? = nil) {
         shelves.withLock {
             $0.remove { $0.name.equalsBytes(name) && (domain == nil || $0.domain == domain?.lowercased()) }
@@ -57,7 +57,7 @@ public final class CookieJar: Sendable {
     /// Removes all.
     public func clear() { shelves.withLock { $0 = Shelves([]) } }
 
-    /// The cookies that a request for a URL is sent with, in the order in which they are sent.
+    /// The cookies that a request for a URL is sent with, in order.
     public func cookies(for url: HTTPURL) -> [Cookie] {
         let now = now()
         let host = Self.host(of: url)
@@ -91,17 +91,17 @@ public final class CookieJar: Sendable {
             ? nil : cookies.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: "; ")
     }
 
-    /// The fields that set cookies; bytes that are no UTF-8 go back as they came.
+    /// The Set-Cookie fields; bytes that are not UTF-8 are sent back unchanged.
     static func fields(_ headers: Headers) -> [String] { headers.rawValues("Set-Cookie").map(EscapedBytes.text) }
 
-    /// Takes what a response sets.
+    /// Stores the cookies that a response sets.
     func store(_ headers: Headers, from url: HTTPURL) {
         guard headers.contains("Set-Cookie") else { return }
         let now = now()
         for field in Self.fields(headers) {
             guard let cookie = accept(field, from: url, now) else { continue }
             shelves.withLock { shelves in
-                // What was set over TLS is not covered up by somebody without it.
+                // A cookie set over TLS is not overwritten without TLS.
                 let isCover =
                     !url.origin.isSecure
                     && Self.domains(above: Self.host(of: url)).contains { domain in
@@ -114,7 +114,7 @@ public final class CookieJar: Sendable {
         }
     }
 
-    /// A cookie, if it is allowed where it comes from (RFC 6265bis, section 5.7).
+    /// A cookie, if its origin may set it (RFC 6265bis, section 5.7).
     func accept(_ field: String, from url: HTTPURL, _ now: Date) -> Cookie? {
         guard let set = SetCookie(field, now: now) else { return nil }
         let host = Self.host(of: url)
@@ -146,7 +146,7 @@ public final class CookieJar: Sendable {
         return cookie
     }
 
-    /// A cookie of a file, if a server could have set it: files can be written by others.
+    /// A cookie of a file, if a server could have set it: files can come from elsewhere.
     static func admit(_ cookie: Cookie, _ suffixes: PublicSuffixes) -> Cookie? {
         let name = cookie.name.lowercased()
         let isBound = cookie.isHostOnly && cookie.path.equalsBytes("/")
@@ -164,7 +164,7 @@ public final class CookieJar: Sendable {
     private static func host(of url: HTTPURL) -> String {
         let host = url.origin.endpoint.host
         if host.isEmpty { return "localhost" }
-        return host.hasByteSuffix(".") ? String(host.dropLast()) : host  // the root's dot is no part of the name
+        return host.hasByteSuffix(".") ? String(host.dropLast()) : host  // the trailing dot is not part of the name
     }
 
     private static func path(of url: HTTPURL) -> String { String(url.target.prefix(before: "?")) }
@@ -198,7 +198,7 @@ public final class CookieJar: Sendable {
     }
 }
 
-/// The cookies by their domains, never too many of one and never too many in all (RFC 6265bis, section 6.1).
+/// The cookies by their domains, limited for each domain and in all (RFC 6265bis, section 6.1).
 private struct Shelves {
     private static let maximumPerDomain = 180
     private static let maximum = 3000
@@ -216,7 +216,7 @@ private struct Shelves {
 
     subscript(domain: String) -> [Cookie] { domains[domain] ?? [] }
 
-    /// Adds a cookie, in place of the one with its name, domain and path.
+    /// Adds a cookie, replacing the one with its name, domain and path.
     mutating func put(_ cookie: Cookie, _ now: Date) {
         var cookie = cookie
         var others = self[cookie.domain]
@@ -236,12 +236,12 @@ private struct Shelves {
         count += others.count
         domains[cookie.domain] = others.isEmpty ? nil : others
         guard count > Self.maximum else { return }
-        // A tenth goes at once, so that this is not done for each further cookie.
+        // A tenth is evicted at once, so that this does not run for each further cookie.
         self = Shelves(
             Array(all.filter { !$0.isOver(now) }.sorted { $1.lastUse < $0.lastUse }.prefix(Self.maximum * 9 / 10)))
     }
 
-    /// The cookies of a domain that fit, noted as used.
+    /// The matching cookies of a domain, marked as used.
     mutating func use(_ domain: String, _ now: Date, where fits: (Cookie) -> Bool) -> [Cookie] {
         guard let cookies = domains[domain] else { return [] }
         return cookies.indices.filter { fits(cookies[$0]) }.map { index in
@@ -256,7 +256,8 @@ private struct Shelves {
 extension Cookie {
     fileprivate func isOver(_ now: Date) -> Bool { expires.map { $0 <= now } ?? false }
 
-    /// Whether it has to go before another one of its domain: those that need no TLS first, then those used longest ago.
+    /// Whether it is evicted before another one of its domain: first those without `Secure`, then the least recently
+    /// used.
     fileprivate func goesBefore(_ other: Cookie) -> Bool {
         isSecure == other.isSecure ? lastUse < other.lastUse : !isSecure
     }

@@ -1,4 +1,4 @@
-// The domains below which strangers live next to each other (https://publicsuffix.org): no cookie is for all of them.
+// Public suffixes: the domains below which anybody can register names (https://publicsuffix.org).
 
 import SkeinTransport
 import SkeinWire
@@ -18,10 +18,10 @@ public struct PublicSuffixes: Sendable {
 
     private let rules: Rules
 
-    /// The list that the system has (Debian's package `publicsuffix`), read once; without it, ``builtIn``.
+    /// The list of the system (Debian's package `publicsuffix`), read once; without it, ``builtIn``.
     public static let system = PublicSuffixes(file: "/usr/share/publicsuffix/public_suffix_list.dat") ?? .builtIn
 
-    /// A guess without a list: names of one label, and the usual second labels of countries, such as `co.uk`.
+    /// An approximation without a list: names of one label, and the usual second labels of countries, such as `co.uk`.
     public static let builtIn = PublicSuffixes(.guess)
 
     private init(_ rules: Rules) { self.rules = rules }
@@ -66,7 +66,7 @@ public struct PublicSuffixes: Sendable {
             if exceptions.contains(domain) { return false }
             if names.contains(domain) { return true }
             if labels.count > 1, wildcards.contains(labels.dropFirst().joined(separator: ".")) { return true }
-            return labels.count == 1  // the rule for whatever no rule is about
+            return labels.count == 1  // the rule for domains without a rule
         }
     }
 }

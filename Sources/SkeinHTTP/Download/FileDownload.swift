@@ -1,4 +1,4 @@
-// A download into a file: whole or not there, and gone on with where it was left.
+// A download into a file: complete or absent, and resumable.
 
 import NIOCore
 import NIOPosix
@@ -11,23 +11,23 @@ import SkeinWire
     import Foundation
 #endif
 
-/// How far a download has come.
+/// The progress of a download.
 public struct DownloadProgress: Sendable {
-    /// Bytes that are in the file.
+    /// Bytes in the file.
     public let received: Int
-    /// Bytes of the whole, if the server tells.
+    /// Bytes in total, if the server states them.
     public let total: Int?
-    /// Bytes that were there from an earlier attempt.
+    /// Bytes from an earlier attempt.
     public let resumedFrom: Int
 }
 
 /// One download.
 ///
-/// What arrives is written to `FILE.part` beside the file, which takes its name when it is whole. A download that is to be
-/// resumed leaves that behind when it fails, with what the server said of the version (ETag or Last-Modified) in
-/// `FILE.part.version`, so that a later one asks for the rest of the same thing (RFC 9110, section 13.1.5).
+/// Content is written to `FILE.part` beside the file, which is renamed when it is complete. A resumable download that
+/// fails leaves it behind, with the validator (ETag or Last-Modified) in `FILE.part.version`, so that the next attempt
+/// requests the rest of the same version (RFC 9110, section 13.1.5).
 ///
-/// What is no file, such as `/dev/null` or a pipe, is written to as it is; a link stays a link.
+/// A path that is not a regular file, such as `/dev/null` or a pipe, is written to directly; a symbolic link stays one.
 package struct FileDownload {
     private let path: String
     private let isDevice: Bool
@@ -51,7 +51,7 @@ package struct FileDownload {
 
     /// Downloads.
     /// - Returns: the response, whose stream is consumed.
-    /// - Throws: what failed; a status of 300 and above, with no file written.
+    /// - Throws: the failure; also for a status of 300 and above, with no file written.
     package func run(_ request: HTTPRequest) async throws -> HTTPResponse {
         var request = request
         request.isStreamed = true
@@ -67,7 +67,7 @@ package struct FileDownload {
             case 206 where range?.start == size:
                 return try await write(response, corequest.shard, after: size, total: range?.total)
             case 200: return try await write(response, corequest.shard, after: 0, total: nil)
-            case 416 where range?.total == size:  // it was whole, and only its name was missing
+            case 416 where range?.total == size:  // it was complete, and only the rename was missing
                 response.stream?.cancel()
                 try finish()
                 return response
@@ -81,7 +81,7 @@ package struct FileDownload {
         return try await write(await corequest.dispatch(), corequest.shard, after: 0, total: nil)
     }
 
-    /// What an earlier attempt has left, and of which version it is.
+    /// The partial file of an earlier attempt, and its version.
     private var leftOver: (size: Int, version: String)? {
         guard let state = FileState(path: part), state.isFile, state.size > 0,
             let version = try? String(contentsOf: URL(filePath: version), encoding: .utf8), !version.isEmpty
@@ -113,7 +113,7 @@ package struct FileDownload {
         let isCoded = response.headers.contains("Content-Encoding")
         let total = total ?? (isCoded ? nil : response.header("Content-Length").flatMap { Int($0) })
         do {
-            // On the loop that the pieces come from: another thread would be woken for each of them.
+            // On the loop of the stream: another thread would be woken for each piece.
             try await withTaskExecutorPreference(shard.executor) {
                 var received = offset
                 for try await piece in stream {
@@ -133,7 +133,7 @@ package struct FileDownload {
         return response
     }
 
-    /// Notes which version is being written, if it can be asked for again.
+    /// Records the version being written, if a later attempt can request the same one.
     private func note(_ response: HTTPResponse) throws {
         if isDevice { return }
         try? FileManager.default.removeItem(atPath: version)
@@ -157,7 +157,7 @@ package struct FileDownload {
     }
 }
 
-/// What Content-Range says (RFC 9110, section 14.4).
+/// The parsed Content-Range (RFC 9110, section 14.4).
 private struct ContentRange {
     let start: Int?
     let total: Int?
@@ -171,9 +171,10 @@ private struct ContentRange {
     }
 }
 
-/// The file that is written, by a thread that may wait for the disk, in large pieces, one while the next is gathered.
+/// The file being written, by a thread that may block on the disk, in large pieces; the next one is collected
+/// meanwhile.
 ///
-/// Unchecked: the one task that downloads uses it, and one write is under way at a time.
+/// Unchecked: only the downloading task uses it, and one write is in progress at a time.
 private final class PartFile: @unchecked Sendable {
     private static let pieceSize = 512 << 10
 
@@ -183,10 +184,11 @@ private final class PartFile: @unchecked Sendable {
     private var written = ByteBuffer()
     private var writing: EventLoopFuture<Void>?
 
-    /// - Parameter offset: where writing begins, and what is behind it goes; nil for what is no file.
+    /// - Parameter offset: where writing begins; the file is truncated there. Nil for a path that is not a regular
+    ///   file.
     init(_ path: String, after offset: Int?) throws(SkeinError) {
         self.path = path
-        // Where others may write, too, a link must not lead elsewhere: a file is new, or one of one's own that is taken up again.
+        // Where others may write, too, a link must not lead elsewhere: the file is new, or an own one that is resumed.
         let isRegular = offset != nil
         var file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (isRegular ? O_NOFOLLOW | O_EXCL : 0), 0o644)
         let isThere = file < 0 && isRegular && errno == EEXIST
@@ -220,7 +222,7 @@ private final class PartFile: @unchecked Sendable {
         try await writing?.get()
     }
 
-    /// Waits for the write under way and begins the next one.
+    /// Waits for the write in progress and starts the next one.
     private func startWriting() async throws {
         try await writing?.get()
         swap(&gathered, &written)

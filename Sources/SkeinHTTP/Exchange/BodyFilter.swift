@@ -1,13 +1,13 @@
-// What the content of an answer goes through before anybody sees it: its codings are undone, its size is watched.
+// Filters the content of a response before callers see it: decodes its codings, limits its size.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
-/// Content as it was sent becomes content as it is meant.
+/// Decodes received content.
 ///
-/// Unchecked: one consumer uses it, a step at a time: the exchange for an answer that is received whole, else the task that
-/// reads the stream.
+/// Unchecked: it has one consumer at a time: the exchange if the response is not streamed, else the task that reads the
+/// stream.
 final class BodyFilter: ByteStreamFilter, @unchecked Sendable {
     private let decoder: ContentDecoder?
     private let maximum: Int
@@ -16,10 +16,10 @@ final class BodyFilter: ByteStreamFilter, @unchecked Sendable {
     private var pending: ByteBuffer?
     private var size = 0
 
-    /// A filter; nil when nothing is to be done.
+    /// A filter; nil when there is nothing to do.
     /// - Parameters:
-    ///   - codings: those of the content, in the order they were applied.
-    ///   - maximum: bytes at most, when they are decoded; nil for any number.
+    ///   - codings: the codings of the content, in the order in which they were applied.
+    ///   - maximum: the limit of decoded bytes; nil for none.
     ///   - processed: called with each piece.
     init?(
         _ codings: [ContentCoding], maximumRatio: Int, maximum: Int?, peer: String, processed: ((ByteBuffer) -> Void)?

@@ -1,13 +1,14 @@
-// What most callers want of an HTTP response, without the steps in between.
+// Short forms for the content of an HTTP response.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
 extension Corequest where Result == HTTPResponse {
-    /// Waits and returns the content as text, by its charset; UTF-8 without one, where the bytes are that.
+    /// Waits and returns the content as text, decoded by its charset; without a charset, as UTF-8 if it is valid UTF-8.
     /// - Parameter timeout: from now on. Default: unchanged.
-    /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is no text.
+    /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is not
+    ///   text.
     public func text(timeout: Duration? = nil) async throws -> String {
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
@@ -16,13 +17,15 @@ extension Corequest where Result == HTTPResponse {
     }
 
     /// Waits and returns the content as a JSON tree.
-    /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is no JSON.
+    /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is not
+    ///   JSON.
     public func json(timeout: Duration? = nil) async throws -> JSONValue {
         try await json(JSONValue.self, timeout: timeout)
     }
 
     /// Waits and decodes the content from JSON.
-    /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content is none of the type.
+    /// - Throws: `SkeinError` when the exchange failed or the status is 300 or above; code 709 when the content cannot
+    ///   be decoded as the type.
     public func json<T: Decodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> T {
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
@@ -46,7 +49,7 @@ extension HTTPResponse {
 }
 
 extension HTTPResponse: ElementResponse {
-    /// The content as pieces: as they arrive for a streamed response, else the whole as one.
+    /// The content as pieces: as they arrive for a streamed response, else one piece.
     public func elements() -> BodyStream {
         if let stream { return stream }
         let whole = BodyStream(source: nil)

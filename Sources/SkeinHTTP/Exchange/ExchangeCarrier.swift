@@ -1,15 +1,15 @@
-// What an exchange knows of its connection, whichever version of HTTP that speaks.
+// The interface of a connection to its exchanges, for all versions of HTTP.
 
 import SkeinTransport
 
-/// A connection as the exchanges on it see it. Called on the loop.
+/// A connection that carries exchanges. Called on the loop.
 protocol ExchangeCarrier: AnyObject {
-    /// What was agreed with the server about TLS.
+    /// The TLS parameters of the connection.
     var tls: TLSInfo? { get }
-    /// How long it took to make the connection, until the first exchange has taken note of it.
+    /// The time that it took to establish the connection, until the first exchange has recorded it.
     var connectTimings: ConnectTimings? { get set }
-    /// The consumer of the exchange's body has caught up.
+    /// The consumer of the exchange's body is ready for more.
     func resume(_ exchange: HTTPExchange)
-    /// The exchange was given up.
+    /// The exchange was abandoned.
     func abandon(_ exchange: HTTPExchange)
 }

@@ -1,13 +1,13 @@
-// What is known of an answer, however it came: from a server, from a cache, from a layer, or not at all.
+// The data of a response, whether from a server, a cache, a layer, or a failure.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// What a response shows.
+/// The data behind ``HTTPResponse``.
 ///
-/// Unchecked: while it is made, one loop or task touches it; then it is published and never changes again.
+/// Unchecked: until it is complete, only one loop or task uses it; then it is published and never changes again.
 package class HTTPAnswer: @unchecked Sendable {
     final let context: HTTPClientContext
     @exclusivity(unchecked) final package var request: HTTPRequest
@@ -28,7 +28,7 @@ package class HTTPAnswer: @unchecked Sendable {
         self.context = context
     }
 
-    /// As much as is known right now, for somebody who looks at it while it is made.
+    /// A copy of the current state, for event handlers during the exchange.
     final var snapshot: HTTPAnswer {
         let copy = HTTPAnswer(request, context)
         copy.head = head
@@ -43,18 +43,18 @@ package class HTTPAnswer: @unchecked Sendable {
     }
 }
 
-/// Where the time of a request went. Each span is there when it took place.
+/// The timings of a request. A span is nil if it did not take place.
 public struct HTTPTimings: Sendable {
     /// Waiting for a slot in the session.
     public var queued = Duration.zero
-    /// The name became an address.
+    /// Name resolution.
     public var dns: Duration?
-    /// The connection was made, through a proxy if there is one; nil when one was there.
+    /// Establishing the connection, including a proxy's tunnel; nil when a connection was reused.
     public var connect: Duration?
     /// The TLS handshake.
     public var tls: Duration?
-    /// From the moment it got its slot to the head of the last answer, connection and redirects included.
+    /// From the moment it got its slot to the head of the last response, connection and redirects included.
     public var firstByte: Duration?
-    /// From the moment it got its slot to the last byte; nil for an answer that is streamed, which is handed out before.
+    /// From the moment it got its slot to the last byte; nil for a streamed response.
     public var total: Duration?
 }

@@ -1,22 +1,22 @@
-// What can be watched while a request goes its way.
+// Event handlers of a request.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
-/// What is called for each request, on its event loop unless it says otherwise: it must not block.
+/// Handlers for each request, called on its event loop unless stated otherwise: they must not block.
 public struct HTTPEvents: Sendable {
-    /// Once, before the request is sent; it may change it (`pre_request`).
+    /// Once, before the request is sent; the handler may change it (`pre_request`).
     public var beforeRequest: (@Sendable (inout HTTPRequest) -> Void)?
-    /// For each answer before the answer, such as 103 with hints at what is worth to be fetched (RFC 8297).
+    /// For each interim response, such as 103 (Early Hints) (RFC 8297).
     public var onInformational: (@Sendable (HTTPResponse) -> Void)?
-    /// Once, when the head of the answer is there, the last one after redirects; the response has no content yet.
+    /// Once, when the head of the final response has arrived, after redirects; the response has no content yet.
     public var onHeaders: (@Sendable (HTTPResponse) -> Void)?
-    /// For each piece of content as it was sent, still compressed if it is.
+    /// For each piece of content as received, before decoding.
     public var dataReceived: (@Sendable (HTTPResponse, ByteBuffer) -> Void)?
-    /// For each piece of content as it is meant. For a streamed answer where its consumer takes it.
+    /// For each piece of decoded content; for a streamed response, called where its consumer reads.
     public var dataProcessed: (@Sendable (HTTPResponse, ByteBuffer) -> Void)?
-    /// Once, when it is over, whatever came of it (`post_request`).
+    /// Once, when the request is over, whether it succeeded or failed (`post_request`).
     public var afterRequest: (@Sendable (HTTPResponse) -> Void)?
 
     /// None.
@@ -27,7 +27,7 @@ public struct HTTPEvents: Sendable {
 struct EventSink: Sendable {
     private let listeners: [HTTPEvents]
 
-    /// Nil when nobody listens.
+    /// Nil when there are no handlers.
     init?(_ session: HTTPEvents?, _ request: HTTPEvents?) {
         listeners = [session, request].compactMap(\.self)
         if listeners.isEmpty { return nil }
@@ -51,7 +51,7 @@ struct EventSink: Sendable {
         for listener in listeners { listener.dataReceived?(HTTPResponse(answer.snapshot), bytes) }
     }
 
-    /// What is called with content as it is meant, or nil.
+    /// The handler for decoded content, or nil.
     var dataProcessed: (@Sendable (HTTPResponse, ByteBuffer) -> Void)? {
         let calls = listeners.compactMap(\.dataProcessed)
         if calls.isEmpty { return nil }

@@ -1,11 +1,11 @@
-// What an answer goes through on its way in: is it the last one, is it what was asked for, how is it decoded.
+// Receives a response: follow-ups, validation, decoding.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
 extension HTTPExchange {
-    /// Takes the head of the answer. Returns false when the answer is refused.
+    /// Receives the head of the response. Returns false when the response is refused.
     func receive(_ head: ResponseHead) -> Bool {
         guard !isOver else { return false }
         self.head = head
@@ -31,7 +31,7 @@ extension HTTPExchange {
         return true
     }
 
-    /// Takes an interim response.
+    /// Receives an interim response.
     func receiveInterim(_ head: ResponseHead) {
         events?.onInformational(self, head)
         guard head.status != .continue, let taker = request.interimResponses, redirectState.interim < 16 else { return }
@@ -44,7 +44,7 @@ extension HTTPExchange {
         switch head.status.code {
         case 401: return isChallenge(head) ? .challenge : nil
         case 417:
-            // A server that knows no expectations (RFC 9110, section 10.1.1).
+            // A server that does not support expectations (RFC 9110, section 10.1.1).
             guard request.headers.known.contains(.expect), var next = redirectState.plainRequest,
                 next.expectsContinue != false,
                 !next.headers.contains("Expect"), next.body.isReplayable
@@ -62,7 +62,7 @@ extension HTTPExchange {
         }
     }
 
-    /// Whether the answer is what was asked for, as far as its head tells.
+    /// Whether the head of the response meets the request's limits.
     private func validate(_ head: ResponseHead) throws(SkeinError) {
         if case .known(let length) = head.bodyLength, length > maximumBodySize ?? .max {
             throw tooLarge("\(length) bytes are announced")
@@ -93,7 +93,7 @@ extension HTTPExchange {
         if head.headers.known.contains(.contentEncoding), head.bodyLength != .none,
             !request.isForwarded, request.decompresses ?? decompression.isEnabled
         {
-            // One that is not known is left as it is; the field says so.
+            // An unknown coding is left undecoded; the field remains.
             codings = ContentCoding.list(head.headers.values("Content-Encoding").joined(separator: ",")) ?? []
         }
         let processed = followUp == nil ? events?.dataProcessed : nil
@@ -104,7 +104,7 @@ extension HTTPExchange {
             processed: processed.flatMap { call in response.map { response in { call(response, $0) } } })
     }
 
-    /// Takes a piece of the body. Returns whether more is wanted right now.
+    /// Receives a piece of the body. Returns whether more is wanted now.
     func receive(_ bytes: ByteBuffer) -> Bool {
         receivedBytes += bytes.readableBytes
         if case .request? = followUp { return drop(bytes) }
@@ -139,7 +139,7 @@ extension HTTPExchange {
         }
     }
 
-    /// The content has ended: what it went through may find that something is missing.
+    /// The content has ended: the filter may find that it is incomplete.
     func finishFilter() -> SkeinError? {
         guard let filter, inlet == nil else { return nil }
         do {
@@ -150,7 +150,7 @@ extension HTTPExchange {
         }
     }
 
-    /// What a redirect says beside where to go: nobody wants it, but a connection that is read to the end can be kept.
+    /// Drops the content of a redirect: it is not needed, but a connection that is read to the end can be reused.
     private func drop(_ bytes: ByteBuffer) -> Bool {
         redirectState.dropped += bytes.readableBytes
         guard redirectState.dropped > 256 << 10, let carrier, case .request(let next, let hop)? = followUp else {

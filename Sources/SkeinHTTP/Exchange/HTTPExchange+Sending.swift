@@ -1,11 +1,11 @@
-// What a request gets on its way out: cookies, credentials, expectations; and the requests that follow from an answer.
+// Sends a request: cookies, credentials, expectations; and follow-up requests.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
 extension HTTPExchange {
-    /// Sends the request, with what the session knows about its origin.
+    /// Sends the request, with the session's cookies and credentials for its origin.
     func send(at now: NIODeadline) {
         guard request.hasExtras || context.completesRequests || request.body.contentEncoding != nil,
             !request.isForwarded || request.auth != nil
@@ -25,10 +25,10 @@ extension HTTPExchange {
 
     private var credentials: HTTPAuth? { context.credentials(for: request, redirectedFrom: history.first?.url.origin) }
 
-    // MARK: Credentials that take a step of their own
+    // MARK: Asynchronous credentials
 
-    /// Lets an authenticator add its credentials, which may take a while, and sends the request then.
-    /// - Parameter answer: the 401 that asks for them; nil before the first sending.
+    /// Lets an authenticator add its credentials, which may take a while, and then sends the request.
+    /// - Parameter answer: the 401 that demands them; nil before the first attempt.
     private func authorize(by authenticator: any HTTPAuthenticator, after answer: HTTPAnswer?) {
         let request = self.request
         let service = HTTPService.within(pools)
@@ -62,7 +62,7 @@ extension HTTPExchange {
         }
     }
 
-    /// Whether the answer is a demand for credentials that somebody may be able to meet.
+    /// Whether the response is a challenge that an authenticator may be able to meet.
     func isChallenge(_ head: ResponseHead) -> Bool {
         guard head.status.code == 401, redirectState.challenges < 2, case .authenticator? = credentials?.kind else {
             return false
@@ -70,14 +70,14 @@ extension HTTPExchange {
         return redirectState.plainRequest?.headers.contains("Authorization") == false && request.body.isReplayable
     }
 
-    /// Nobody could meet the demand: it is the answer.
+    /// No authenticator could meet the challenge: the 401 is the response.
     private func keepChallenge() {
         if timings != nil { noteFirstByte() }
         events?.onHeaders(self)
         guard request.isStreamed else { return finish(trailers: trailers) }
         let body = self.body
         self.body = ByteBuffer()
-        filter = nil  // what is here has gone through it
+        filter = nil  // the data has passed it already
         publishStream()
         if body.readableBytes > 0 { _ = inlet?.push(body) }
         finish(trailers: trailers)
@@ -85,7 +85,7 @@ extension HTTPExchange {
 
     // MARK: Following
 
-    /// The answer is complete.
+    /// The response is complete.
     func complete(trailers: Headers?) {
         guard !isOver else { return }
         if let failure = finishFilter() { return fail(failure) }
@@ -102,8 +102,8 @@ extension HTTPExchange {
         }
     }
 
-    /// Goes where the answer leads, with what is left of the time.
-    /// - Parameter hop: the answer that led there, when it was a redirect.
+    /// Sends the follow-up request, within the remaining time.
+    /// - Parameter hop: the response that led there, when it was a redirect.
     func follow(_ next: HTTPRequest, after hop: HTTPHop?) {
         if let hop {
             history.append(hop)
@@ -115,7 +115,7 @@ extension HTTPExchange {
         send(at: shard.now)
     }
 
-    /// Forgets an answer that is not the last one.
+    /// Discards a response that is not the final one.
     private func resetAnswer() {
         redirectState.followUp = nil
         redirectState.dropped = 0

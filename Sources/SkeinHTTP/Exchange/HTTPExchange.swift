@@ -1,37 +1,37 @@
-// One request on its way to its answer: what the pool queues, the connection sends, the clock ends, and the response shows.
+// One request until its response: queued by the pool, sent by a connection, limited by timers, exposed as the response.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// A request and what has become of it.
+/// A request and its progress.
 ///
-/// Unchecked: until it is over, it is touched on its shard's loop only; then it is published through its corequest and
-/// never changes again.
+/// Unchecked: until it is over, only its shard's loop uses it; then it is published through its corequest and never
+/// changes again.
 package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked Sendable {
-    /// What comes after the answer under way, when that is complete.
+    /// The action after the current response, once that is complete.
     enum FollowUp {
         /// Another request: after a redirect, or the same one without an expectation that the server does not know.
         case request(HTTPRequest, after: HTTPHop?)
-        /// The authenticator says.
+        /// The authenticator decides.
         case challenge
     }
 
-    /// What only those need that do not go straight from a request to its answer.
+    /// State that only exchanges with more than one request need.
     struct RedirectState {
-        /// The request as it was before cookies and credentials were added: what the next one starts from.
+        /// The request before cookies and credentials were added, from which the next one is made.
         var plainRequest: HTTPRequest?
         var followUp: FollowUp?
-        /// Demands for credentials that were answered.
+        /// Challenges that were answered.
         var challenges = 0
-        /// Bytes of an answer that nobody wants.
+        /// Dropped bytes of the current response.
         var dropped = 0
-        /// Interim responses that were passed on.
+        /// Interim responses that were delivered.
         var interim = 0
     }
 
-    /// Out of line: each of the many that go straight would carry the places.
+    /// In a box: most exchanges are not redirected and do without these fields.
     final class RedirectStateBox {
         @exclusivity(unchecked) var redirectState = RedirectState()
     }
@@ -41,14 +41,14 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     private let callback: (@Sendable (HTTPResponse) -> Void)?
     let events: EventSink?
 
-    // While it runs
+    // While it is in progress
     @exclusivity(unchecked) private var corequest: Corequest<HTTPResponse>?
     @exclusivity(unchecked) var carrier: (any ExchangeCarrier)?
-    /// Which of its carrier's streams it has, over HTTP/2.
+    /// Its stream on the connection, over HTTP/2.
     @exclusivity(unchecked) private(set) var carrierStream: HTTP2Stream?
     @exclusivity(unchecked) private var life: CallLife
     @exclusivity(unchecked) private var timer = CallTimer()
-    /// Where the body of a streamed answer goes, once the response was handed out.
+    /// The sink for the body of a streamed response, once the response was delivered.
     @exclusivity(unchecked) private(set) var inlet: ByteStreamInlet<Headers?>?
     private let made: NIODeadline?
     var replays = 0
@@ -79,7 +79,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
     var peer: String { request.url.origin.description }
     private var session: Session { context.session }
 
-    /// How the exchange strays from the straight way; reading it costs nothing while it does not.
+    /// The state beyond a single request; reading it does not allocate.
     var redirectState: RedirectState {
         _read { yield redirectStateBox?.redirectState ?? RedirectState() }
         _modify {
@@ -89,7 +89,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         }
     }
 
-    /// What comes after the answer under way, if that is not the last one.
+    /// The action after the current response, if that is not the final one.
     var followUp: FollowUp? { redirectStateBox?.redirectState.followUp }
 
     // MARK: Start and end
@@ -99,14 +99,14 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         if case .host(let host, _) = request.url.origin.endpoint { context.resolver?.prefetch(host) }
     }
 
-    /// Begins with an answer that nobody asked for: a response that the server pushes.
+    /// Begins with a pushed response, which no caller has requested.
     func startPushed(on connection: any ExchangeCarrier, _ stream: HTTP2Stream) {
         session.adopt()
         wasTaken(by: connection, on: stream)
         timer.set(life.start(at: shard.now, holdsSlot: false), self, on: shard)
     }
 
-    /// Begins without a slot of its own, on behalf of an exchange that has one.
+    /// Begins without its own slot, on behalf of an exchange that has one.
     func startWithinAnother() {
         session.adopt()
         begin(holdsSlot: false)
@@ -158,21 +158,21 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
 
     package func fail(_ error: SkeinError) {
         guard !isOver else { return }
-        // A response that was handed out at its head does not change any more: its stream tells of the failure.
+        // A response that was delivered at its head does not change any more: its stream reports the failure.
         if let inlet { inlet.fail(error) } else { failure = error }
         let carrier = self.carrier
         end(failed: true)
         carrier?.abandon(self)
     }
 
-    /// Fails in a later tick: a callback that makes the next request like this one must not become a recursion.
+    /// Fails in a later tick: otherwise a callback that sends the same request again would recurse.
     func failLater(_ error: SkeinError) {
         shard.eventLoop.execute { self.fail(error) }
     }
 
-    /// The answer is complete and the last one.
+    /// The final response is complete.
     func finish(trailers: Headers?) {
-        guard !isOver else { return }  // whoever was handed the response may have let go of it
+        guard !isOver else { return }  // the caller may have dropped the response already
         if let inlet { inlet.finish(trailers) } else { self.trailers = trailers }
         end(failed: false)
     }
@@ -189,7 +189,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         session.ended()
     }
 
-    /// Hands the response to those who wait for it.
+    /// Delivers the response to the waiting callers.
     private func publish(_ answer: HTTPAnswer) {
         guard let corequest else { return }
         self.corequest = nil  // the response holds the exchange; the exchange must not hold the response
@@ -198,9 +198,10 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         callback?(response)
     }
 
-    /// Hands out the response at its head; from here on the silence timeout guards the body, and the caller's deadline.
+    /// Delivers the response at its head; from here on, the silence timeout and the caller's deadline limit the body.
     ///
-    /// The response has a copy of the answer: with its last copy goes the stream, which ends the exchange.
+    /// The response has a copy of the answer: when its last copy is released, the stream ends, and with it the
+    /// exchange.
     func publishStream() {
         let stream = BodyStream(filter: filter, source: self)
         inlet = stream.inlet
@@ -220,22 +221,22 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
             timings?.dns = spans.dns
             timings?.connect = spans.connect
             timings?.tls = spans.tls
-            connection.connectTimings = nil  // it was made for this one; those that follow find it there
+            connection.connectTimings = nil  // it was established for this exchange; the next ones reuse it
         }
     }
 
-    /// The head of the answer is there.
+    /// The head of the response has arrived.
     func noteFirstByte() {
         timings?.firstByte = .nanoseconds((shard.now - began).nanoseconds)
     }
 
-    /// Whether it may be sent once more after its connection died without a byte of answer.
+    /// Whether it may be sent once more after its connection closed without a byte of the response.
     func mayReplay(afterReuse wasReused: Bool) -> Bool {
         !isOver && wasReused && replays == 0 && head == nil && request.isReplayable
     }
 
-    /// Whether it may be sent once more, since the server has not looked at it.
-    /// - Parameter limit: how often at most.
+    /// Whether it may be sent once more, since the server has not processed it.
+    /// - Parameter limit: the maximum number of such attempts.
     func mayReplayUnprocessed(upTo limit: Int) -> Bool {
         !isOver && replays < limit && head == nil && request.body.isReplayable
     }

@@ -1,26 +1,26 @@
-// Where a redirect leads, and with which request (RFC 9110, section 15.4).
+// The target and the request of a redirect (RFC 9110, section 15.4).
 
 import SkeinCore
 import SkeinWire
 
-/// What a session does about redirects.
+/// How a session handles redirects.
 public struct RedirectPolicy: Sendable {
     /// Whether they are followed. Default: true.
     public var isEnabled = true
-    /// How many in a row; one more is code 711. Default: 10.
+    /// The maximum number in a row; one more fails with code 711. Default: 10.
     public var maximum = 10
-    /// Whether one may lead from https to http. Default: false; it is code 711 then.
+    /// Whether a redirect from https to http is followed. Default: false; it fails with code 711.
     public var allowsDowngrade = false
 
     /// The defaults.
     public init() {}
 }
 
-/// An answer that led to another request.
+/// A response that led to another request.
 public struct HTTPHop: Sendable {
     /// The request's method.
     public let method: HTTPMethod
-    /// The URL that was asked for.
+    /// The requested URL.
     public let url: HTTPURL
     /// The status: 301, 302, 303, 307 or 308.
     public let status: HTTPStatus
@@ -31,12 +31,12 @@ public struct HTTPHop: Sendable {
 }
 
 extension RedirectPolicy {
-    /// The request that follows from an answer; nil when the answer is the last one.
+    /// The request that follows from a response; nil when the response is the final one.
     /// - Parameters:
     ///   - request: the request that was answered, as it was before cookies and credentials were added.
-    ///   - history: the answers so far, this one included.
-    ///   - cookies: those with which a request is sent.
-    /// - Throws: code 711 when it leads in circles, too far, or where it must not.
+    ///   - history: the responses so far, this one included.
+    ///   - cookies: the cookies that a request is sent with.
+    /// - Throws: code 711 for a loop, too many redirects, or a target that is not allowed.
     func next(
         after head: ResponseHead, to request: HTTPRequest, _ history: [HTTPHop], cookies: (HTTPRequest) -> String?
     ) throws(SkeinError) -> HTTPRequest? {
@@ -55,7 +55,7 @@ extension RedirectPolicy {
         } catch {
             throw refuse("a redirect leads to no usable URL: \(error.message)")
         }
-        // Whoever may write to a socket of this machine is decided there, and not by a server elsewhere.
+        // A remote server must not direct requests to a unix socket of this machine.
         if case .unix = url.origin.endpoint, url.origin != request.url.origin {
             throw refuse("a redirect leads to a unix socket")
         }
@@ -77,14 +77,14 @@ extension RedirectPolicy {
             )
         }
         if url.origin != request.url.origin {
-            // What is meant for one origin is nobody else's business.
+            // Credentials and cookies of one origin are not sent to another.
             if next.hasExtras {
                 next.auth = nil
                 next.cookies = [:]
             }
             for name in ["Authorization", "Cookie", "Host", "Proxy-Authorization"] { next.headers.remove(name) }
         }
-        // A server that has set a cookie in between may answer differently: a login does so.
+        // A cookie set in between may change the response, as at a login, so the same request is not a loop.
         let sent = cookies(next)
         guard !history.contains(where: { $0.url == url && $0.method == method && $0.cookies == sent }) else {
             throw refuse("the redirects go in circles: \(url) was asked for before, with the same cookies")
@@ -92,12 +92,12 @@ extension RedirectPolicy {
         return next
     }
 
-    /// The method of the request that follows; nil when none does.
+    /// The method of the request that follows; nil when there is none.
     private static func method(_ status: HTTPStatus, _ method: HTTPMethod) -> HTTPMethod? {
         switch status.code {
         case 307, 308: method
         case 303: method == .head ? .head : .get
-        // What every client does, and the RFC lets it do (sections 15.4.2 and 15.4.3).
+        // All clients do so, and the RFC allows it (sections 15.4.2 and 15.4.3).
         case 301, 302: method == .post ? .get : method
         default: nil
         }
@@ -105,10 +105,10 @@ extension RedirectPolicy {
 }
 
 extension HTTPURL {
-    /// A reference as it stands in a Location field, seen from this URL (RFC 3986, section 5.2).
+    /// Resolves a reference, such as that of a Location field, against this URL (RFC 3986, section 5.2).
     func resolving(_ reference: String) throws(SkeinError) -> HTTPURL {
         let reference = reference.prefix(before: "#")
-        // A scheme makes it a URL of its own, whatever follows: `mailto:` and `javascript:` are no paths (section 4.1).
+        // A reference with a scheme is a URL: `mailto:` and `javascript:` are not paths (section 4.1).
         if let colon = reference.firstByte(":"), let first = reference.utf8.first, Bytes.lowercased(first) &- 0x61 < 26,
             reference[..<colon].utf8.allSatisfy({
                 Bytes.lowercased($0) &- 0x61 < 26 || Bytes.isDigit($0) || "+-.".utf8.contains($0)
@@ -128,7 +128,7 @@ extension HTTPURL {
         } else {
             merged = String(path[...(path.lastByte("/") ?? path.startIndex)] + reference)
         }
-        // Through the parser, so that what is no target is refused.
+        // Parsed again, so that an invalid target is refused.
         return HTTPURL(origin: origin, target: try HTTPURL("http://a\(Self.withoutDots(merged))").target)
     }
 

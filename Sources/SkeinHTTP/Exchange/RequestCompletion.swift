@@ -1,11 +1,11 @@
-// What a request gets from its settings and its session's on the way out.
+// Completes a request from its own settings and the session's.
 
 import SkeinCore
 import SkeinWire
 
 extension HTTPClientContext {
     /// The credentials that a request is sent with, its own or those of the session for its host.
-    /// - Parameter first: what was asked for before the redirects that led to the request.
+    /// - Parameter first: the origin before any redirect.
     func credentials(for request: HTTPRequest, redirectedFrom first: HTTPOrigin? = nil) -> HTTPAuth? {
         request.auth ?? configuration.credentials.auth(for: request.url.origin, redirectedFrom: first)
     }
@@ -19,7 +19,8 @@ extension HTTPClientContext {
         return all.isEmpty ? nil : all
     }
 
-    /// Adds the fields that follow from the request's settings and the session's; not credentials, which may take a while.
+    /// Adds the fields that follow from the settings of the request and the session; not credentials, which may take a
+    /// while.
     func complete(_ request: inout HTTPRequest) {
         if let cookies = cookies(for: request) {
             request.headers.remove("Cookie")

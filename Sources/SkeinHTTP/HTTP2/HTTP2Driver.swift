@@ -1,17 +1,17 @@
-// Carries bytes between a channel and the HTTP/2 engine, for both roles: reads go in, one write a tick comes out, and
-// whoever sends faster than the peer takes waits here.
+// Carries bytes between a channel and the HTTP/2 engine, for both roles: one write per tick, and back-pressure for
+// senders that are faster than the peer.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// What uses the driver: the client's or the server's idea of a connection. Called on the loop.
+/// The owner of the driver: the client's or the server's connection. Called on the loop.
 package protocol HTTP2DriverOwner: AnyObject {
-    /// The peer did something.
+    /// The peer caused an event.
     func handle(_ event: HTTP2Engine.Event)
-    /// The connection is over; the driver is called no more.
-    /// - Parameter error: what ended it; nil when the peer closed.
+    /// The connection is over; this is the last call.
+    /// - Parameter error: the cause; nil when the peer closed.
     func ended(_ error: (any Error)?)
 }
 
@@ -23,17 +23,17 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// Bytes that wait for a peer who does not read, above which we do not read either.
+    /// Pending output above which reading stops, for a peer that does not read.
     private static let highWater = 256 << 10
-    /// The time that output waits for more within one tick.
+    /// The longest delay of output within one tick.
     private static let longTick = TimeAmount.microseconds(100)
-    /// Bytes that are read and thrown away behind a fatal error, so that the peer gets to see why.
+    /// Bytes that are read and discarded after a fatal error, so that the peer receives the GOAWAY.
     private static let discardLimit = 16 << 20
 
     @exclusivity(unchecked) package var engine: HTTP2Engine
     private let eventLoop: any EventLoop
-    /// Who hears of events; set before the driver is added to a channel, and let go of when that has ended. Not weak, which would
-    /// make every count of the owner slow.
+    /// The receiver of events; set before the driver is added to a channel, and cleared when that has ended. Not weak,
+    /// which would slow down every reference count of the owner.
     @exclusivity(unchecked) package var owner: (any HTTP2DriverOwner)?
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var flushIsScheduled = false
@@ -46,7 +46,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
     private var inputHasEnded = false
     private var isClosing = false
     private var waiters: [UInt32: UnsafeContinuation<Void, any Error>] = [:]
-    /// When the peer last said something.
+    /// When the peer last sent something.
     @exclusivity(unchecked) package private(set) var lastRead: NIODeadline
 
     package init(engine: consuming HTTP2Engine, eventLoop: any EventLoop) {
@@ -56,7 +56,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         lastRead = lastFlush
     }
 
-    /// Whether the connection can carry something.
+    /// Whether the connection can send.
     package var isOpen: Bool { context != nil && !engine.hasFailed && failure == nil }
 
     package var channel: (any Channel)? { context?.channel }
@@ -75,7 +75,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     package func channelReadComplete(context: ChannelHandlerContext) { flush() }
 
-    /// Takes bytes of the peer.
+    /// Receives bytes from the peer.
     package func receive(_ bytes: ByteBuffer) {
         guard failure == nil else {
             discarded += bytes.readableBytes
@@ -97,8 +97,8 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case ChannelEvent.inputClosed? = event as? ChannelEvent else { return }
-        // Nothing more will be asked: what was is answered, as far as the windows reach, and that is the end. Whoever has closed
-        // both directions shows it by refusing what we say.
+        // The peer sends no more requests: those in flight are answered, as far as the windows allow, and the
+        // connection ends. A peer that has closed both directions refuses our output.
         inputHasEnded = true
         engine.ping()
         flush()
@@ -134,8 +134,8 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
-    /// Writes at the end of this tick what its events and tasks have brought; earlier when the tick is long, so that the peer does
-    /// not wait for the last of many tasks to hear of the first.
+    /// Writes the output of this tick at its end, or earlier in a long tick, so that the peer does not wait for the
+    /// last of many tasks.
     package func flushSoon() {
         guard !isReading else { return }
         guard !flushIsScheduled else {
@@ -164,35 +164,35 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         isFlushing = false
         if inputHasEnded { engine.resetUnfinishable() }
         if engine.output.readableBytes > Self.highWater { gate.hold(.output, context.channel) }
-        takeEvents()  // streams whose senders may go on
+        takeEvents()  // streams whose senders may continue
         closeIfDrained()
     }
 
     // MARK: Sending content
 
-    /// Sends a piece and returns when there is room for the next one.
+    /// Sends a piece and returns when the next one can be sent.
     /// - Throws: when the stream or the connection has ended.
     package func send(_ piece: ByteBuffer, on stream: HTTP2Stream) async throws {
         guard isOpen, engine.isSending(stream) else { throw ChannelError.ioOnClosedChannel }
         engine.send(piece, isLast: false, on: stream)
         flushSoon()
-        // Writing may have found out that the peer is gone: whoever waits after that is not woken.
+        // Writing may have found that the peer is gone: a sender that waits after that would not be resumed.
         guard isOpen else { throw ChannelError.ioOnClosedChannel }
         guard engine.notifyWhenDrained(stream) else { return }
         try await withUnsafeThrowingContinuation { waiters[stream.id] = $0 }
     }
 
-    /// Ends a stream from our side; the peer is told with a code.
+    /// Resets a stream with a code.
     package func cancel(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
         engine.cancel(stream, code)
         wake(stream, ChannelError.ioOnClosedChannel)
         flushSoon()
     }
 
-    /// Ends the streams on which the peer neither sends nor takes what it should.
+    /// Resets the streams whose peer neither sends nor reads as required.
     /// - Parameters:
-    ///   - minimumRate: bytes a second that it has to take of what waits for it; 0 for any.
-    ///   - grace: the time after which that is judged.
+    ///   - minimumRate: the minimum of bytes a second at which it must read pending output; 0 for none.
+    ///   - grace: the time before the rate is checked.
     package func resetStalled(before moment: NIODeadline, minimumRate: Int, grace: TimeAmount) {
         engine.resetStalled(before: moment)
         if minimumRate > 0 { engine.resetSlow(rate: minimumRate, grace: grace, at: eventLoop.now) }
@@ -200,7 +200,7 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         flushSoon()
     }
 
-    /// Lets a sender go on. Returns false when none waits.
+    /// Resumes a sender. Returns false when none waits.
     @discardableResult
     private func wake(_ stream: HTTP2Stream, _ error: (any Error)? = nil) -> Bool {
         guard let waiter = waiters.removeValue(forKey: stream.id) else { return false }
@@ -216,13 +216,14 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
 
     // MARK: The end
 
-    /// Ends the connection with an error that the peer is told of.
+    /// Ends the connection with an error that is sent to the peer.
     package func end(_ error: HTTP2Error) {
         guard failure == nil else { return }
         engine.fail(error)
         failure = error
         guard let context else { return }
-        // A close with unread bytes would be a reset, which destroys the GOAWAY on its way (RFC 9112, section 9.6).
+        // Closing with unread bytes would cause a TCP reset, which can destroy the GOAWAY in transit (RFC 9112, section
+        // 9.6).
         context.writeAndFlush(wrapOutboundOut(engine.output), promise: nil)
         engine.output.clear()
         context.close(mode: .output, promise: nil)
@@ -231,13 +232,13 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
         eventLoop.scheduleTask(in: .seconds(1)) { self.context?.close(promise: nil) }
     }
 
-    /// Ends the connection when the streams under way are over.
+    /// Closes the connection when the streams in flight are over.
     package func closeWhenDrained() {
         engine.beginShutdown()
         flushSoon()
     }
 
-    /// Ends the connection now.
+    /// Closes the connection now.
     package func close() {
         guard let context else { return }
         flush()
@@ -249,12 +250,12 @@ package final class HTTP2Driver: ChannelInboundHandler, @unchecked Sendable {
             failure == nil, !isClosing, let context
         else { return }
         isClosing = true
-        // Behind everything that the socket has not taken yet.
+        // After all pending output.
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in self.context?.close(promise: nil) }
     }
 }
 
-/// The sending half of a stream, for a body that is made while it is sent.
+/// The sending side of a stream, for a streamed body.
 package final class HTTP2BodySink: BodySink {
     private let driver: HTTP2Driver
     private let stream: HTTP2Stream

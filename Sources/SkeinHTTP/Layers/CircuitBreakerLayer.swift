@@ -1,14 +1,14 @@
-// Keeps a client from asking a server that is down.
+// Stops a client from sending requests to a server that is down.
 
 import SkeinCore
 import SkeinWire
 
-/// Stops asking an origin that keeps failing, and tries after a while whether it is back.
+/// Stops sending requests to an origin that keeps failing, and probes it after a while.
 public struct CircuitBreakerLayer: HTTPLayer {
     private enum Circuit: Sendable {
         case closed(failures: Int)
         case open(until: ContinuousClock.Instant)
-        /// One request is on its way to find out.
+        /// One probe request is in flight.
         case halfOpen
     }
 
@@ -21,7 +21,7 @@ public struct CircuitBreakerLayer: HTTPLayer {
     /// A breaker.
     /// - Parameters:
     ///   - failures: failures in a row, of the network or with a status of 500 and above, that open the circuit. Default: 5.
-    ///   - rest: how long the origin is left alone. Default: 10 s.
+    ///   - rest: how long the circuit stays open. Default: 10 s.
     public init(failures: Int = 5, rest: Duration = .seconds(10)) {
         self.failures = max(1, failures)
         self.rest = rest

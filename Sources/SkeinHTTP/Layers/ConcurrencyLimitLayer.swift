@@ -1,11 +1,11 @@
-// Keeps a client from asking more of a server than it can do at one time.
+// Limits the concurrent requests to a server.
 
 import DequeModule
 import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// Lets only so many requests at a time be under way to each origin; the others wait their turn.
+/// Limits the concurrent requests to each origin; further requests wait.
 public struct ConcurrencyLimitLayer: HTTPLayer {
     private struct Gate: Sendable {
         var running = 0
@@ -19,14 +19,14 @@ public struct ConcurrencyLimitLayer: HTTPLayer {
 
     /// A limit.
     /// - Parameters:
-    ///   - maximum: requests under way to one origin. A streamed one counts until its head is there.
+    ///   - maximum: concurrent requests to one origin. A streamed one counts until its head has arrived.
     ///   - maximumWaiting: requests that may wait; more fail with code 703. Default: 10 000.
     public init(_ maximum: Int, maximumWaiting: Int = 10_000) {
         self.maximum = max(1, maximum)
         self.maximumWaiting = maximumWaiting
     }
 
-    /// Waits for a place and sends the request.
+    /// Waits for a permit and sends the request.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         let origin = request.url.origin
         let id = ids.next()
@@ -53,13 +53,13 @@ public struct ConcurrencyLimitLayer: HTTPLayer {
         return await next.send(request)
     }
 
-    /// Waits for a place. False when the task was cancelled before there was one.
+    /// Waits for a permit. False when the task was cancelled before it got one.
     private func place(_ origin: HTTPOrigin, _ id: Int) async -> Bool {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let entered = gates.change(origin) { gate -> Bool? in
                     if Task.isCancelled { return false }
-                    if gate.running < maximum {  // one has left since
+                    if gate.running < maximum {  // a permit was returned meanwhile
                         gate.running += 1
                         return true
                     }

@@ -1,11 +1,11 @@
-// Something that answers requests, and what can be put around it.
+// The interface of services and layers.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// Sends requests: the client itself, or the client inside of layers.
+/// Sends requests: the client itself, or the client with layers around it.
 public struct HTTPService: Sendable {
     let context: HTTPClientContext
     private let call: @Sendable (HTTPRequest) async -> HTTPResponse
@@ -37,8 +37,8 @@ public struct HTTPService: Sendable {
         return HTTPResponse(answer)
     }
 
-    /// The client as an exchange sees it that needs an answer before it can go on: without a place in the queue, since the
-    /// exchange has one.
+    /// The client for an exchange that needs another response before it can continue: without a slot in the queue,
+    /// since the exchange has one.
     static func within(_ pools: ShardPools) -> HTTPService {
         HTTPService(pools.context) { request in
             let corequest = Corequest<HTTPResponse>(shard: pools.shard)
@@ -49,7 +49,7 @@ public struct HTTPService: Sendable {
         }
     }
 
-    /// The service inside of layers, the first of which is the outermost.
+    /// The service wrapped in layers, the first of which is the outermost.
     func inside(_ layers: [any HTTPLayer]) -> HTTPService {
         layers.reversed().reduce(self) { next, layer in
             HTTPService(context) { await layer.send($0, next: next) }
@@ -57,15 +57,15 @@ public struct HTTPService: Sendable {
     }
 }
 
-/// Something that stands between a caller and the client: it may change the request, send it again, not send it at all, or
+/// Middleware between a caller and the client: it may change the request, send it again, answer it without sending, or
 /// change the response.
 ///
-/// The layers of a session are values in a list, the first the outermost: `[RetryLayer(), CircuitBreakerLayer()]` asks the
-/// breaker for each attempt.
+/// The layers of a session are values in a list, the first is the outermost: `[RetryLayer(), CircuitBreakerLayer()]`
+/// passes each attempt through the breaker.
 public protocol HTTPLayer: Sendable {
     /// Answers a request.
     /// - Parameters:
-    ///   - request: what is asked for.
-    ///   - next: what is inside of this layer.
+    ///   - request: the request.
+    ///   - next: the next layer inside, or the client.
     func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse
 }

@@ -1,12 +1,13 @@
-// Asks twice when the first answer is slow, and takes whichever comes first.
+// Sends a second request when the first response is slow, and uses the first to arrive.
 
 import SkeinCore
 import SkeinWire
 
-/// Sends a request once more when there is no answer for a while, and cancels what is not needed any more.
+/// Sends a request once more when there is no response for a while, and cancels the attempts that are not needed any
+/// more.
 ///
-/// For idempotent requests with content that can be made again; others are sent once. It trades load for the slowest answers:
-/// set the wait to what nineteen of twenty answers need.
+/// For idempotent requests with replayable content; others are sent once. It reduces tail latency at the cost of more
+/// load: set the wait to the p95 latency.
 public struct HedgingLayer: HTTPLayer {
     private let wait: Duration
     private let maximum: Int
@@ -20,7 +21,7 @@ public struct HedgingLayer: HTTPLayer {
         self.maximum = max(1, maximum)
     }
 
-    /// Sends the request, once more after each wait, and takes the first answer that is none of a failure.
+    /// Sends the request, once more after each wait, and returns the first successful response.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         guard request.method.isIdempotent, request.body.isReplayable, maximum > 1 else {
             return await next.send(request)
@@ -43,7 +44,7 @@ public struct HedgingLayer: HTTPLayer {
                 }
                 chosen?.stream?.cancel()
                 chosen = response
-                // A failure may be the server's, so that another attempt does not help; but it costs nothing to see.
+                // The failure may affect every attempt; but waiting for the others costs nothing.
                 if Self.isGood(response) || Task.isCancelled { group.cancelAll() }
             }
             return chosen ?? next.fail(request, .cancelledWhileWaiting(request))

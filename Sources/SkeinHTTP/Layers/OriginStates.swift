@@ -1,8 +1,8 @@
-// What a layer knows of each origin.
+// The state of a layer for each origin.
 
 import Synchronization
 
-/// A state for each origin, made when it is first asked for. Of too many, those are forgotten that nobody needs.
+/// A state for each origin, created on first use. When there are too many, those that are not needed are dropped.
 final class OriginStates<State: Sendable>: Sendable {
     private static var maximum: Int { 10_000 }
 

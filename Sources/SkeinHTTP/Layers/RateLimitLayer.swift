@@ -1,21 +1,21 @@
-// Keeps a client from asking more of a server than it has the patience for.
+// Limits the rate of requests to a server.
 
 import SkeinCore
 import SkeinWire
 
-/// Lets only so many requests a time through to each origin; the others wait their turn.
+/// Limits the rate of requests to each origin; further requests wait.
 public struct RateLimitLayer: HTTPLayer {
     private let interval: Duration
     private let burst: Int
     private let longestWait: Duration
-    /// The moment at which each origin's requests so far are paid for.
+    /// The moment at which each origin's rate allows the next request.
     private let origins = OriginStates<ContinuousClock.Instant?>(nil) { $0.map { $0 < .now } ?? true }
 
     /// A limit.
     /// - Parameters:
     ///   - count: requests in a period.
     ///   - period: the period. Default: one second.
-    ///   - burst: requests that may go at once after a pause. Default: 1, which spaces them evenly.
+    ///   - burst: requests that may be sent at once after a pause. Default: 1, which spaces them evenly.
     ///   - longestWait: a request that would have to wait longer fails with code 703. Default: 30 s.
     public init(
         _ count: Int, per period: Duration = .seconds(1), burst: Int = 1, longestWait: Duration = .seconds(30)
@@ -25,7 +25,7 @@ public struct RateLimitLayer: HTTPLayer {
         self.longestWait = longestWait
     }
 
-    /// Waits until the request may go, and sends it.
+    /// Waits until the rate allows the request, and sends it.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         let now = ContinuousClock.now
         let wait = origins.change(request.url.origin) { paid -> Duration? in

@@ -1,4 +1,4 @@
-// Tries again what failed in passing.
+// Retries transient failures.
 
 import SkeinCore
 import SkeinWire
@@ -10,16 +10,17 @@ import Synchronization
     import Foundation
 #endif
 
-/// Sends a request again when it failed for a reason that may pass: a network error, or a status such as 503.
+/// Sends a request again after a transient failure: a network error, or a status such as 503.
 ///
-/// Requests are sent again if their method is idempotent (RFC 9110, section 9.2.2) and their content can be made again. Each
-/// attempt has the request's timeout; `withDeadline` or the waiting method's `timeout` holds for all of them.
+/// Requests are sent again if their method is idempotent (RFC 9110, section 9.2.2) and their content is replayable. The
+/// request's timeout applies to each attempt; `withDeadline` or the waiting method's `timeout` limits all of them.
 public struct RetryLayer: HTTPLayer {
     /// Attempts after the first. Default: 3.
     public var maximum = 3
-    /// The wait before the second attempt; it doubles each time, and between half of it and all of it is waited. Default: 100 ms.
+    /// The wait before the second attempt; it doubles each time, with a random factor between 0.5 and 1. Default: 100
+    /// ms.
     public var firstWait = Duration.milliseconds(100)
-    /// The longest wait; a server that asks for more with Retry-After gets no more attempts. Default: 10 s.
+    /// The longest wait; after a Retry-After with a longer time, there are no more attempts. Default: 10 s.
     public var longestWait = Duration.seconds(10)
     /// The statuses that are tried again. Default: 408, 425, 429, 502, 503 and 504.
     public var statuses: Set<Int> = [408, 425, 429, 502, 503, 504]
@@ -30,14 +31,14 @@ public struct RetryLayer: HTTPLayer {
     /// The defaults.
     /// - Parameters:
     ///   - maximum: attempts after the first.
-    ///   - budget: attempts that may be made again for each request, on the average: beyond it, a peer that is down is not asked
-    ///     more often than before. Ten are free. Default: 0.2.
+    ///   - budget: retries allowed for each request, on average: beyond it, failed requests are not retried, so that a
+    ///     peer that is down gets no extra load. Ten retries are free. Default: 0.2.
     public init(maximum: Int = 3, budget: Double = 0.2) {
         self.maximum = maximum
         self.budget = RetryBudget(share: budget)
     }
 
-    /// Sends a request until it succeeds, fails for good, or has been sent often enough.
+    /// Sends a request until it succeeds, fails permanently, or the attempts are used up.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         budget.deposit()
         let mayRetry = (retriesUnsafeMethods || request.method.isIdempotent) && request.body.isReplayable
@@ -45,7 +46,7 @@ public struct RetryLayer: HTTPLayer {
         for attempt in 0..<(mayRetry ? maximum : 0) {
             let response = await next.send(request)
             let asked = Self.retryAfter(response)
-            // A server that wants more patience than there is, is not asked again.
+            // A server that demands a longer wait than allowed gets no retry.
             guard shouldRetry(response), asked ?? .zero <= longestWait, budget.withdraw() else { return response }
             let pause = asked.map { max($0, .zero) } ?? backoff.delay(after: attempt + 1)
             guard Deadline.current.map({ $0.remaining > pause }) ?? true else { return response }

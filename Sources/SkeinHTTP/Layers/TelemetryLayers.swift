@@ -1,4 +1,4 @@
-// Layers that tell others what happens: the next hop, the log, the metrics, the trace.
+// Layers for deadlines, logs, metrics and traces.
 
 import Instrumentation
 import Logging
@@ -7,7 +7,7 @@ import SkeinCore
 import SkeinWire
 import Tracing
 
-/// Tells the server how much time is left until the caller's deadline, so that it does not work for nobody.
+/// Sends the remaining time until the caller's deadline, so that the server can stop work that is too late.
 public struct DeadlineLayer: HTTPLayer {
     private let field: String
 
@@ -36,13 +36,13 @@ public struct LoggingLayer: HTTPLayer {
     /// A log.
     /// - Parameters:
     ///   - logger: where lines go.
-    ///   - level: of the lines; at trace, with the header sections. Default: info.
+    ///   - level: the level of the lines; at trace, header sections are logged. Default: info.
     public init(_ logger: Logger, level: Logger.Level = .info) {
         self.logger = logger
         self.level = level
     }
 
-    /// Sends the request and logs what came of it.
+    /// Sends the request and logs its result.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         let start = ContinuousClock.now
         let response = await next.send(request)
@@ -59,7 +59,7 @@ public struct LoggingLayer: HTTPLayer {
         return response
     }
 
-    /// A URL without the query, in which passwords and tokens travel.
+    /// A URL without the query, which may hold passwords and tokens.
     private static func withoutSecrets(_ url: HTTPURL) -> String {
         url.target.containsBytes("?") ? "\(url.origin)\(url.target.prefix(before: "?"))?…" : "\(url)"
     }
@@ -71,15 +71,15 @@ public struct LoggingLayer: HTTPLayer {
     }
 }
 
-/// Durations and counts, by the names of OpenTelemetry's conventions for HTTP clients, for whatever backend swift-metrics has.
+/// Durations and counts, named by OpenTelemetry's conventions for HTTP clients, for the backend of swift-metrics.
 public struct MetricsLayer: HTTPLayer {
     private let factory: any MetricsFactory
 
     /// Metrics.
-    /// - Parameter factory: where they go. Default: what swift-metrics was set up with.
+    /// - Parameter factory: makes the metrics. Default: the factory that swift-metrics was set up with.
     public init(_ factory: any MetricsFactory = MetricsSystem.factory) { self.factory = factory }
 
-    /// Sends the request and notes `http.client.request.duration`, with method, server and status.
+    /// Sends the request and records `http.client.request.duration`, with method, server and status.
     public func send(_ request: HTTPRequest, next: HTTPService) async -> HTTPResponse {
         let start = ContinuousClock.now
         let response = await next.send(request)
@@ -94,10 +94,10 @@ public struct MetricsLayer: HTTPLayer {
     }
 }
 
-/// A span for each request, and the trace's name for the next hop (W3C Trace Context).
+/// A span for each request, and the trace context for the next hop (W3C Trace Context).
 ///
-/// The span goes to whatever tracer swift-distributed-tracing has, which also writes the field. Without a tracer the field is
-/// written all the same, so that the hops behind can be told to belong together.
+/// The span goes to the tracer of swift-distributed-tracing, which also writes the field. Without a tracer the field is
+/// written nevertheless, so that the next hops belong to one trace.
 public struct TracingLayer: HTTPLayer {
     /// Tracing.
     public init() {}

@@ -1,20 +1,20 @@
-// The name of a trace, and of a place in it, as hops tell it to one another.
+// The trace context that hops pass on.
 
 import SkeinCore
 import SkeinWire
 
-/// Where in a trace a request stands (W3C Trace Context, level 1).
+/// The position of a request in a trace (W3C Trace Context, level 1).
 public struct TraceContext: Sendable, Hashable {
-    /// The trace, 32 digits of base 16.
+    /// The trace ID, 32 hexadecimal digits.
     public let traceID: String
-    /// The span in it, 16 digits.
+    /// The span ID, 16 hexadecimal digits.
     public let spanID: String
-    /// Whether it is recorded.
+    /// Whether the trace is recorded.
     public let isSampled: Bool
-    /// What vendors add (`tracestate`).
+    /// Vendor data (`tracestate`).
     public let state: String?
 
-    /// The context of the request that a task works for.
+    /// The context of the request that the current task handles.
     @TaskLocal public static var current: TraceContext?
 
     /// A new trace.
@@ -29,7 +29,7 @@ public struct TraceContext: Sendable, Hashable {
         self.state = state
     }
 
-    /// What a request's `traceparent` says; nil when it is malformed or all zeros (section 3.2.2).
+    /// Parses a request's `traceparent`; nil when it is malformed or all zeros (section 3.2.2).
     public init?(traceparent: String, state: String? = nil) {
         let parts = traceparent.splitBytes(separator: "-", omittingEmptySubsequences: false)
         func isHex(_ text: Substring, _ count: Int) -> Bool {

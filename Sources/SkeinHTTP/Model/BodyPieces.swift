@@ -1,4 +1,4 @@
-// Large content that is there already, cut so that a slow peer can be told from a stalled one.
+// Large content in memory, cut into pieces, so that a slow peer can be distinguished from a stalled one.
 
 import NIOCore
 

@@ -1,10 +1,10 @@
-// Content read like a file: so many bytes, a line, the rest.
+// Content read like a file: a number of bytes, a line, the rest.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
-/// Reads content in whatever portions are wanted.
+/// Reads content in portions of any size.
 public struct BodyReader: AsyncSequence {
     public typealias Element = ByteBuffer
 
@@ -16,17 +16,18 @@ public struct BodyReader: AsyncSequence {
         buffer = content
     }
 
-    /// Some bytes.
-    /// - Parameter count: so many, fewer only at the end. Default: whatever is left, which a stream without a limit never is.
-    /// - Returns: no bytes at the end.
+    /// Reads bytes.
+    /// - Parameter count: the number of bytes, fewer only at the end. Default: all that is left; beware of streams
+    ///   without an end.
+    /// - Returns: an empty buffer at the end.
     /// - Throws: the connection's error.
     public mutating func read(_ count: Int = .max) async throws -> ByteBuffer {
-        let count = Swift.min(Swift.max(0, count), Int(Int32.max))  // what one buffer can hold
+        let count = Swift.min(Swift.max(0, count), Int(Int32.max))  // the capacity of one buffer
         while buffer.readableBytes < count, try await fill() {}
         return buffer.readSlice(length: Swift.min(count, buffer.readableBytes)) ?? ByteBuffer()
     }
 
-    /// A line without its end (LF or CR LF), in UTF-8, what is not of it replaced; nil when nothing is left.
+    /// A line without its end (LF or CR LF), in UTF-8 with malformed bytes replaced; nil when nothing is left.
     /// - Parameter maximum: bytes at most. Default: 1 MiB.
     /// - Throws: code 719 when it is longer; the connection's error.
     public mutating func readLine(upTo maximum: Int = 1 << 20) async throws -> String? {
@@ -61,7 +62,7 @@ public struct BodyReader: AsyncSequence {
         return true
     }
 
-    /// Walks over what is left, piece by piece.
+    /// Iterates over the rest, piece by piece.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate var reader: BodyReader
 
@@ -72,6 +73,6 @@ public struct BodyReader: AsyncSequence {
         }
     }
 
-    /// Walks over what is left.
+    /// Iterates over the rest.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: self) }
 }

@@ -1,25 +1,25 @@
-// Sends a streamed body, of a request or of a response: one piece after the other, each when the socket has room for it.
+// Sends a streamed body, of a request or of a response: one piece after the other, each when the socket can take it.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
-/// What takes the pieces of a streamed body: a connection of either role.
+/// Takes the pieces of a streamed body: a connection of either role.
 package protocol BodySink: AnyObject, Sendable {
-    /// Writes a piece and returns when there is room for the next one. On the loop.
+    /// Writes a piece and returns when the next one can be written. On the loop.
     func write(piece: ByteBuffer, chunked: Bool) async throws
-    /// Writes what ends the body. On the loop.
-    /// - Parameter trailers: those that the body itself ends with; nil for none.
+    /// Writes the end of the body. On the loop.
+    /// - Parameter trailers: the trailer section of the body; nil for none.
     func writeBodyEnd(chunked: Bool, trailers: Headers?)
 }
 
-/// How the pass over a streamed body ended.
+/// How sending a streamed body ended.
 package enum BodyOutcome: Sendable {
     /// All of it is written.
     case sent
-    /// The connection ended or does not want the rest.
+    /// The connection ended, or the peer does not want the rest.
     case unwanted
-    /// The source failed or did not keep to its length.
+    /// The source failed or its length differs from the announced one.
     case failed(SkeinError)
 }
 
@@ -32,7 +32,7 @@ extension AsyncThrowingChunks {
         }
         var sent = 0
         while true {
-            // Whoever wanted it is gone.
+            // The consumer is gone.
             if Task.isCancelled { return .unwanted }
             let piece: ByteBuffer?
             do {

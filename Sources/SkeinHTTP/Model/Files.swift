@@ -1,4 +1,4 @@
-// Files of the client's own.
+// Files that the client writes.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -14,9 +14,9 @@
     import Darwin
 #endif
 
-/// Files that nobody but their owner reads.
+/// Files that only their owner can read.
 enum PrivateFile {
-    /// Writes a file so that it is there whole or not at all.
+    /// Writes a file atomically.
     static func write(_ data: Data, to path: String) throws {
         let temporary = "\(path).\(UInt32.random(in: .min ... .max))"
         guard

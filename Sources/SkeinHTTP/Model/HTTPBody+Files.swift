@@ -1,4 +1,4 @@
-// Content that is in files: alone, or as parts of a form.
+// Content from files: a single file, or parts of a form.
 
 import NIOCore
 import NIOPosix
@@ -12,11 +12,11 @@ import SkeinWire
 #endif
 
 extension HTTPBody {
-    /// A file, read while it is sent and never whole in memory. Its length is announced; a file that cannot be read fails the
-    /// request with code 701.
+    /// A file, read while it is sent and never completely in memory. Its length is announced; a file that cannot be
+    /// read fails the request with code 701.
     /// - Parameters:
     ///   - path: the file.
-    ///   - contentType: its media type. Default: by the ending of its name.
+    ///   - contentType: its media type. Default: by the extension of its name.
     public static func file(_ path: String, contentType: String? = nil) -> HTTPBody {
         let type = contentType ?? MediaType.guess(path)
         let length: Int
@@ -32,11 +32,11 @@ extension HTTPBody {
             }, contentType: type)
     }
 
-    /// A form with files (multipart/form-data, RFC 7578), sent part by part. Its length is announced when that of every part
-    /// is known.
+    /// A form with files (multipart/form-data, RFC 7578), sent part by part. The length is announced if that of every
+    /// part is known.
     /// - Parameters:
     ///   - parts: the fields, in order.
-    ///   - boundary: what stands between the parts. Default: something random.
+    ///   - boundary: the separator of the parts. Default: a random one.
     public static func multipart(_ parts: [FormPart], boundary: String? = nil) -> HTTPBody {
         let boundary = boundary ?? "skein-\(Hex.random(12))"
         let heads = parts.map { ByteBuffer(string: "--\(boundary)\r\n\($0.head)\r\n") }
@@ -70,7 +70,7 @@ extension HTTPBody {
             }, contentType: type)
     }
 
-    /// The bytes, if their number is known.
+    /// The number of bytes, if it is known.
     private var knownLength: Int? {
         switch length {
         case .none: 0
@@ -79,7 +79,7 @@ extension HTTPBody {
         }
     }
 
-    /// The pieces of one pass.
+    /// The pieces for one transmission.
     private var makeChunks: @Sendable () -> AsyncThrowingChunks {
         switch content {
         case .none: { .once(ByteBuffer()) }
@@ -90,7 +90,7 @@ extension HTTPBody {
 }
 
 extension AsyncThrowingChunks {
-    /// One piece, if there is anything in it.
+    /// The bytes as one piece, or none if empty.
     static func once(_ piece: ByteBuffer) -> AsyncThrowingChunks {
         var rest = piece.readableBytes == 0 ? nil : piece as ByteBuffer?
         return AsyncThrowingChunks {
@@ -106,11 +106,11 @@ public struct FormPart: Sendable {
     private let name: String
     private let fileName: String?
 
-    /// A field of any content.
+    /// A field with any content.
     /// - Parameters:
     ///   - name: the field's name.
-    ///   - body: its content; its type is the body's.
-    ///   - fileName: with it, the server sees a file. Default: none.
+    ///   - body: its content and media type.
+    ///   - fileName: the name of a file that the field is sent as. Default: none.
     public init(_ name: String, _ body: HTTPBody, fileName: String? = nil) {
         self.name = name
         self.body = body
@@ -122,11 +122,11 @@ public struct FormPart: Sendable {
         FormPart(name, .bytes(ByteBuffer(string: value)))
     }
 
-    /// A file from the disk.
+    /// A file as a field.
     /// - Parameters:
     ///   - path: the file, read while it is sent.
-    ///   - fileName: the name that the server sees. Default: the file's own.
-    ///   - contentType: its media type. Default: by the ending of its name.
+    ///   - fileName: the name that the server sees. Default: the name of the file.
+    ///   - contentType: its media type. Default: by the extension of its name.
     public static func file(
         _ name: String, path: String, fileName: String? = nil, contentType: String? = nil
     ) -> FormPart {
@@ -134,7 +134,7 @@ public struct FormPart: Sendable {
         return FormPart(name, .file(path, contentType: contentType), fileName: fileName ?? own)
     }
 
-    /// The fields before the content and the empty line's first half.
+    /// The header fields of the part, and the first half of the empty line.
     var head: String {
         var head = "Content-Disposition: form-data; name=\"\(Self.escaped(name))\""
         if let fileName { head += "; filename=\"\(Self.escaped(fileName))\"" }
@@ -144,15 +144,15 @@ public struct FormPart: Sendable {
         return head + "\r\n"
     }
 
-    /// A name as browsers write it (WHATWG HTML, multipart/form-data encoding algorithm).
+    /// A name escaped as browsers do it (WHATWG HTML, multipart/form-data encoding algorithm).
     private static func escaped(_ name: String) -> String {
         name.replacingBytes("\r", with: "%0D").replacingBytes("\n", with: "%0A").replacingBytes("\"", with: "%22")
     }
 }
 
-/// A file piece by piece, read by a thread that may wait for the disk, one piece ahead of whoever takes them.
+/// A file piece by piece, read ahead by one piece on a thread that may block on the disk.
 ///
-/// Unchecked: one read is under way at a time, and whoever takes its result starts the next one.
+/// Unchecked: one read is in progress at a time, and the consumer of its result starts the next one.
 final class FilePieces: @unchecked Sendable {
     private static let size = 256 << 10
 

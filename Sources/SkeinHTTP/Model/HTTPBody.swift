@@ -1,4 +1,4 @@
-// What a request carries: bytes that are there, or bytes that are still being made.
+// The content of a request: bytes in memory, or a stream.
 
 import NIOCore
 import NIOPosix
@@ -19,11 +19,11 @@ public struct HTTPBody: Sendable {
         case stream(length: Int?, Replay, @Sendable () -> AsyncThrowingChunks)
     }
 
-    /// Whether a stream can be made again.
+    /// Whether a stream can be replayed.
     package enum Replay: Sendable {
         case always
         case never
-        /// As long as this says so.
+        /// While the closure returns true.
         case whileTrue(@Sendable () -> Bool)
 
         var isPossible: Bool {
@@ -35,7 +35,7 @@ public struct HTTPBody: Sendable {
         }
     }
 
-    // One reference, or none for the many requests without content.
+    // One reference, or nil for the many requests without content.
     private final class Storage: Sendable {
         let content: Content
         let contentType: String?
@@ -53,11 +53,11 @@ public struct HTTPBody: Sendable {
     private let storage: Storage?
 
     package var content: Content { storage?.content ?? .none }
-    /// The media type that is sent unless the request names one.
+    /// The media type that is sent unless the request sets another.
     public var contentType: String? { storage?.contentType }
-    /// The content coding it was made smaller with.
+    /// The content coding that it was compressed with.
     package var contentEncoding: String? { storage?.contentEncoding }
-    /// A fault found while the body was made; the request fails with it.
+    /// An error found when the body was made; the request fails with it.
     package var problem: SkeinError? { storage?.problem }
 
     private init() { storage = nil }
@@ -99,8 +99,8 @@ public struct HTTPBody: Sendable {
         .text(parameters.encoded, contentType: "application/x-www-form-urlencoded")
     }
 
-    /// A value as JSON, its members in the order in which its type declares them. One that cannot be encoded fails the request with
-    /// code 701.
+    /// A value as JSON, its members in the order in which its type declares them. A value that cannot be encoded fails
+    /// the request with code 701.
     public static func json(_ value: some Encodable) -> HTTPBody {
         do {
             return .bytes(ByteBuffer(bytes: try JSON.encode(value)), contentType: "application/json")
@@ -115,15 +115,16 @@ public struct HTTPBody: Sendable {
         .bytes(ByteBuffer(string: value.json), contentType: "application/json")
     }
 
-    /// Content that cannot be made: the request fails with the reason.
+    /// Content that could not be made: the request fails with the reason.
     package static func refused(_ problem: SkeinError) -> HTTPBody {
         HTTPBody(.none, contentType: nil, problem: problem)
     }
 
-    /// Pieces from a sequence, sent as they are made and no faster than the peer takes them.
+    /// Pieces from a sequence, sent as they are made and no faster than the peer reads them.
     /// - Parameters:
-    ///   - pieces: walked over once for each time the request is sent.
-    ///   - length: bytes of all pieces, if known: it is announced, and a sum that differs fails the request. Default: chunked.
+    ///   - pieces: iterated once for each time the request is sent.
+    ///   - length: the sum of all pieces in bytes, if known: it is announced, and a different sum fails the request.
+    ///     Default: chunked.
     public static func sequence<Pieces: Sequence & Sendable>(
         _ pieces: Pieces, length: Int? = nil, contentType: String? = nil
     ) -> HTTPBody where Pieces.Element == ByteBuffer {
@@ -134,11 +135,11 @@ public struct HTTPBody: Sendable {
             }, contentType: contentType)
     }
 
-    /// Pieces from an asynchronous sequence, sent as they come and no faster than the peer takes them. It is walked over
+    /// Pieces from an asynchronous sequence, sent as they arrive and no faster than the peer reads them. It is iterated
     /// once, so that the request cannot be replayed.
     /// - Parameters:
-    ///   - pieces: what to send; an error it throws fails the request with code 701.
-    ///   - length: bytes of all pieces, if known. Default: chunked.
+    ///   - pieces: the content; an error it throws fails the request with code 701.
+    ///   - length: the sum of all pieces in bytes, if known. Default: chunked.
     public static func stream<Pieces: AsyncSequence & Sendable>(
         _ pieces: Pieces, length: Int? = nil, contentType: String? = nil
     ) -> HTTPBody where Pieces.Element == ByteBuffer {
@@ -149,19 +150,20 @@ public struct HTTPBody: Sendable {
             }, contentType: contentType)
     }
 
-    /// The same content, made smaller for the way; a Content-Encoding field says so to the server, which has to know it.
+    /// The same content, compressed; the request gets a Content-Encoding field, and the server must support the coding.
     public func compressed(_ coding: ContentCoding) -> HTTPBody { compressed(coding, holding: nil) }
 
-    /// Whether the content is here and so little that it is compressed at once.
+    /// Whether the content is in memory and small enough to be compressed at once.
     package var isSmall: Bool {
         if case .bytes(let bytes) = content { bytes.readableBytes <= BodyPieces.size } else { false }
     }
 
-    /// The same content, made smaller while it is sent, by a thread that may compute for long.
+    /// The same content, compressed while it is sent, on a thread for long computations.
     /// - Parameters:
-    ///   - permit: let go of with the content; with one, bytes that are here become a stream, too, unless they are few.
-    ///   - room: bytes of what comes out that are gathered.
-    ///   - keep: called with all of it, when it is not more.
+    ///   - permit: released with the content; with a permit, bytes in memory become a stream, too, unless they are
+    ///     small.
+    ///   - room: the number of compressed bytes that are collected.
+    ///   - keep: called with the compressed content, if it is not larger than that.
     package func compressed(
         _ coding: ContentCoding, holding permit: (any Sendable)?, keeping room: Int = 0,
         keep: (@Sendable (ByteBuffer) -> Void)? = nil
@@ -206,7 +208,7 @@ public struct HTTPBody: Sendable {
         }
     }
 
-    /// How the body is announced.
+    /// The framing of the body.
     package var length: BodyLength {
         guard let storage else { return .none }
         return switch storage.content {
@@ -222,7 +224,7 @@ public struct HTTPBody: Sendable {
         if case .stream(_, let replay, _) = content { replay.isPossible } else { true }
     }
 
-    /// The bytes, when they are there.
+    /// The bytes, if they are in memory.
     package var bytes: ByteBuffer? {
         switch content {
         case .none: ByteBuffer()
@@ -232,12 +234,12 @@ public struct HTTPBody: Sendable {
     }
 }
 
-/// The pieces of one pass over a streamed body.
+/// The pieces for one transmission of a streamed body.
 package struct AsyncThrowingChunks {
     private let step: () async throws -> ByteBuffer?
     private let ending: () -> Headers?
 
-    /// - Parameter trailers: asked for behind the last piece; nil or no field for no trailer section.
+    /// - Parameter trailers: called after the last piece; nil or no fields for no trailer section.
     package init(trailers: @escaping () -> Headers? = { nil }, _ step: @escaping () async throws -> ByteBuffer?) {
         ending = trailers
         self.step = step

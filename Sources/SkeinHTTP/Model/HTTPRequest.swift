@@ -1,37 +1,38 @@
-// A request as a caller describes it, before any version of the protocol has a say.
+// A request, independent of the protocol version.
 
 import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// Takes the responses before a response, but for 100 (Continue) (RFC 9110, section 15.2). Called on the loop.
+/// Receives interim responses except 100 (Continue) (RFC 9110, section 15.2). Called on the loop.
 package protocol InterimResponseTaker: AnyObject, Sendable {
     func inform(_ status: HTTPStatus, _ headers: Headers)
 }
 
-/// What to ask for. A value; the client starts it as a corequest.
+/// A request. A value; the client starts it as a corequest.
 public struct HTTPRequest: Sendable {
     /// The method. Default: GET.
     public var method: HTTPMethod
-    /// Whom to ask, and what for.
+    /// The URL.
     public var url: HTTPURL
-    /// The header section. Host, Content-Length and Transfer-Encoding are set by the client; User-Agent and Accept
-    /// unless they stand here.
+    /// The header section. The client sets Host, Content-Length and Transfer-Encoding; also User-Agent and Accept
+    /// unless they are set here.
     public var headers: Headers
     /// The content.
     public var body: HTTPBody
-    /// From the start to the last byte of the answer; for a streamed one, to its head. Default: the session's.
+    /// The time limit from the start to the last byte of the response; for a streamed one, to its head. Default: the
+    /// session's.
     public var timeout: Duration?
-    /// Whether the corequest ends at the head of the answer and hands out the body as a stream. Default: false.
+    /// Whether the corequest ends at the head of the response and delivers the body as a stream. Default: false.
     public var isStreamed: Bool
-    /// Whether the request may be sent while another one is under way on the same connection (RFC 9112, section 9.3.2).
+    /// Whether the request may be sent while another one is in flight on the same connection (RFC 9112, section 9.3.2).
     /// Only idempotent methods are. Default: the session's.
     public var isPipelined: Bool?
-    /// What travels along to the response.
+    /// Metadata that the response carries, too.
     public var meta: RequestMetadata
     private var box: ExtrasBox?
 
-    /// TLS for this request, instead of the session's; its connections are not those of other requests.
+    /// TLS options for this request, instead of the session's; it uses connections of its own.
     public var tls: ClientTLSConfiguration? {
         get { box?.extras.tls }
         set { extras.tls = newValue }
@@ -43,51 +44,53 @@ public struct HTTPRequest: Sendable {
         set { extras.proxy = newValue }
     }
 
-    /// Who the request comes from; an Authorization field in the headers comes first.
+    /// Credentials; an Authorization field in the headers takes precedence.
     public var auth: HTTPAuth? {
         get { box?.extras.auth }
         set { extras.auth = newValue }
     }
 
-    /// The trailer section, sent behind the content; over HTTP/1.1 only behind content of unknown length.
+    /// The trailer section, sent after the content; over HTTP/1.1 only after content of unknown length.
     public var trailers: Headers? {
         get { box?.extras.trailers }
         set { extras.trailers = newValue }
     }
 
-    /// Cookies for this request, beside those of the session's jar. They are not kept, and not sent to another origin.
+    /// Cookies for this request, beside those of the session's jar. They are not stored, and not sent to another
+    /// origin.
     public var cookies: [String: String] {
         get { box?.extras.cookies ?? [:] }
         set { extras.cookies = newValue }
     }
 
-    /// Media types that are wanted, such as `text/html` or `image/*`: the Accept field unless the headers have one, and a
-    /// successful answer of another type is code 718 before its content is read. Default: any.
+    /// Accepted media types, such as `text/html` or `image/*`: sent as the Accept field unless the headers have one. A
+    /// successful response of another type fails with code 718 before its content is read. Default: any.
     public var acceptedTypes: [String] {
         get { box?.extras.acceptedTypes ?? [] }
         set { extras.acceptedTypes = newValue }
     }
 
-    /// Bytes of the answer's content at most, also of a streamed one; more is code 719, from the head if that tells.
-    /// Default: the session's `maximumBodySize`, which streams do not have.
+    /// The size limit of the response's content, also of a streamed one; larger content fails with code 719, at the
+    /// head if that states the length. Default: the session's `maximumBodySize`; streams are not limited.
     public var maximumBodySize: Int? {
         get { box?.extras.maximumBodySize }
         set { extras.maximumBodySize = newValue }
     }
 
-    /// Whether content codings of the answer are undone. Default: as the session says.
+    /// Whether content codings of the response are decoded. Default: the session's setting.
     public var decompresses: Bool? {
         get { box?.extras.decompresses }
         set { extras.decompresses = newValue }
     }
 
-    /// Whether the content waits until the server asks for it (RFC 9110, section 10.1.1). Default: as the session says.
+    /// Whether the request is sent with `Expect: 100-continue` (RFC 9110, section 10.1.1). Default: the session's
+    /// setting.
     public var expectsContinue: Bool? {
         get { box?.extras.expectsContinue }
         set { extras.expectsContinue = newValue }
     }
 
-    /// What is called while this request goes its way, after the session's.
+    /// Event handlers for this request, called after the session's.
     public var events: HTTPEvents? {
         get { box?.extras.events }
         set { extras.events = newValue }
@@ -99,60 +102,60 @@ public struct HTTPRequest: Sendable {
         set { extras.layers = newValue }
     }
 
-    /// What takes over the connection when the server agrees to leave HTTP.
+    /// The handler that takes over the connection when the server accepts an upgrade.
     package var upgrade: (any HTTPUpgrade)? {
         get { box?.extras.upgrade }
         set { extras.upgrade = newValue }
     }
 
-    /// When HTTP/2 is spoken, instead of as the session says; its connections are not those of other requests.
+    /// When HTTP/2 is used, instead of the session's setting; the request uses connections of its own.
     package var http2: HTTP2Use? {
         get { box?.extras.http2 }
         set { extras.http2 = newValue }
     }
 
-    /// Which addresses it may lead to, instead of those of the session; its connections are not those of other requests.
+    /// The addresses it may connect to, instead of the session's policy; the request uses connections of its own.
     package var addresses: AddressPolicy? {
         get { box?.extras.addresses }
         set { extras.addresses = newValue }
     }
 
-    /// Time limits of its connection, instead of those of the session; its connections are not those of other requests.
+    /// The time limits of its connection, instead of the session's; the request uses connections of its own.
     package var times: ConnectionTimes {
         get { box?.extras.times ?? ConnectionTimes() }
         set { extras.times = newValue }
     }
 
-    /// Whether it is somebody else's request that is passed on as it is: it gets no default fields, cookies or credentials of the
-    /// session and no place in its queue, and its response is neither followed nor decoded.
+    /// Whether it is forwarded on behalf of another client: it gets no default fields, cookies or credentials of the
+    /// session and no slot in its queue, and its response is neither redirected nor decoded.
     package var isForwarded: Bool {
         get { box?.extras.isForwarded ?? false }
         set { extras.isForwarded = newValue }
     }
 
-    /// Whether somebody who is known has asked, although no field that is sent says so: for a shared cache it is as if there were an
+    /// Whether an authenticated user sent it, although no field says so: a shared cache treats it as if there were an
     /// Authorization field.
     package var isPersonal: Bool {
         get { box?.extras.isPersonal ?? false }
         set { extras.isPersonal = newValue }
     }
 
-    /// Who gets the interim responses; nil for nobody.
+    /// The receiver of interim responses; nil for none.
     package var interimResponses: (any InterimResponseTaker)? {
         get { box?.extras.interimResponses }
         set { extras.interimResponses = newValue }
     }
 
-    /// By what name a cache knows what is asked for. Default: the URL.
+    /// The cache key. Default: the URL.
     package var cacheKey: String? {
         get { box?.extras.cacheKey }
         set { extras.cacheKey = newValue }
     }
 
-    /// Whether it shares connections with requests that are sent as the session says.
+    /// Whether it shares connections with requests that use the session's settings.
     var usesPlainPool: Bool { box?.extras.usesPlainPool ?? true }
 
-    /// A request that is passed on as it is, for a streamed response.
+    /// A forwarded request, for a streamed response.
     package static func forwarded(
         _ method: HTTPMethod, _ url: HTTPURL, headers: Headers, body: HTTPBody, timeout: Duration?,
         interimResponses: (any InterimResponseTaker)?, http2: HTTP2Use? = nil,
@@ -164,7 +167,7 @@ public struct HTTPRequest: Sendable {
         return request
     }
 
-    /// Whether there may be anything that most requests do not have.
+    /// Whether it has settings that most requests lack.
     package var hasExtras: Bool { box != nil }
 
     /// A request.
@@ -211,7 +214,7 @@ public struct HTTPRequest: Sendable {
         }
     }
 
-    /// Out of line: most requests are sent as the session says, and every copy would carry the places.
+    /// In a box: most requests use the session's settings, and every copy would carry these fields.
     private final class ExtrasBox: Sendable {
         let extras: Extras
 
@@ -223,6 +226,6 @@ public struct HTTPRequest: Sendable {
         set { box = ExtrasBox(newValue) }
     }
 
-    /// Whether sending it twice is safe: its method is idempotent and its body can be made again.
+    /// Whether it may be sent twice: its method is idempotent and its body is replayable.
     package var isReplayable: Bool { method.isIdempotent && body.isReplayable }
 }

@@ -1,4 +1,4 @@
-// The answer to an HTTP request, as callers see it.
+// The response to an HTTP request.
 
 import Logging
 import NIOCore
@@ -12,7 +12,7 @@ import SkeinWire
     import Foundation
 #endif
 
-/// The answer to an HTTP request, or, with a code from 700, the failure that stood in its way.
+/// The response to an HTTP request, or a failure with a code from 700.
 public struct HTTPResponse: Response {
     private let answer: HTTPAnswer
 
@@ -24,7 +24,7 @@ public struct HTTPResponse: Response {
     /// Redirects are no success: 300 and above throws.
     public static var highestSuccess: Int { 299 }
 
-    /// What the caller attached, with `req_id`, `req_method` and `req_callback`.
+    /// The request's metadata, with `req_id`, `req_method` and `req_callback`.
     public var meta: RequestMetadata { answer.request.meta }
     /// The status code; 700 to 722 when the exchange failed.
     public var statusCode: Int { failure?.code.rawValue ?? answer.head?.status.code ?? 0 }
@@ -36,41 +36,41 @@ public struct HTTPResponse: Response {
     public var failure: SkeinError? { answer.failure }
     /// The session's logger.
     public var logger: Logger { answer.context.session.logger }
-    /// The origin that was asked.
+    /// The origin of the request.
     public var peer: String { answer.request.url.origin.description }
 
-    /// The URL that was asked for; after redirects, the last one.
+    /// The requested URL; after redirects, the last one.
     public var url: HTTPURL { answer.request.url }
-    /// The answers that led here, oldest first; empty when nothing was redirected.
+    /// The responses that redirected here, oldest first; empty without redirects.
     public var history: [HTTPHop] { answer.history }
     /// When the request left the client's queue.
     package var began: NIODeadline { answer.began }
     /// The version that carried the answer; HTTP/1.1 when there was none.
     public var version: HTTPVersion { answer.head?.version ?? .http1_1 }
-    /// The header section of the answer.
+    /// The header section of the response.
     public var headers: Headers { answer.head?.headers ?? Headers() }
-    /// How much content its head announces.
+    /// The framing of the content, by its head.
     package var bodyLength: BodyLength { answer.head?.bodyLength ?? .none }
-    /// The trailer section, if the answer had one; of a streamed answer, look at the stream's `ending`.
+    /// The trailer section, if the response has one; for a streamed response, use the stream's `ending`.
     public var trailers: Headers? { answer.trailers }
-    /// What was agreed while the TLS connection was made: its version, and the certificate that the server has shown; nil
-    /// for an answer in clear text.
+    /// The TLS parameters of the connection: its version, and the server's certificate; nil for a response in clear
+    /// text.
     public var tls: TLSInfo? { answer.tls }
-    /// Where its time went, when the session records that.
+    /// Its timings, when the session records them.
     public var timings: HTTPTimings? { answer.timings }
-    /// What a cache had to do with it; nil when there is none.
+    /// The source by a cache; nil without a cache.
     public var cacheUse: CacheUse? { answer.cacheUse }
-    /// Notes what a cache had to do with it, before anybody else sees it.
+    /// Sets the source, before the response is delivered.
     func note(_ use: CacheUse) { answer.cacheUse = use }
 
-    /// The request as it was sent: its headers, its payload.
+    /// The request as it was sent, with its headers and content.
     public var request: HTTPRequest { answer.request }
-    /// The body, whole; empty for a streamed answer.
+    /// The body; empty for a streamed response.
     public var content: ByteBuffer { answer.body }
-    /// The body as it arrives, when the request asked for that. It can be consumed once.
+    /// The body as it arrives, when the request is streamed. It can be consumed once.
     public var stream: BodyStream? { answer.stream }
 
-    /// The body as a reader: some bytes, a line, the rest. Of a streamed answer it takes what arrives, once.
+    /// The body as a reader: a number of bytes, a line, the rest. A streamed body can be read once.
     public var raw: BodyReader { BodyReader(stream, content) }
 
     /// The first value of a header field, or a default.
@@ -81,18 +81,18 @@ public struct HTTPResponse: Response {
         headers[name].map(MediaType.split)
     }
 
-    /// The cookies that the answer sets and may set where it comes from, in order, whether or not there is a jar.
+    /// The cookies that the response sets and that its origin may set, in order, with or without a jar.
     public var cookies: [Cookie] {
         CookieJar.fields(headers).compactMap { CookieJar.anybodys.accept($0, from: url, .now) }
     }
 
-    /// The value of a cookie that the answer sets, else of the session's jar for its URL.
+    /// The value of a cookie that the response sets, else of one in the session's jar for its URL.
     public func cookie(_ name: String) -> String? {
         (cookies.last { $0.name.equalsBytes(name) } ?? jar?.cookies(for: url).first { $0.name.equalsBytes(name) })?
             .value
     }
 
-    /// Puts a cookie for the answer's host into the session's jar, if it has one.
+    /// Puts a cookie for the response's host into the session's jar, if it has one.
     /// - Parameters:
     ///   - domain: for a domain and all hosts below it, instead of the host.
     ///   - path: the path it is for.
@@ -109,8 +109,10 @@ public struct HTTPResponse: Response {
 
     /// The body as text.
     ///
-    /// By the charset of the content type; without one, UTF-8 where the bytes are that, and else ISO-8859-1 for `text/*`.
-    /// - Throws: what the request failed with; code 709 when the content is binary, the charset is unknown, or the bytes are not of it.
+    /// It is decoded by the charset of the content type; without one, as UTF-8 if it is valid UTF-8, and else as
+    /// ISO-8859-1 for `text/*`.
+    /// - Throws: the failure of the request; code 709 when the content is binary, the charset is unknown, or the bytes
+    ///   are invalid in it.
     public func text() throws(SkeinError) -> String {
         if let failure { throw failure }
         return try MediaType.text(content, contentType: headers["Content-Type"], peer: peer)
@@ -127,7 +129,7 @@ public struct HTTPResponse: Response {
         return try XMLValue(content, contentType: headers["Content-Type"])
     }
 
-    /// What the body means: the JSON tree when the content type says JSON, else nil.
+    /// The body as a JSON tree if the content type is JSON, else nil.
     public var data: JSONValue? {
         guard let type = headerWithAttributes("Content-Type")?.value, MediaType.isJSON(type) else { return nil }
         return try? json()
@@ -145,13 +147,13 @@ public struct HTTPResponse: Response {
         }
     }
 
-    /// The body decoded from a JSON array; an object is an array of one.
+    /// The body decoded from a JSON array; a single object counts as an array of one.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         let first = content.readableBytesView.first { $0 > 0x20 }
         return first == UInt8(ascii: "[") ? try decode([T].self) : [try decode(type)]
     }
 
-    /// The same but for a change, as somebody between the server and the caller makes it.
+    /// A changed copy, for a layer between the server and the caller.
     func with(_ change: (HTTPAnswer) -> Void) -> HTTPResponse {
         let copy = answer.snapshot
         copy.stream = answer.stream
@@ -160,7 +162,7 @@ public struct HTTPResponse: Response {
         return HTTPResponse(copy)
     }
 
-    /// For a request that wants a stream: the content, which is here, as one.
+    /// For a streamed request: the content in memory as a stream.
     var streamedIfAsked: HTTPResponse {
         guard request.isStreamed, stream == nil, failure == nil else { return self }
         let copy = answer.snapshot
@@ -172,7 +174,7 @@ public struct HTTPResponse: Response {
         return HTTPResponse(copy)
     }
 
-    /// The line that reports it: `REQID 3635. HTTP/1.1 200 OK 4210 bytes received`, or the failure in one sentence.
+    /// The line for reports: `REQID 3635. HTTP/1.1 200 OK 4210 bytes received`, or the failure in one sentence.
     public var reportLine: String {
         if let failure { return "REQID \(meta.requestID). \(failure)" }
         return "REQID \(meta.requestID). \(version) \(statusCode) \(reason) \(content.readableBytes) bytes received"

@@ -1,12 +1,12 @@
-// Just enough of a URL for a request: whom to ask, and what for.
+// The URL of a request: origin and target.
 
 import SkeinCore
 import SkeinTransport
 import SkeinWire
 
-/// Whom a request goes to: scheme, host and port, or a unix socket (RFC 9110, section 4.3.1).
+/// The origin of a request: scheme, host and port, or a unix socket (RFC 9110, section 4.3.1).
 public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
-    // One reference, however often a request is passed on.
+    // One reference, which makes copies cheap.
     private final class Storage: Sendable {
         let endpoint: Endpoint
         let authority: String
@@ -44,14 +44,14 @@ public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
         storage = Storage(endpoint: .host(alias, port: 0), authority: alias, isSecure: false, isAlias: true)
     }
 
-    /// Where to connect to.
+    /// The address or host to connect to.
     public var endpoint: Endpoint { storage.endpoint }
     /// The value of the Host field: the host, with the port unless it is the scheme's own.
     public var authority: String { storage.authority }
 
-    /// Whether it is asked over TLS.
+    /// Whether TLS is used.
     public var isSecure: Bool { storage.isSecure }
-    /// Whether it is an alias, whose members are asked.
+    /// Whether it is an alias, whose members get the requests.
     public var isAlias: Bool { storage.isAlias }
     /// The name in the server's certificate, when it is not the endpoint's.
     var serverName: String? { storage.serverName }
@@ -81,18 +81,18 @@ public struct HTTPOrigin: Hashable, Sendable, CustomStringConvertible {
                 && left.serverName == right.serverName)
     }
 
-    /// Hashes the endpoint and whether it is asked over TLS.
+    /// Hashes the endpoint and whether TLS is used.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(endpoint)
         hasher.combine(isSecure)
     }
 }
 
-/// An absolute `http://`, `https://` or `http+unix://` URL, taken apart once (RFC 3986, RFC 9110 section 4.2).
+/// A parsed `http://`, `https://` or `http+unix://` URL (RFC 3986, RFC 9110 section 4.2).
 ///
 /// Spaces and non-ASCII characters of path and query are percent-encoded, the fragment is dropped.
 public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
-    /// Whom to ask.
+    /// The origin.
     public let origin: HTTPOrigin
     /// Path and query as they are sent, starting with a slash.
     public let target: String
@@ -100,11 +100,11 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     /// The whole URL, without fragment.
     public var description: String { "\(origin)\(target)" }
 
-    /// Takes a URL apart.
+    /// Parses a URL.
     /// - Parameters:
     ///   - text: the URL; `http+unix://%2Frun%2Fapp.sock/path` names a unix socket, its path percent-encoded.
     ///   - parameters: query parameters to append, in order, percent-encoded.
-    /// - Throws: `SkeinError` with code 701 and a sentence that says which part is wrong.
+    /// - Throws: `SkeinError` with code 701 and a sentence that names the invalid part.
     public init(_ text: String, parameters: Parameters = [:]) throws(SkeinError) {
         if text.utf8.first == UInt8(ascii: "@") {
             let name = text.prefix(before: "/", "?", "#")
@@ -134,7 +134,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         target = try Self.target(authorityEnd.map { rest[$0...] } ?? "", parameters, in: text)
     }
 
-    /// Takes a `ws://` or `wss://` URL apart (RFC 6455, section 3); one of `http` says the same.
+    /// Parses a `ws://` or `wss://` URL (RFC 6455, section 3); the schemes `http` and `https` are accepted as well.
     public init(webSocket text: String) throws(SkeinError) {
         if text.utf8.first == UInt8(ascii: "@") {
             try self.init(text)
@@ -151,7 +151,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         self.target = target
     }
 
-    /// Stands for a URL that could not be taken apart, in the response that says so.
+    /// A placeholder for a malformed URL, in the response that reports it.
     package static func unusable(_ text: String) -> HTTPURL {
         HTTPURL(origin: HTTPOrigin(endpoint: .host("", port: 0), authority: ""), target: text)
     }
@@ -185,14 +185,14 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             }
             port = number
         }
-        // A zone means something on this machine only, and is not sent (RFC 6874, section 1).
+        // A zone is local to this machine, and is not sent (RFC 6874, section 1).
         let shown = authority.first == "[" ? "[\(IPAddress.withoutZone(name))]" : name
         return HTTPOrigin(
             endpoint: .host(name, port: port), authority: port == usualPort ? shown : "\(shown):\(port)",
             isSecure: isSecure)
     }
 
-    /// An IPv6 address, with the zone of one of the local link: `fe80::1%25eth0` (RFC 6874).
+    /// An IPv6 address, with the zone of a link-local one: `fe80::1%25eth0` (RFC 6874).
     private static func version6(_ host: Substring, in text: String) throws(SkeinError) -> String {
         guard let percent = host.firstByte("%") else {
             guard IPAddress.bytes(String(host))?.count == 16 else {
@@ -210,7 +210,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         return host[..<percent].asciiLowercased + "%" + zone
     }
 
-    /// A host's name or IPv4 address in the one way of writing that DNS and certificates know.
+    /// A host name or IPv4 address in the canonical form that DNS and certificates use.
     private static func hostName(_ text: Substring, in url: String) throws(SkeinError) -> String {
         guard let decoded = Percent.decode(text) else {
             throw malformed(url, "the host's percent-encoding is malformed")
@@ -224,7 +224,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             throw malformed(url, "the host holds a character that no host name has")
         }
         if name.utf8.contains(where: { $0 &- 0x41 < 26 }) { name = name.asciiLowercased }
-        // 127.1, 0x7f.0.0.1 and 2130706433 are addresses for every program that reads them as the C library does.
+        // 127.1, 0x7f.0.0.1 and 2130706433 are addresses for every program that parses them as the C library does.
         guard let last = name.splitBytes(separator: ".").last,
             last.utf8.allSatisfy(Bytes.isDigit) || last.hasBytePrefix("0x")
         else { return name }

@@ -1,4 +1,4 @@
-// What can stand where a URL is wanted.
+// Types that are accepted as URLs.
 
 import SkeinCore
 
@@ -8,7 +8,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Text, a `URL` of Foundation, or an ``HTTPURL``.
+/// A string, a Foundation `URL`, or an ``HTTPURL``.
 public protocol HTTPURLConvertible: Sendable {
     /// The URL as text, for messages.
     var urlText: String { get }
@@ -18,7 +18,7 @@ public protocol HTTPURLConvertible: Sendable {
 }
 
 extension HTTPURLConvertible {
-    /// The text, taken apart.
+    /// The text, parsed.
     public func httpURL(parameters: Parameters) throws(SkeinError) -> HTTPURL {
         try HTTPURL(urlText, parameters: parameters)
     }
@@ -43,7 +43,7 @@ extension HTTPURL: HTTPURLConvertible {
     /// The URL as text.
     public var urlText: String { description }
 
-    /// The URL itself where nothing is appended.
+    /// The URL itself if there are no parameters to append.
     public func httpURL(parameters: Parameters) throws(SkeinError) -> HTTPURL {
         parameters.isEmpty ? self : try HTTPURL(description, parameters: parameters)
     }

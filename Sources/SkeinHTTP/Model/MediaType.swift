@@ -1,4 +1,4 @@
-// What a Content-Type says about text.
+// The Content-Type field, and the charsets of text.
 
 import NIOCore
 import SkeinCore
@@ -29,15 +29,15 @@ package enum MediaType {
         for part in parts.dropFirst() {
             let pair = part.splitBytes(separator: "=", maxSplits: 1)
             guard pair.count == 2 else { continue }
-            // The first of a name counts, so that two readers do not see two values.
+            // The first parameter of a name counts, so that two parsers do not see two values.
             let name = pair[0].trimmingBlanks().asciiLowercased
             if attributes[name] == nil { attributes[name] = unquoted(pair[1].trimmingBlanks()) }
         }
         return (String(parts[0].trimmingBlanks()), attributes)
     }
 
-    /// The text of a quoted string, or the text itself (RFC 9110, section 5.6.4). Browsers escape nothing in names of files, so that a
-    /// backslash counts only before a quotation mark and before itself.
+    /// The text of a quoted string, or the text itself (RFC 9110, section 5.6.4). Browsers do not escape file names, so
+    /// a backslash counts only before a quotation mark and before itself.
     static func unquoted(_ text: Substring) -> String {
         guard text.utf8.count >= 2, text.hasBytePrefix("\""), text.hasByteSuffix("\"") else { return String(text) }
         let inner = text.droppingBytes(first: 1, last: 1)
@@ -58,7 +58,7 @@ package enum MediaType {
         return range.hasByteSuffix("/*") && type.hasBytePrefix(range.dropLast())
     }
 
-    /// The type of a file by the ending of its name.
+    /// The media type of a file by the extension of its name.
     package static func guess(_ path: String) -> String {
         let ending = path.lastByte(".").map { path[path.index(after: $0)...].lowercased() }
         return ending.flatMap { endings[$0] } ?? "application/octet-stream"
@@ -88,7 +88,7 @@ package enum MediaType {
         "odt": "application/vnd.oasis.opendocument.text", "ods": "application/vnd.oasis.opendocument.spreadsheet",
     ]
 
-    /// Bytes as text by their content type.
+    /// Decodes bytes to text by their content type.
     static func text(_ bytes: ByteBuffer, contentType: String?, peer: String) throws(SkeinError) -> String {
         let (type, attributes) = split(contentType ?? "")
         let lowered = type.lowercased()
@@ -132,14 +132,16 @@ package enum MediaType {
             return try text(bytes, charset: charset.asciiLowercased, peer: nil)
         }
         let declared = declaredCharset(bytes)?.asciiLowercased ?? "utf-8"
-        // Some programs declare the charset of their own strings and send UTF-8; and text in an unknown charset is often ASCII.
+        // Some programs declare the charset of their own strings but send UTF-8; and text in an unknown charset is
+        // often ASCII.
         if encodings[declared] == nil, let text = String(validating: bytes.readableBytesView, as: UTF8.self) {
             return text
         }
         return try text(bytes, charset: declared, peer: nil)
     }
 
-    /// What an XML declaration says; without a byte order mark, the first characters tell how wide one is (XML 1.0, appendix F).
+    /// The charset of an XML declaration; without a byte order mark, the first bytes tell the width of a character (XML
+    /// 1.0, appendix F).
     private static func declaredCharset(_ bytes: ByteBuffer) -> String? {
         let start = bytes.readableBytesView.prefix(256)
         if start.starts(with: [0, 0x3C, 0, 0x3F]) { return "utf-16be" }
@@ -150,7 +152,8 @@ package enum MediaType {
         let rest = declaration[name.upperBound...].utf8.drop { " \t\r\n=".utf8.contains($0) }
         guard let quote = rest.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { return nil }
         let declared = String(Substring(rest.dropFirst().prefix { $0 != quote }))
-        // What can be read a byte at a time is no wider, whatever it says.
+        // If the declaration can be read byte by byte, the charset has one-byte units, despite a declared UTF-16 or
+        // UTF-32.
         return ["utf-16", "utf-32", "ucs-"].contains { declared.asciiLowercased.hasBytePrefix($0) } ? nil : declared
     }
 
@@ -158,7 +161,7 @@ package enum MediaType {
         text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
     }
 
-    /// Whether a type, in lower case, is text whose charset its own rules do not name.
+    /// Whether a type, in lower case, is text without a charset rule of its own.
     private static func isText(_ type: String) -> Bool {
         type.hasBytePrefix("text/")
             || [
@@ -168,7 +171,7 @@ package enum MediaType {
             ].contains(type)
     }
 
-    /// The charset that the first bytes tell.
+    /// The charset by the byte order mark.
     private static func byteOrderMark(_ bytes: ByteBuffer) -> String? {
         let start = Array(bytes.readableBytesView.prefix(3))
         if start == [0xEF, 0xBB, 0xBF] { return "utf-8" }

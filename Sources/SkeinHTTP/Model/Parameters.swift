@@ -3,7 +3,8 @@
 import SkeinCore
 import SkeinWire
 
-/// Names with values in order, a name as often as it is needed; encoded as a form (WHATWG URL, application/x-www-form-urlencoded).
+/// Names with values in order, each name any number of times; encoded as a form (WHATWG URL,
+/// application/x-www-form-urlencoded).
 public struct Parameters: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     private var pairs: [Pair] = []
 
@@ -15,7 +16,7 @@ public struct Parameters: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     /// None.
     public init() {}
 
-    /// Names and values from a literal, in order. A list gives the name once an element: `["id": [1, 2]]`.
+    /// Names and values from a literal, in order. A list repeats the name for each element: `["id": [1, 2]]`.
     public init(dictionaryLiteral elements: (String, any ParameterValue)...) {
         for (name, value) in elements { add(name, value) }
     }
@@ -32,7 +33,7 @@ public struct Parameters: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         for text in value.parameterTexts { pairs.append(Pair(name: name, value: text)) }
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     public var isEmpty: Bool { pairs.isEmpty }
 
     /// The form-encoded text: `a=1&b=two+words`.
@@ -41,7 +42,7 @@ public struct Parameters: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     }
 }
 
-/// What can be a parameter: text, numbers, truth, and lists of them.
+/// A value of a parameter: text, a number, a boolean, or a list of them.
 public protocol ParameterValue: Sendable {
     /// The value as text; more than one for a list.
     var parameterTexts: [String] { get }

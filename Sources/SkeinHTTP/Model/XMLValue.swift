@@ -1,14 +1,14 @@
-// XML without a type: for looking around in an answer.
+// Untyped XML, for inspecting responses.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
-/// An element of an XML document, with what is in it.
+/// An element of an XML document, with its contents.
 ///
-/// Names are as they are written, with their prefixes. Comments and processing instructions are left out.
+/// Names keep their prefixes. Comments and processing instructions are left out.
 public struct XMLValue: Sendable, Hashable {
-    /// What is in an element.
+    /// A child of an element.
     public enum Node: Sendable, Hashable {
         case element(XMLValue)
         case text(String)
@@ -23,12 +23,12 @@ public struct XMLValue: Sendable, Hashable {
 
     init(name: String) { self.name = name }
 
-    /// The elements in it.
+    /// The child elements.
     public var children: [XMLValue] {
         nodes.compactMap { if case .element(let element) = $0 { element } else { nil } }
     }
 
-    /// All texts in it and below, one after the other.
+    /// All texts in it and its descendants, concatenated.
     public var text: String {
         nodes.map { node in
             switch node {
@@ -38,34 +38,34 @@ public struct XMLValue: Sendable, Hashable {
         }.joined()
     }
 
-    /// The first element of a name in it, or nil.
+    /// The first child element of a name, or nil.
     public subscript(name: String) -> XMLValue? { children.first { $0.name.equalsBytes(name) } }
 
-    /// The elements of a name in it.
+    /// The child elements of a name.
     public func all(_ name: String) -> [XMLValue] { children.filter { $0.name.equalsBytes(name) } }
 
     /// The root of a document.
     ///
-    /// A document type declaration is refused: with it come entities, and with those bombs and files of the reader's own.
+    /// A document type declaration is refused, since entities allow expansion attacks and access to local files.
     /// - Parameters:
     ///   - text: the document.
-    ///   - maximumDepth: elements inside of one another at most.
-    /// - Throws: code 709 with the place, when it is not well-formed, too deep, or declares a type.
+    ///   - maximumDepth: the maximum nesting of elements.
+    /// - Throws: code 709 with the position, when it is not well-formed, too deep, or declares a document type.
     public init(_ text: String, maximumDepth: Int = 100) throws(SkeinError) {
         var parser = XMLReader(text, maximumDepth: maximumDepth)
         self = try parser.document()
     }
 
-    /// The root of a document that is still bytes. Its charset is what its byte order mark tells, else the content type's, else what it
-    /// declares, else UTF-8 (RFC 7303, section 3).
-    /// - Parameter contentType: the content type that came with it, if any.
-    /// - Throws: code 709, as above, and when the charset is not known or the bytes are not of it.
+    /// The root of an encoded document. Its charset is taken from its byte order mark, else from the content type, else
+    /// from its declaration, else it is UTF-8 (RFC 7303, section 3).
+    /// - Parameter contentType: the content type of the bytes, if any.
+    /// - Throws: code 709, as above, and when the charset is unknown or the bytes are invalid in it.
     public init(_ bytes: ByteBuffer, contentType: String? = nil, maximumDepth: Int = 100) throws(SkeinError) {
         try self.init(MediaType.xmlText(bytes, contentType: contentType), maximumDepth: maximumDepth)
     }
 }
 
-/// Reads a document (Extensible Markup Language 1.0, fifth edition) as far as data needs it.
+/// Parses a document (Extensible Markup Language 1.0, fifth edition), limited to the parts that data needs.
 private struct XMLReader {
     private let bytes: [UInt8]
     private let maximumDepth: Int
@@ -94,7 +94,7 @@ private struct XMLReader {
 
     // MARK: Elements
 
-    /// An element with all in it, without recursion, so that depth costs no stack.
+    /// An element with its contents, without recursion, so that depth needs no stack.
     private mutating func elements() throws(SkeinError) -> XMLValue {
         var open: [XMLValue] = []
         while true {
@@ -137,7 +137,7 @@ private struct XMLReader {
         guard !text.isEmpty, !open.isEmpty else { return }
         let last = open.count - 1
         if case .text(var whole)? = open[last].nodes.last {
-            // Taken out, so that it is made longer and not copied.
+            // Removed first, so that the text is extended in place and not copied.
             open[last].nodes.removeLast()
             whole += text
             open[last].nodes.append(.text(whole))
@@ -146,7 +146,7 @@ private struct XMLReader {
         }
     }
 
-    /// What stands between `<` and `>`.
+    /// A start tag, between `<` and `>`.
     private mutating func startTag() throws(SkeinError) -> (XMLValue, isEmpty: Bool) {
         var element = XMLValue(name: try name())
         while true {
@@ -231,7 +231,7 @@ private struct XMLReader {
 
     // MARK: Between
 
-    /// The declaration, comments, instructions and blanks outside of the root.
+    /// Skips declaration, comments, instructions and whitespace outside of the root.
     private mutating func skipMisc() throws(SkeinError) {
         while true {
             skipBlanks()

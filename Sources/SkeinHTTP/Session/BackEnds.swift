@@ -1,21 +1,21 @@
-// The databases and stores that a session has clients of: one for each address, however often it is asked for.
+// The database clients of a session: one for each address.
 
 import SkeinCore
 import SkeinTransport
 import Synchronization
 
-/// The clients, by what they were asked for with.
+/// The clients, by their addresses.
 package final class BackEnds: Sendable {
     /// nil from the shutdown on.
     private let clients = Mutex<ByteDictionary<any BackEnd>?>([:])
-    /// Those that were made by their settings; they end with the session, or before it with their last user.
+    /// Clients made from settings; they end with the session, or earlier with their last user.
     private let others = Mutex<[Weak]>([])
 
     private struct Weak: Sendable {
         weak let client: (any BackEnd)?
     }
 
-    /// Takes note of a client that is to end with the session.
+    /// Registers a client that ends with the session.
     package func keep<Client: BackEnd>(_ client: Client) -> Client {
         others.withLock { others in
             others.removeAll { $0.client == nil }
@@ -24,7 +24,7 @@ package final class BackEnds: Sendable {
         return client
     }
 
-    /// The client of an address, made when it is asked for first.
+    /// The client of an address, created on first use.
     package func client<Client: BackEnd>(
         _ key: String, _ make: () throws(SkeinError) -> Client
     ) throws(SkeinError) -> Client {
@@ -32,7 +32,7 @@ package final class BackEnds: Sendable {
         let made = try make()
         let kept: Client? = clients.withLock { clients in
             guard clients != nil else { return nil }
-            if let client = clients?[key] as? Client { return client }  // somebody was faster
+            if let client = clients?[key] as? Client { return client }  // another task was faster
             clients?[key] = made
             return made
         }
@@ -40,7 +40,7 @@ package final class BackEnds: Sendable {
         return kept
     }
 
-    /// Puts a client in the place of whatever would be made for an address.
+    /// Sets the client of an address.
     package func set(_ client: any BackEnd, as key: String) { clients.withLock { $0?[key] = client } }
 
     func shutdown() async {
@@ -68,14 +68,12 @@ extension BackEnds {
 }
 
 extension SkeinClient {
-    /// The client of an address, made when it is asked for first; for the name of an alias, that of the member whose turn it is.
-    ///
-    /// A member that cannot be opened is passed over. A client that cannot connect to its member connects to another one.
+    /// The client of an address, created on first use; for an alias, the client of the member that the balancer picks.
     /// - Parameters:
     ///   - address: a URL, or `@name`.
-    ///   - scheme: what members of the alias have to speak.
-    ///   - make: makes a client, which connects by the dialer.
-    /// - Throws: code 701 for an address that cannot be read, or an alias that is not there or of another protocol.
+    ///   - scheme: the protocol that the members of the alias must have.
+    ///   - make: makes a client, which connects through the dialer.
+    /// - Throws: code 701 for a malformed address, or an alias that is unknown or has another protocol.
     package func backEnd<Client: BackEnd>(
         _ address: String, _ scheme: Alias.Scheme,
         _ make: @escaping @Sendable (_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) -> Client

@@ -1,4 +1,4 @@
-// A method for each method: the short forms that most calls use. Their parameters are those of `request`.
+// A method for each HTTP method, with the parameters of `request`.
 
 extension SkeinClient {
     /// Starts a GET and returns at once.
@@ -115,7 +115,7 @@ extension SkeinClient {
 
     /// Starts a GET whose content is read as it arrives: `for try await piece in client.stream(url)`.
     ///
-    /// The corequest ends at the head of the answer; the content is also its response's `stream`.
+    /// The corequest ends at the head of the response; the content is also its response's `stream`.
     @discardableResult
     public func stream(
         _ url: some HTTPURLConvertible, parameters: Parameters = [:], headers: Headers = Headers(),
@@ -128,7 +128,7 @@ extension SkeinClient {
             isStreamed: true, meta: meta, callback: callback)
     }
 
-    /// Starts a request whose corequest ends at the head of the answer; the body is its response's `stream`.
+    /// Starts a request whose corequest ends at the head of the response; the body is its response's `stream`.
     /// - Throws: code 701 for a malformed URL.
     @discardableResult
     public func stream(
@@ -146,15 +146,15 @@ extension SkeinClient {
         return start(request, callback: callback)
     }
 
-    /// Downloads into a file, which is there when all of it is: until then its content is in `FILE.part` beside it.
+    /// Downloads into a file, which appears when it is complete: until then its content is in `FILE.part` beside it.
     /// - Parameters:
-    ///   - request: what to ask for; a GET in most cases.
-    ///   - path: the file; one that is there is replaced.
-    ///   - resumes: whether what an earlier attempt has left is gone on with, if the server still has the same version, and
-    ///     whether this attempt leaves behind what it has when it fails. Default: false.
+    ///   - request: the request, usually a GET.
+    ///   - path: the file; an existing one is replaced.
+    ///   - resumes: whether the partial file of an earlier attempt is continued, if the server still has the same
+    ///     version, and whether this attempt leaves a partial file when it fails. Default: false.
     ///   - progress: called with each piece, on the downloading task.
-    /// - Returns: the response, its stream consumed.
-    /// - Throws: `SkeinError`; a status of 300 and above is one, with no file written.
+    /// - Returns: the response, with its stream consumed.
+    /// - Throws: `SkeinError`, also for a status of 300 and above, with no file written.
     @discardableResult
     public nonisolated(nonsending) func download(
         _ request: HTTPRequest, to path: String, resumes: Bool = false,

@@ -5,12 +5,12 @@ extension SkeinClient {
     /// - Parameters:
     ///   - url: `ws://` or `wss://`.
     ///   - configuration: subprotocols, limits, compression, pings, reconnecting.
-    ///   - headers: for the handshake.
-    ///   - auth: who calls.
+    ///   - headers: header fields of the handshake.
+    ///   - auth: credentials.
     ///   - timeout: for the handshake. Default: the session's.
-    ///   - handler: hears of the socket's messages; without one they are taken by walking over it.
-    /// - Throws: code 701 for a malformed URL, the server's status when it refuses, 716 when it is no WebSocket server, the code of
-    ///   what went wrong before.
+    ///   - handler: receives the socket's messages; without one, iterate over the socket.
+    /// - Throws: code 701 for a malformed URL, the server's status when it refuses, 716 when it is not a WebSocket
+    ///   server, else the code of the failure.
     public nonisolated(nonsending) func webSocket(
         _ url: String, configuration: WebSocketConfiguration = WebSocketConfiguration(), headers: Headers = Headers(),
         auth: HTTPAuth? = nil, timeout: Duration? = nil, handler: (any WebSocketHandler)? = nil
@@ -20,16 +20,16 @@ extension SkeinClient {
         return try await http.webSocket(request, configuration, handler: handler)
     }
 
-    /// Sends one message over a WebSocket of its own and takes one: code 200 with the message, or with opcode -1 when the server
-    /// closes before it has sent any.
+    /// Sends one message over a WebSocket of its own and receives one: code 200 with the message, or with opcode -1
+    /// when the server closes before it has sent one.
     /// - Parameters:
     ///   - url: `ws://` or `wss://`.
     ///   - message: a text literal, `.text(…)` or `.binary(…)`.
     ///   - configuration: subprotocols, limits, compression.
-    ///   - headers: for the handshake.
-    ///   - auth: who calls.
+    ///   - headers: header fields of the handshake.
+    ///   - auth: credentials.
     ///   - timeout: for the handshake. Default: the session's.
-    ///   - meta: what travels along to the response.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
     /// - Returns: the corequest, already started.
     @discardableResult

@@ -1,26 +1,26 @@
-// The client: one queue, one pool, one summary over every protocol.
+// The client: one queue, one pool, one summary for all protocols.
 
 import Logging
 import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// A session: it starts requests, keeps their connections, and knows when all is done.
+/// A session: it starts requests, reuses connections, and tracks the requests in flight.
 ///
 /// Every call that makes a request starts it and returns at once, from any thread, with a ``SkeinCore/Corequest``.
 public final class SkeinClient: Sendable {
-    /// What is called with a response.
+    /// A handler for responses.
     public typealias Callback = @Sendable (HTTPResponse) -> Void
 
-    /// The settings the session was made with.
+    /// The settings of the session.
     public let configuration: Configuration
     package let session: Session
     package let http: HTTPClient
     private let requests: RequestNumbers
-    /// Whether it is a view of another session, which that one ends.
+    /// Whether it is a view of another session, which owns the connections.
     private let isShared: Bool
     package let backEnds: BackEnds
-    /// What is done to each request before it starts; nil for nothing.
+    /// Changes each request before it starts; nil for no change.
     let mark: (@Sendable (inout HTTPRequest) -> Void)?
 
     /// A session.
@@ -36,7 +36,7 @@ public final class SkeinClient: Sendable {
         mark = nil
     }
 
-    /// A session that is another one in all but this: something is done to each of its requests before it starts.
+    /// A view of another session, which changes each request before it starts.
     package init(sharing other: SkeinClient, marking mark: @escaping @Sendable (inout HTTPRequest) -> Void) {
         configuration = other.configuration
         session = other.session
@@ -47,11 +47,11 @@ public final class SkeinClient: Sendable {
         self.mark = mark
     }
 
-    /// A session with the settings that are set most often.
+    /// A session with the most common settings.
     /// - Parameters:
-    ///   - concurrency: requests under way at one time.
+    ///   - concurrency: concurrent requests.
     ///   - timeout: for each request. Default: 30 s.
-    ///   - report: whether a response without a callback is reported in a line.
+    ///   - report: whether a response without a callback is logged in a line.
     ///   - callback: called with every response that has no callback of its own.
     public convenience init(
         concurrency: Int, timeout: Duration = .seconds(30), report: Bool = false, callback: Callback? = nil
@@ -67,12 +67,12 @@ public final class SkeinClient: Sendable {
     /// The shards of the session; a task that prefers a shard's executor calls the session without leaving its thread.
     public var shards: [Shard] { session.shards.shards }
 
-    /// Connections made since the session began.
+    /// Connections opened since the session began.
     public var connectCount: Int { session.statistics.connectCount }
 
-    /// Starts a request that was put together by hand.
+    /// Starts a request value.
     /// - Parameters:
-    ///   - request: what to ask.
+    ///   - request: the request.
     ///   - callback: called with the response, on an event loop, instead of the session's callback.
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
@@ -86,13 +86,14 @@ public final class SkeinClient: Sendable {
     /// - Parameters:
     ///   - method: the method.
     ///   - url: an absolute URL, as text or as a `URL`; a malformed one ends the corequest with code 701.
-    ///   - body: what to send, for example `.json(value)`, `.form(["a": 1])`, `.xml(text)`, `.text(text)`. Default: nothing.
+    ///   - body: the content, for example `.json(value)`, `.form(["a": 1])`, `.xml(text)`, `.text(text)`. Default:
+    ///     none.
     ///   - parameters: query parameters to append to the URL.
     ///   - auth: credentials, such as `.basic(user, password)`. Default: none.
     ///   - cookies: names and values for this request, beside those of the session's jar.
-    ///   - headers: header fields; one that cannot be sent ends the corequest with code 701.
-    ///   - timeout: from the moment it gets its place to the last byte of the answer. Default: the session's.
-    ///   - meta: what travels along to the response.
+    ///   - headers: header fields; an invalid one ends the corequest with code 701.
+    ///   - timeout: from the moment it gets a slot to the last byte of the response. Default: the session's.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop, instead of the session's callback.
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
@@ -127,35 +128,35 @@ public final class SkeinClient: Sendable {
         }
     }
 
-    /// Waits until nothing is queued or under way, whoever started it, or until the task is cancelled.
-    /// - Returns: what it came to since the session began, or since the last summary.
+    /// Waits until no request of any caller is queued or in flight, or until the task is cancelled.
+    /// - Returns: the summary since the session began, or since the last summary.
     @discardableResult
     public nonisolated(nonsending) func fetchAll() async -> SessionSummary {
         try? await session.untilIdle()
         return session.statistics.takeSummary()
     }
 
-    /// Waits while kept connections stay as they are.
-    /// - Parameter time: how long.
-    /// - Throws: `CancellationError` when the task is cancelled before.
+    /// Waits; pooled connections stay open.
+    /// - Parameter time: the duration.
+    /// - Throws: `CancellationError` when the task is cancelled earlier.
     public nonisolated(nonsending) func suspend(_ time: Duration) async throws {
         try await session.pickShard().sleep(until: .after(time))
     }
 
-    /// What the session holds right now, for finding what is not let go of.
+    /// The resources that the session holds right now, for finding leaks.
     public var tracking: Tracking {
         Tracking(exchanges: session.statistics.liveExchanges, connections: session.statistics.openConnections)
     }
 
-    /// Closes every connection, fails what waits for one with code 705, and ends the threads of the session.
-    /// The session cannot be used after it. What a handler has of its server's client is not its own, and stays.
+    /// Closes every connection, fails requests that wait for one with code 705, and ends the threads of the session.
+    /// The session cannot be used afterwards. On the client that a server gives to its handlers, it has no effect.
     public nonisolated(nonsending) func shutdown() async {
         guard !isShared else {
             return session.logger.warning("the client of a request is its server's: it is not shut down")
         }
         await backEnds.shutdown()
         await http.shutdown()
-        // Its threads have to outlive what is under way, also when the task that shuts down is cancelled.
+        // The threads must outlive the requests in flight, also when the task that shuts down is cancelled.
         await Task { [session] in
             try? await session.untilIdle()
             await session.untilClosed()
@@ -179,20 +180,20 @@ public final class SkeinClient: Sendable {
     }
 }
 
-/// Numbers for the requests of a session and of all views of it.
+/// Numbers the requests of a session and of all its views.
 private final class RequestNumbers: Sendable {
     private let last = Atomic<Int>(0)
 
     func next() -> Int { last.wrappingAdd(1, ordering: .relaxed).oldValue }
 }
 
-/// What a session holds at one moment.
+/// The resources of a session at one moment.
 public struct Tracking: Sendable, CustomStringConvertible {
-    /// Requests queued or under way.
+    /// Requests queued or in flight.
     public let exchanges: Int
-    /// Connections open.
+    /// Open connections.
     public let connections: Int
-    /// Bytes of memory that the process holds, where the system tells.
+    /// The resident memory of the process in bytes, where the system reports it.
     public let residentBytes: Int? = ProcessMemory.resident
 
     /// One line with all of it.

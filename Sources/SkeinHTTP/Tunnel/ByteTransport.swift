@@ -1,5 +1,5 @@
-// What carries the bytes of something that is no request with its response, such as a WebSocket: a connection that has left HTTP, or a
-// stream of HTTP/2.
+// Carries the bytes of a protocol other than request and response, such as WebSocket: over a connection that has left
+// HTTP, or over an HTTP/2 stream.
 
 import NIOCore
 import SkeinCore
@@ -7,31 +7,31 @@ import SkeinTransport
 
 /// Carries bytes both ways. Called on the loop.
 package protocol ByteTransport: AnyObject {
-    /// Whether the peer takes what is written.
+    /// Whether the peer reads what is written.
     var isWritable: Bool { get }
     /// Writes bytes and flushes them.
     func write(_ bytes: ByteBuffer)
-    /// Reads on, or leaves bytes with the peer.
+    /// Starts or stops reading; unread bytes stay with the peer.
     func setReading(_ isOn: Bool)
-    /// Ends our side behind what has been written; the peer's end is still waited for.
+    /// Ends our side after the pending output; the peer's end is still awaited.
     func endOutput()
-    /// Ends it all now.
+    /// Closes both sides now.
     func close()
 }
 
-/// What speaks through a transport. Called on the loop.
+/// The user of a transport. Called on the loop.
 package protocol ByteTransportUser: HTTP2TunnelUser {
     /// Bytes have arrived on a connection.
     func receive(_ bytes: ByteBuffer)
-    /// What has arrived at once is received.
+    /// All bytes of one read have been delivered.
     func flush()
     /// The peer of a connection has ended its side.
     func inputEnded()
-    /// The connection ends now, whatever is under way.
+    /// The connection closes now, without waiting for pending work.
     func cutOff()
 }
 
-/// A connection of its own.
+/// A transport over a whole connection.
 ///
 /// Unchecked: every method is called on the loop of its channel.
 package final class TransportChannelHandler: ChannelInboundHandler, ByteTransport, @unchecked Sendable {
@@ -79,7 +79,7 @@ package final class TransportChannelHandler: ChannelInboundHandler, ByteTranspor
         guard let context, !hasEndedOutput else { return }
         hasEndedOutput = true
         setReading(true)
-        // Behind everything that the socket has not taken yet.
+        // After all pending output.
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
             self.context?.close(mode: .output, promise: nil)
         }

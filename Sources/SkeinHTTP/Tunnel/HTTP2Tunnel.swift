@@ -1,23 +1,23 @@
-// A stream of HTTP/2 in the hands of something that is no request with its answer: a WebSocket (RFC 8441), a remote call whose
-// messages go both ways at once. For both sides.
+// An HTTP/2 stream for a protocol other than request and response: a WebSocket (RFC 8441), or a bidirectional remote
+// call. For both sides.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 
-/// What speaks through a tunnel. Called on the loop.
+/// The user of a tunnel. Called on the loop.
 package protocol HTTP2TunnelUser: AnyObject {
-    /// The server's answer has begun; a client's user that was there from the opening hears of it.
+    /// The server's response has begun; called for a client's user that was set when the stream opened.
     func received(_ head: ResponseHead)
-    /// Content has come, or the end of it.
+    /// Content has arrived, or its end.
     func received(_ bytes: ByteBuffer, isLast: Bool)
-    /// The end has come with trailers.
+    /// The stream has ended with trailers.
     func received(trailers: Headers)
-    /// The peer has taken most of what was sent.
+    /// The peer has read most of the output.
     func becameWritable()
-    /// The stream or its connection is over before its time.
+    /// The stream or its connection ended early.
     func ended(_ error: (any Error)?)
-    /// The server stops.
+    /// The server shuts down.
     func leave(_ code: WebSocketCloseCode)
 }
 
@@ -25,7 +25,7 @@ package protocol HTTP2TunnelUser: AnyObject {
 ///
 /// Unchecked: every method is called on the loop of its connection.
 package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
-    /// Bytes that wait for the peer's window above which it is said to be slow.
+    /// Pending output above which the tunnel is not writable.
     private static let highWater = 64 << 10
 
     private let driver: HTTP2Driver
@@ -45,10 +45,10 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
         driver.engine.letRest(stream)
     }
 
-    /// Says who speaks.
+    /// Sets the user.
     package func carry(_ user: any HTTP2TunnelUser) { self.user = user }
 
-    // MARK: What the connection says
+    // MARK: Calls from the connection
 
     package func receive(_ head: ResponseHead) {
         user?.received(head)
@@ -65,7 +65,7 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
         if isLast { receivedAll() }
     }
 
-    /// Content that has been counted already.
+    /// Delivers content that has been counted already.
     package func replay(_ bytes: ByteBuffer) { user?.received(bytes, isLast: false) }
 
     package func receive(trailers: Headers) {
@@ -75,14 +75,14 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
 
     package func drained() { user?.becameWritable() }
 
-    /// The stream or its connection is over before its time.
+    /// The stream or its connection ended early.
     package func end(_ error: (any Error)?) {
         let user = self.user
         forget()
         user?.ended(error)
     }
 
-    /// The server stops.
+    /// The server shuts down.
     package func leave(_ code: WebSocketCloseCode) { user?.leave(code) }
 
     /// The peer's side has ended.
@@ -97,9 +97,9 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
         onEnd = nil
     }
 
-    // MARK: What the user says
+    // MARK: Calls from the user
 
-    /// Answers a request, as a server.
+    /// Responds to a request, as a server.
     package func respond(_ status: HTTPStatus, _ headers: Headers, date: String?, isLast: Bool = false)
         throws(HeaderProblem)
     {
@@ -142,19 +142,19 @@ package final class HTTP2Tunnel: ByteTransport, @unchecked Sendable {
         if hasReceivedAll { forget() }
     }
 
-    /// What is left of a stream whose other side has had its last word: ours is ended, or given up where it is stuck.
+    /// Ends our side after the peer has ended its side, or resets the stream if output is stuck.
     package func endOrGiveUp() {
         if driver.engine.waitingBytes(on: stream) == 0 { endOutput() } else { close(.cancel) }
     }
 
-    /// Tells a peer that goes on sending behind our last word that nobody listens, once that word is out.
+    /// Resets the stream after our end was sent, if the peer still sends.
     package func refuseMore() {
         if hasSentAll, !driver.engine.isSending(stream) { close(.noError) }
     }
 
     package func close() { close(.cancel) }
 
-    /// Gives the stream up; its user hears that it has ended.
+    /// Resets the stream; its user is told that it has ended.
     package func close(_ code: HTTP2ErrorCode) {
         if driver.engine.isSending(stream) || driver.engine.isReceiving(stream) { driver.cancel(stream, code) }
         end(nil)

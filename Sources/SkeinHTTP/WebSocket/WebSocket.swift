@@ -1,18 +1,18 @@
-// A WebSocket as a program uses it: messages come as an asynchronous sequence or to a handler object, and are sent from anywhere.
+// The WebSocket API: messages are received by iteration or by a handler object, and sent from any thread.
 
 import NIOCore
 import SkeinCore
 import SkeinWire
 import Synchronization
 
-/// Hears of one socket, or of many. Its methods are called on the socket's loop and must not block; they answer by
-/// ``WebSocket/trySend(_:)`` or start a task.
+/// Receives the events of one socket, or of many. Its methods are called on the socket's loop and must not block; they
+/// reply by ``WebSocket/trySend(_:)`` or start a task.
 public protocol WebSocketHandler: Sendable {
-    /// The socket is open; once more after each time it was connected again.
+    /// The socket is open; called again after each reconnect.
     func onOpen(_ socket: WebSocket)
-    /// A message has come.
+    /// A message has arrived.
     func onMessage(_ message: WebSocketMessage, _ socket: WebSocket)
-    /// The socket has ended and does not come back.
+    /// The socket has ended for good.
     func onClose(_ closing: WebSocketClosing, _ socket: WebSocket)
 }
 
@@ -25,32 +25,34 @@ extension WebSocketHandler {
 
 /// An open WebSocket (RFC 6455), of a client or of a server.
 ///
-/// Walk over it for the peer's messages: `for try await message in socket`. The walk ends when the peer closes in order, and throws
-/// when the connection is lost or the peer breaks the protocol. While nobody takes messages, the peer has to wait. Pings are
-/// answered by themselves. A socket stays open until somebody closes it; dropping it does not.
+/// Iterate over it for the peer's messages: `for try await message in socket`. The iteration ends when the socket is
+/// closed
+/// normally, and throws when the connection is lost or the peer violates the protocol. While no message is taken,
+/// reading stops.
+/// Pings are answered automatically. A socket stays open until it is closed; dropping it does not close it.
 ///
-/// Unchecked: what is not constant is touched on the shard's loop only, or has a lock.
+/// Unchecked: variables are used on the shard's loop only, or have a lock.
 public final class WebSocket: AsyncSequence, @unchecked Sendable {
     public typealias Element = WebSocketMessage
 
-    /// What a message costs in memory beside its bytes.
+    /// The memory of a message beside its bytes.
     private static let overhead = 64
 
-    /// What became of a message.
+    /// The result of sending a message.
     private enum Sent {
         case done
-        /// It is on its way, but the next one has to wait.
+        /// It is being sent, but the next one must wait.
         case full
-        /// The connection is being made again, or a message in fragments has to end first.
+        /// The connection is being reopened, or a fragmented message must end first.
         case later
     }
 
-    /// The shard on whose loop the socket lives; tasks that prefer its executor use it without leaving the thread.
+    /// The shard on whose loop the socket runs; tasks that prefer its executor use it without leaving the thread.
     public let shard: Shard
     private let inbox: Inbox<WebSocketMessage>
     private let ending = Mutex<WebSocketClosing?>(nil)
     private let handler: (any WebSocketHandler)?
-    /// Makes the connection again; nil for a server's socket.
+    /// Reopens the connection; nil for a server's socket.
     private let reopen: (@Sendable (WebSocket) async throws(SkeinError) -> Void)?
     private let reconnects: Bool
     @exclusivity(unchecked) private var link: WebSocketLink?
@@ -72,21 +74,21 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         inbox = Inbox(maximum: configuration.maximumWaiting)
     }
 
-    /// How the socket ended; nil while it has not.
+    /// How the socket ended; nil while it is open.
     public var closing: WebSocketClosing? { ending.withLock { $0 } }
 
-    /// The subprotocol that was agreed on, if any.
+    /// The negotiated subprotocol, if any.
     public var subprotocol: String? { get async { (try? await onLoop { $0.agreed }) ?? nil } }
 
     // MARK: Messages
 
-    /// Walks over the messages.
+    /// Iterates over the messages.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let socket: WebSocket
 
-        /// The next message; nil when the socket was closed in order, by either side.
-        /// - Throws: `SkeinError` 710 when the connection was lost or closed with an error's code, 707, 709 or 719 when the peer
-        ///   broke the protocol or a limit; `CancellationError`.
+        /// The next message; nil when the socket was closed normally, by either side.
+        /// - Throws: `SkeinError` 710 when the connection was lost or closed with an error code, 707, 709 or 719 when
+        ///   the peer violated the protocol or a limit; `CancellationError`.
         public mutating func next() async throws -> WebSocketMessage? {
             while true {
                 switch socket.inbox.take() {
@@ -101,18 +103,18 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         }
     }
 
-    /// Starts or goes on with the walk; messages are not lost between two walks. One task at a time.
+    /// Starts or continues the iteration; no messages are lost in between. One task at a time.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(socket: self) }
 
     /// Waits for one message.
-    /// - Returns: nil when the socket was closed in order.
-    /// - Throws: as the walk does.
+    /// - Returns: nil when the socket was closed normally.
+    /// - Throws: the errors of the iteration.
     public func receive() async throws -> WebSocketMessage? {
         var iterator = makeAsyncIterator()
         return try await iterator.next()
     }
 
-    /// Sends a message, and waits while the peer does not take what was sent before.
+    /// Sends a message; waits while the peer has not read the earlier ones.
     /// - Throws: `SkeinError` 710 when the socket is closed; `CancellationError`.
     public func send(_ message: WebSocketMessage) async throws {
         while true {
@@ -136,9 +138,10 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
     /// - Throws: as ``send(_:)-(WebSocketMessage)``.
     public func send(_ text: String) async throws { try await send(.text(text)) }
 
-    /// Sends one message in fragments as its pieces are made, no faster than the peer takes them. Other messages of this socket
-    /// have to wait for its end.
-    /// - Throws: what the pieces throw, and the socket is closed then, since half a message is none; else as for whole messages.
+    /// Sends one message in fragments as its pieces are made, no faster than the peer reads them. Other messages of
+    /// this socket wait for its end.
+    /// - Throws: the error of the pieces, after which the socket is closed, since the message is incomplete; else as
+    ///   for whole messages.
     public func send<Pieces: AsyncSequence>(
         _ kind: WebSocketMessage.Kind, fragments pieces: Pieces
     ) async throws where Pieces.Element == ByteBuffer {
@@ -173,9 +176,9 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         }
     }
 
-    /// Sends a message without waiting, from anywhere.
-    /// - Returns: false when it was not sent, since the socket is closed or the peer is too slow (`maximumUnsent`). Off the
-    ///   shard's loop that is not known yet, and the answer is true.
+    /// Sends a message without waiting, from any thread.
+    /// - Returns: false when it was not sent, since the socket is closed or the peer is too slow (`maximumUnsent`).
+    ///   Outside the shard's loop that is not known yet, and the result is true.
     @discardableResult
     public func trySend(_ message: WebSocketMessage) -> Bool {
         guard shard.isCurrent else {
@@ -185,9 +188,9 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return link?.trySend(message) ?? false
     }
 
-    /// Asks the peer by a Ping whether it is there.
-    /// - Returns: the time until its Pong.
-    /// - Throws: `SkeinError` 702 when it does not answer in `pingTimeout`, 710 when the socket is closed.
+    /// Sends a Ping and waits for the Pong.
+    /// - Returns: the time until the Pong.
+    /// - Throws: `SkeinError` 702 when there is no Pong within `pingTimeout`, 710 when the socket is closed.
     @discardableResult
     public func ping() async throws -> Duration {
         try await withUnsafeThrowingContinuation { continuation in
@@ -198,10 +201,10 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         }
     }
 
-    /// Closes the socket, and waits until the peer has closed it too or `closeTimeout` is over.
+    /// Closes the socket, and waits for the peer's Close, at most `closeTimeout`.
     /// - Parameters:
-    ///   - code: why; one that must not be sent is left out. Default: 1000.
-    ///   - reason: for people, up to 123 bytes of UTF-8. Default: none.
+    ///   - code: the close code; one that must not be sent is left out. Default: 1000.
+    ///   - reason: a text for people, up to 123 bytes of UTF-8. Default: none.
     public func close(_ code: WebSocketCloseCode = .normal, _ reason: String = "") async {
         await withUnsafeContinuation { continuation in
             shard.run {
@@ -227,12 +230,12 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return try await shard.eventLoop.submit { try work(self) }.get()
     }
 
-    /// Sends something by the link, if there is one and no other message is under way on it.
+    /// Sends over the link, if there is one and no other message is being sent.
     private func submit(
         isBeginning: Bool = true, _ send: (WebSocketLink) throws(SkeinError) -> Bool?
     ) throws(SkeinError) -> Sent {
         guard let link else {
-            // Half of a message on the old connection is none on the new one.
+            // The rest of a message from the old connection must not be sent on the new one.
             if reopening != nil, isBeginning { return .later }
             throw WebSocketLink.closed
         }
@@ -242,7 +245,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         return hasRoom ? .done : .full
     }
 
-    /// Waits until the link is as wanted, or there is one again.
+    /// Waits until the link meets a condition, or there is a new link.
     private func untilReady(_ isReady: @escaping @Sendable (WebSocketLink) -> Bool) async throws {
         let number = try await onLoop { socket in
             socket.waiterNumber += 1
@@ -257,7 +260,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
                 if let place = self.waiters.firstIndex(where: { $0.number == number }) {
                     self.waiters.remove(at: place).resume(CancellationError())
                 } else {
-                    self.cancelled.insert(number)  // it comes before the one whom it cancels, or after its end
+                    self.cancelled.insert(number)  // it may come before the wait that it cancels, or after its end
                 }
             }
         }
@@ -268,7 +271,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         _ continuation: UnsafeContinuation<Void, any Error>, _ number: Int, _ isReady: (WebSocketLink) -> Bool
     ) {
         if cancelled.remove(number) != nil { return continuation.resume(throwing: CancellationError()) }
-        // What is waited for may have happened since it was missing.
+        // The condition may have become true meanwhile.
         if let link, isReady(link) { return continuation.resume() }
         if link == nil, reopening == nil { return continuation.resume(throwing: WebSocketLink.closed) }
         waiters.append(
@@ -285,7 +288,7 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         for waiter in woken { waiter.resume(error) }
     }
 
-    /// A link has begun to speak.
+    /// A link has opened.
     func opened(_ link: WebSocketLink) {
         self.link = link
         agreed = link.agreement.subprotocol
@@ -295,14 +298,14 @@ public final class WebSocket: AsyncSequence, @unchecked Sendable {
         wake(nil)
     }
 
-    /// Takes a message off the link. Returns false when no more should come for now.
+    /// Takes a message from the link. Returns false when no more should be delivered for now.
     func deliver(_ message: WebSocketMessage) -> Bool {
         guard let handler else { return inbox.push(message, size: message.bytes.readableBytes + Self.overhead) }
         handler.onMessage(message, self)
         return true
     }
 
-    /// Room has been made.
+    /// The consumer can take more.
     private func caughtUp() { shard.run { self.link?.resume() } }
 
     func becameWritable() { if !waiters.isEmpty, !isClosedHere { wake(nil) } }

@@ -1,4 +1,4 @@
-// What both sides say before the first frame: key and answer (RFC 6455, section 4), subprotocols, compression (RFC 7692, section 7.1).
+// The opening handshake: key and response (RFC 6455, section 4), subprotocols, compression (RFC 7692, section 7.1).
 
 import Crypto
 import SkeinCore
@@ -14,20 +14,20 @@ import SkeinWire
 package enum WebSocketHandshake {
     private static let magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-    /// A key that nobody can foresee.
+    /// A random key.
     package static func makeKey() -> String {
         var random = SystemRandomNumberGenerator()
         return Data((0..<16).map { _ in UInt8.random(in: .min ... .max, using: &random) }).base64EncodedString()
     }
 
-    /// What a server answers to a key.
+    /// The server's response to a key.
     package static func accept(_ key: String) -> String {
         Data(Insecure.SHA1.hash(data: Array((key + magic).utf8))).base64EncodedString()
     }
 
     // MARK: The client's side
 
-    /// The fields that ask for a socket.
+    /// The fields that request a socket.
     static func request(_ configuration: WebSocketConfiguration, key: String) -> Headers {
         var headers: Headers = [
             "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key,
@@ -43,14 +43,14 @@ package enum WebSocketHandshake {
         return headers
     }
 
-    /// What was agreed.
+    /// The negotiated parameters.
     package struct Agreement: Sendable {
         package var subprotocol: String?
         package var compression: WebSocketCompression?
     }
 
-    /// Reads a server's agreement.
-    /// - Parameter key: what was sent over HTTP/1.1; nil over HTTP/2, which needs none (RFC 8441, section 5).
+    /// Reads the server's response.
+    /// - Parameter key: the key sent over HTTP/1.1; nil over HTTP/2, which uses none (RFC 8441, section 5).
     static func agreement(
         _ headers: Headers, key: String?, _ configuration: WebSocketConfiguration
     ) throws(SkeinError) -> Agreement {
@@ -89,8 +89,8 @@ package enum WebSocketHandshake {
 
     // MARK: The server's side
 
-    /// Chooses among what a client offers.
-    /// - Returns: the agreement, and the fields that tell of it.
+    /// Chooses from a client's offers.
+    /// - Returns: the agreement, and its fields for the response.
     package static func choose(_ headers: Headers, _ configuration: WebSocketConfiguration) -> (Agreement, Headers) {
         var agreement = Agreement()
         var answer = Headers()
@@ -102,7 +102,7 @@ package enum WebSocketHandshake {
             answer["Sec-WebSocket-Protocol"] = chosen
         }
         guard let ours = configuration.compression else { return (agreement, answer) }
-        // The first offer that can be met; one that cannot be read is none.
+        // The first acceptable offer; a malformed one counts as absent.
         for offer in Extension.all(in: headers) ?? [] where offer.name == "permessage-deflate" {
             guard let parameters = DeflateParameters(offer, isOffer: true) else { continue }
             let bits = min(ours.windowBits, parameters.serverBits ?? 15)
@@ -127,12 +127,12 @@ package enum WebSocketHandshake {
     }
 }
 
-/// An extension with its parameters, as it is offered or agreed to (RFC 6455, section 9.1).
+/// An extension with its parameters, as offered or accepted (RFC 6455, section 9.1).
 private struct Extension {
     let name: String
     var parameters: [(name: String, value: String?)] = []
 
-    /// The extensions of a message's fields, in order; nil when they cannot be read.
+    /// The extensions of a message's fields, in order; nil when they are malformed.
     static func all(in headers: Headers) -> [Extension]? {
         var found: [Extension] = []
         for field in headers.values("Sec-WebSocket-Extensions") {
@@ -169,10 +169,11 @@ private struct DeflateParameters {
     var clientStartsOver = false
     var serverBits: Int?
     var clientBits: Int?
-    /// Whether a client can be told how large its window may be.
+    /// Whether the client accepts a limit for its window.
     var limitsClientBits = false
 
-    /// Nil for what RFC 7692 does not know: another name, a name twice, a value where there is none, a number out of range.
+    /// Nil for parameters that RFC 7692 does not allow: an unknown or repeated name, an unexpected value, a number out
+    /// of range.
     init?(_ item: Extension, isOffer: Bool) {
         var seen: Set<String> = []
         for (name, value) in item.parameters {

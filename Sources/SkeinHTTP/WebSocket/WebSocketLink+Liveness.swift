@@ -1,4 +1,4 @@
-// Whether the peer of a WebSocket is there: PINGs, silence, and messages that do not get on.
+// Detects a dead peer of a WebSocket: Pings, silence, and messages that make no progress.
 
 import DequeModule
 import NIOCore
@@ -7,7 +7,7 @@ import SkeinTransport
 import SkeinWire
 
 extension WebSocketLink {
-    /// Asks the peer and tells how long its answer took.
+    /// Sends a Ping and reports the time until the Pong.
     func ping(_ answered: @escaping @Sendable (Result<Duration, SkeinError>) -> Void) {
         guard phase == .open else { return answered(.failure(Self.closed)) }
         pingNumber += 1
@@ -22,7 +22,7 @@ extension WebSocketLink {
             number <= pingNumber
         else { return }
         let now = shard.now
-        // An answer to a later one is an answer to all before it (section 5.5.3).
+        // A Pong for a later Ping answers all earlier ones (section 5.5.3).
         while let ping = pings.first, ping.number <= number {
             pings.removeFirst()
             ping.answered(.success(.nanoseconds((now - ping.sent).nanoseconds)))
@@ -56,7 +56,7 @@ extension WebSocketLink {
         }
         let messageEnds = messageMark.map { $0.at + TimeAmount(configuration.messageTimeout) }
         if let mark = messageMark, let messageEnds, messageEnds <= now {
-            // While the application does not take earlier messages, the delay is not the peer's.
+            // While the application does not take earlier messages, the delay is not the peer's fault.
             guard
                 isPaused
                     || heldBytes - mark.bytes >= Self.slowestMessage

@@ -1,4 +1,4 @@
-// One connection of a WebSocket: the codec over a transport, the closing handshake, the questions whether the peer is there.
+// One connection of a WebSocket: the codec over a transport, the closing handshake, the checks for a dead peer.
 
 import DequeModule
 import NIOCore
@@ -13,23 +13,24 @@ import SkeinWire
 package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     enum Phase {
         case open
-        /// Our Close is sent: nothing more is, and the peer's is waited for.
+        /// Our Close is sent: nothing more is sent, and the peer's Close is awaited.
         case closing
-        /// Both are there, or one that broke a rule: only the end of the connection is waited for.
+        /// Both Close frames were exchanged, or a frame violated the protocol: only the end of the connection is
+        /// awaited.
         case lingering
         case ended
     }
 
-    /// Bytes that are not with the transport yet above which senders wait.
+    /// Output not yet taken by the transport above which senders wait.
     static let highWater = 64 << 10
-    /// Bytes a second of a message that has begun, below which its peer is given up.
+    /// The minimum rate of a message in progress in bytes a second; below it, the connection is closed.
     static let slowestMessage = 1024
 
     let agreement: WebSocketHandshake.Agreement
     let role: WebSocketRole
     let shard: Shard
     let configuration: WebSocketConfiguration
-    /// Who hears of messages; let go of at the end.
+    /// The receiver of messages; released at the end.
     @exclusivity(unchecked) var socket: WebSocket?
     @exclusivity(unchecked) var transport: (any ByteTransport)?
     @exclusivity(unchecked) var decoder: WebSocketDecoder
@@ -39,7 +40,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     @exclusivity(unchecked) var isReading = false
     @exclusivity(unchecked) var isPaused = false
     @exclusivity(unchecked) var dropsMessages = false
-    /// Whether a message has begun of which more fragments are to be sent.
+    /// Whether a fragmented message is being sent.
     @exclusivity(unchecked) private(set) var isInMessage = false
     @exclusivity(unchecked) var phase = Phase.open
     @exclusivity(unchecked) var lastHeard: NIODeadline
@@ -47,14 +48,14 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     var pings = Deque<Ping>()
     var pingNumber: UInt64 = 0
     var keepAlive: NIODeadline?
-    /// Bytes of unfinished messages that are counted in the budget for this one.
+    /// Bytes of unfinished messages that this link counts in the budget.
     @exclusivity(unchecked) var heldBytes = 0
-    /// The time since which the unfinished message is watched, and its bytes at that time; nil while there is none.
+    /// The start of the current check of the unfinished message, and its bytes at that time; nil while there is none.
     @exclusivity(unchecked) var messageMark: (at: NIODeadline, bytes: Int)?
     var timerAt = NIODeadline.distantFuture
-    /// What all peers together may make us hold; nil for a client.
+    /// The memory limit for all peers together; nil for a client.
     package var budget: MemoryBudget?
-    /// The answer to the latest Ping, while the peer does not take it (section 5.5.3 asks for that one only).
+    /// The Pong for the latest Ping, while the peer does not read (section 5.5.3 requires that one only).
     var owedPong: ByteBuffer?
 
     struct Ping {
@@ -79,7 +80,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
             role, compression: agreement.compression, compressionThreshold: configuration.compression?.threshold ?? 0)
     }
 
-    /// Begins to speak.
+    /// Starts on a transport.
     package func begin(on transport: any ByteTransport) {
         self.transport = transport
         if let interval = configuration.pingInterval { arm(interval) }
@@ -88,7 +89,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     // MARK: Receiving
 
-    /// Takes bytes of the peer.
+    /// Receives bytes from the peer.
     package func receive(_ bytes: ByteBuffer) {
         guard phase == .open || phase == .closing else { return }
         lastHeard = shard.now
@@ -97,7 +98,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         noteHeld()
     }
 
-    /// Counts what the peer makes us hold of a message whose end is not here.
+    /// Counts the bytes of an incomplete message.
     func noteHeld() {
         let held = decoder.heldBytes
         if held == 0 {
@@ -118,7 +119,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         fail(WebSocketError(.tryAgainLater, "the server holds too much of messages that are not complete"))
     }
 
-    /// What was held is not any more.
+    /// The counted bytes are released.
     func releaseHeld() {
         budget?.change(by: -heldBytes)
         heldBytes = 0
@@ -140,7 +141,8 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         case .message(let message):
             messageMark = nil
             guard !dropsMessages, socket?.deliver(message) == false else { return }
-            // Behind our Close, the peer's is waited for, and not for somebody who takes what stands before it.
+            // After our Close, the link waits for the peer's Close, and does not wait for a consumer of the messages
+            // before it.
             if phase == .open { pause() } else { dropsMessages = true }
         case .ping(let payload):
             guard phase == .open else { return }
@@ -155,7 +157,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         transport?.setReading(false)
     }
 
-    /// The consumer has caught up.
+    /// The consumer is ready for more.
     func resume() {
         guard isPaused else { return }
         isPaused = false
@@ -188,7 +190,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         return true
     }
 
-    /// Writes a piece of a message. Returns as ``send(_:)``.
+    /// Writes a piece of a message. Returns the same as ``send(_:)``.
     func send(_ bytes: ByteBuffer, _ kind: WebSocketMessage.Kind, isFirst: Bool, isLast: Bool) -> Bool? {
         guard phase == .open else { return nil }
         encoder.writeFragment(kind, bytes, isFirst: isFirst, isLast: isLast, into: &output.bytes)
@@ -202,7 +204,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         flushSoon()
     }
 
-    /// Writes at the end of this tick what its messages have brought.
+    /// Writes the messages of this tick at its end.
     func flushSoon() {
         guard !flushIsScheduled, !isReading else { return }
         flushIsScheduled = true
@@ -212,7 +214,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         }
     }
 
-    /// Writes what there is, if the peer takes it.
+    /// Writes the output, if the transport takes it.
     package func flush() {
         guard output.count > 0, let transport, transport.isWritable else { return }
         writeOutput()
@@ -235,7 +237,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 
     static let closed = SkeinError(.connectionClosed, because: "the socket is closed")
 
-    /// Says that we are done, and waits for the peer's word.
+    /// Sends a Close, and waits for the peer's.
     package func close(_ closing: WebSocketClosing) {
         guard phase == .open else { return }
         writeClose(closing)
@@ -256,7 +258,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
     func peerClosed(_ closing: WebSocketClosing) {
         if phase == .open { writeClose(closing) }
         tell(closing, nil)
-        // The server ends the connection first (section 7.1.1), the client when that takes too long.
+        // The server closes the connection first (section 7.1.1), the client when that takes too long.
         if role == .server {
             linger()
         } else {
@@ -265,7 +267,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         }
     }
 
-    /// The peer broke a rule: it is told which, and nothing more is read of it.
+    /// The peer violated the protocol: it gets a Close with the code, and nothing more is read.
     func fail(_ error: WebSocketError) {
         if phase == .open { writeClose(WebSocketClosing(error.code, error.reason)) }
         let code: SkeinError.Code =
@@ -283,7 +285,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         linger()
     }
 
-    /// Ends our side and waits a moment for the peer's end, so that a reset does not destroy our Close.
+    /// Ends our side and waits briefly for the peer's end, so that a TCP reset does not destroy our Close.
     func linger() {
         phase = .lingering
         releaseHeld()
@@ -292,7 +294,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
         transport?.endOutput()
     }
 
-    /// Ends the connection without a word.
+    /// Closes the connection without a Close frame.
     package func cutOff() { transport?.close() }
 
     /// The connection is over.
@@ -317,7 +319,7 @@ package final class WebSocketLink: TimerTarget, @unchecked Sendable {
 }
 
 extension WebSocketLink: ByteTransportUser {
-    // A peer that has ended its side has nothing more to say, and a socket with one side is none.
+    // A peer that has ended its side sends nothing more, and a half-open socket is not allowed.
     package func inputEnded() { transport?.close() }
 
     package func received(_ head: ResponseHead) {}

@@ -1,4 +1,4 @@
-// How a client comes to a socket: a request that asks for it, and the same again when the connection is lost.
+// Opens a socket as a client, and reopens it when the connection is lost.
 
 import NIOCore
 import SkeinCore
@@ -6,7 +6,7 @@ import SkeinWire
 
 /// One opening handshake.
 ///
-/// Unchecked: what changes is touched on the loop of the connection, until the corequest of the handshake publishes it.
+/// Unchecked: variables are used on the loop of the connection, until the corequest of the handshake publishes it.
 private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
     private let configuration: WebSocketConfiguration
     private let key = WebSocketHandshake.makeKey()
@@ -20,12 +20,12 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
 
     var kind: HTTPUpgradeKind { .named("websocket", allowsHTTP2: configuration.usesHTTP2) }
 
-    /// The request with what asks for a socket.
+    /// The request with the handshake's fields.
     func request(_ plain: HTTPRequest) -> HTTPRequest {
         var request = plain
         for field in WebSocketHandshake.request(configuration, key: key) { request.headers[field.name] = field.value }
         request.upgrade = self
-        request.layers = []  // a layer could send it twice, and there is one connection to hand over
+        request.layers = []  // a layer could send it twice, but only one connection can be handed over
         return request
     }
 
@@ -59,12 +59,12 @@ private final class WebSocketOpening: HTTPUpgrade, @unchecked Sendable {
 
 extension HTTPClient {
     /// Opens a socket.
-    /// - Parameter request: where, with headers, credentials and the time that the handshake may take.
+    /// - Parameter request: the URL, with headers, credentials and the timeout of the handshake.
     package func webSocket(
         _ request: HTTPRequest, _ configuration: WebSocketConfiguration, handler: (any WebSocketHandler)?
     ) async throws(SkeinError) -> WebSocket {
         try await open(request, configuration) { shard in
-            // The client lives as long as its sockets, whether or not they are connected again.
+            // The client stays alive as long as its sockets, whether or not they reconnect.
             WebSocket(configuration, shard: shard, handler: handler) { socket throws(SkeinError) in
                 try await self.reopen(socket, request, configuration)
             }
@@ -86,7 +86,7 @@ extension HTTPClient {
         throw .status(response.statusCode, peer: response.peer, because: answer)
     }
 
-    /// Connects a socket again that was lost, with growing waits between the attempts.
+    /// Reopens a lost connection, with growing waits between the attempts.
     private func reopen(
         _ socket: WebSocket, _ request: HTTPRequest, _ configuration: WebSocketConfiguration
     ) async throws(SkeinError) {
@@ -98,7 +98,7 @@ extension HTTPClient {
                 _ = try await open(request, configuration) { _ in socket }
                 return
             } catch {
-                // A server that says no will say no again.
+                // A refusal by the server is permanent.
                 let isFinal =
                     (400..<500).contains(error.code.rawValue) && ![408, 425, 429].contains(error.code.rawValue)
                 guard attempt + 1 < reconnect.maximumAttempts, !isFinal, !Task.isCancelled else { throw error }

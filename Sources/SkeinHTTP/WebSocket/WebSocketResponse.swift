@@ -1,4 +1,4 @@
-// The short form: one message to a server, its first message back, and the socket is closed.
+// The short form: sends one message, receives one, and closes the socket.
 
 import Logging
 import SkeinCore
@@ -10,24 +10,24 @@ import SkeinWire
     import Foundation
 #endif
 
-/// What came back for one message.
+/// The response to one message.
 public struct WebSocketResponse: Response {
-    /// What the caller attached.
+    /// The caller's metadata.
     public let meta: RequestMetadata
-    /// 200 when the socket was opened, else the server's answer to the handshake, or 700 to 722 for a failure.
+    /// 200 when the socket was opened, else the status of the handshake, or 700 to 722 for a failure.
     public let statusCode: Int
-    /// The status in words.
+    /// The name of the status.
     public let reason: String
-    /// The peer's message; nil when it closed the socket before one came.
+    /// The peer's message; nil when it closed the socket before it sent one.
     public let content: WebSocketMessage?
     /// The session's logger.
     public let logger: Logger
     /// The failure, if there was one.
     public let failure: SkeinError?
-    /// The origin that was asked.
+    /// The origin of the request.
     public let peer: String
 
-    /// 1 for text, 2 for bytes, -1 when the peer closed the socket before a message came.
+    /// 1 for text, 2 for bytes, -1 when the peer closed the socket before it sent a message.
     public var opcode: Int { content.map { Int($0.kind.rawValue) } ?? -1 }
     /// The text of the message; nil when there is none.
     public var data: String? { content?.text }
@@ -47,7 +47,7 @@ public struct WebSocketResponse: Response {
             content = message
             failure = nil
         case .failure(let error):
-            // The server's refusal is an answer; what is below HTTP is a failure.
+            // A refusal by the server is a response; an error below HTTP is a failure.
             let code = error.code.rawValue
             statusCode = code
             reason = HTTPStatus(code).reason.isEmpty || code >= 700 ? error.code.name : HTTPStatus(code).reason
@@ -56,8 +56,8 @@ public struct WebSocketResponse: Response {
         }
     }
 
-    /// The message as one value of JSON.
-    /// - Throws: code 709 when it is none.
+    /// The message as a JSON value.
+    /// - Throws: code 709 when it is not valid JSON for the type.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try JSON.decode(type, from: content?.bytes.readableBytesView ?? .init())
@@ -66,7 +66,7 @@ public struct WebSocketResponse: Response {
         }
     }
 
-    /// The message as a list; one that is none is a list of one.
+    /// The message as a list; a single value is a list of one.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         if let list = try? decode([T].self) { return list }
         return [try decode(type)]
@@ -74,8 +74,8 @@ public struct WebSocketResponse: Response {
 }
 
 extension HTTPClient {
-    /// Sends one message and takes one.
-    /// - Parameter problem: why that cannot be done, if it is known already.
+    /// Sends one message and receives one.
+    /// - Parameter problem: an error that is known beforehand, if any.
     package func exchange(
         _ message: WebSocketMessage, _ request: HTTPRequest, _ configuration: WebSocketConfiguration,
         problem: SkeinError?,
@@ -103,7 +103,7 @@ extension HTTPClient {
             do {
                 try await socket.send(message)
             } catch let error as SkeinError where error.code == .connectionClosed {
-                // A server may speak and close before it has heard anything.
+                // A server may send a message and close before it has received one.
             }
             outcome = .success(try await socket.receive())
         } catch let error as SkeinError where error.code == .connectionClosed {

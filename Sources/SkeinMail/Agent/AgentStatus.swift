@@ -1,4 +1,4 @@
-// How an agent is doing, as its status file and its page have it.
+// The status of an agent, in its status file and on its page.
 
 import SkeinCore
 
@@ -10,23 +10,23 @@ import SkeinCore
     import Darwin
 #endif
 
-/// How an agent is doing.
+/// The status of an agent.
 public struct AgentStatus: Codable, Sendable {
-    /// What has become of recipients since the agent began.
+    /// Counts of delivery results by recipient since the agent started.
     public struct Counters: Codable, Sendable, Equatable {
-        /// Servers have taken the message.
+        /// Servers have accepted the message.
         public var delivered = 0
-        /// It is tried again; counted each time.
+        /// Deferred for a retry; counted each time.
         public var deferred = 0
-        /// Given up.
+        /// Failed permanently.
         public var failed = 0
-        /// Given up for want of time; these are among the failed.
+        /// Failed because the lifetime was over; included in the failed ones.
         public var expired = 0
-        /// The connection ended behind the message, so that it is sent again and may arrive twice.
+        /// The connection ended after the message was sent, so that it is sent again and may arrive twice.
         public var uncertain = 0
     }
 
-    /// One that mail goes to.
+    /// A destination of mail.
     public struct Destination: Codable, Sendable {
         public let name: String
         public let waiting: Int
@@ -34,28 +34,28 @@ public struct AgentStatus: Codable, Sendable {
         public let isResting: Bool
     }
 
-    /// The number of its process.
+    /// The process ID.
     public let process: Int
-    /// When it began, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970.
     public let began: Int
-    /// When this was true, in milliseconds since 1970.
+    /// The time of this status, in milliseconds since 1970.
     public let at: Int
     /// Messages in its memory.
     public let messages: Int
-    /// Of these and their destinations, those that wait.
+    /// Waiting deliveries.
     public let waiting: Int
-    /// Deliveries under way.
+    /// Deliveries in progress.
     public let running: Int
-    /// Connections made since it began.
+    /// Connections opened since it started.
     public let connections: Int
     public let counters: Counters
-    /// Those with the most that waits.
+    /// The destinations with the most waiting deliveries.
     public let destinations: [Destination]
 }
 
-/// What this machine is called.
+/// The name of this machine.
 public enum SystemName {
-    /// The name of the host, in a form that can stand in a greeting; `localhost` when it has none.
+    /// The host name, in a valid form for a greeting; `localhost` when there is none.
     public static var host: String {
         var bytes = [CChar](repeating: 0, count: 256)
         guard gethostname(&bytes, 255) == 0 else { return "localhost" }

@@ -1,20 +1,20 @@
-// Connections to the servers of destinations, used for many messages.
+// Connections to the servers of destinations, reused for several messages.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 import SkeinTransport
 
-/// The connections of an agent, those that wait by their destination.
+/// The connections of an agent; idle ones by their destination.
 ///
-/// Unchecked: touched on its loop only.
+/// Unchecked: used on its loop only.
 final class DeliveryConnections: @unchecked Sendable {
     struct Settings: Sendable {
         var name = "localhost"
         var timeouts = SMTPTimeouts()
-        /// Messages that are sent on one connection.
+        /// The maximum number of messages per connection.
         var messagesEach = 100
-        /// Which addresses servers that were found in the DNS may have.
+        /// The policy for addresses of servers from the DNS.
         var addresses = AddressPolicy.all
         /// How long a connection waits for the next message.
         var idle: Duration = .seconds(5)
@@ -29,9 +29,9 @@ final class DeliveryConnections: @unchecked Sendable {
     private let dialer: Dialer
     private let settings: Settings
     private var idle: [ByteKey: [Idle]] = [:]
-    /// Connections made.
+    /// Connections opened.
     private(set) var made = 0
-    /// Those that somebody has.
+    /// Connections in use.
     private var inUse: [ObjectIdentifier: SMTPConnection] = [:]
     private var isClosed = false
 
@@ -41,7 +41,7 @@ final class DeliveryConnections: @unchecked Sendable {
         self.settings = settings
     }
 
-    /// A connection that waits, if there is one.
+    /// An idle connection, if there is one.
     func reuse(_ destination: ByteKey) -> SMTPConnection? {
         while let next = idle[destination]?.popLast() {
             next.timer.cancel()
@@ -53,7 +53,7 @@ final class DeliveryConnections: @unchecked Sendable {
         return nil
     }
 
-    /// A new connection to the first of some servers that answers.
+    /// A new connection to the first server that responds.
     func connect(_ servers: [MailRelay]) async throws -> SMTPConnection {
         var failure: any Error = SkeinError(.connectionFailed, because: "there is no server to connect to")
         for server in servers {
@@ -72,7 +72,7 @@ final class DeliveryConnections: @unchecked Sendable {
         do {
             return try await open(relay, relay.tls)
         } catch let error as SkeinError where relay.tls == .opportunistic && error.code == .tlsHandshakeFailed {
-            // Better in clear text, as any other server would send it, than not at all.
+            // Clear text, as other mail servers would use, is better than no delivery.
             return try await open(relay, .asItIs)
         }
     }
@@ -94,7 +94,7 @@ final class DeliveryConnections: @unchecked Sendable {
         ).get()
     }
 
-    /// Keeps a connection for the next message, or ends it.
+    /// Returns a connection for the next message, or closes it.
     func giveBack(_ connection: SMTPConnection, to destination: ByteKey) {
         inUse[ObjectIdentifier(connection)] = nil
         guard !isClosed, connection.isIdle, connection.count < settings.messagesEach else { return connection.leave() }
@@ -106,10 +106,10 @@ final class DeliveryConnections: @unchecked Sendable {
         idle[destination, default: []].append(Idle(connection: connection, timer: timer))
     }
 
-    /// Ends what is in use, in the middle of whatever it does.
+    /// Closes connections in use, without waiting for their end.
     func abort() { for connection in inUse.values { connection.leave() } }
 
-    /// Ends what waits, and whatever is given back from now on.
+    /// Closes idle connections, and those returned from now on.
     func close() {
         isClosed = true
         for waiting in idle.values.flatMap(\.self) {

@@ -1,4 +1,4 @@
-// What the sender is told of a message that could not be delivered (RFC 3464), and what the app is told of any.
+// Delivery reports to senders (RFC 3464), and outcomes for the app.
 
 import Logging
 import SkeinCore
@@ -11,38 +11,38 @@ import SkeinCore
     import Darwin
 #endif
 
-/// What has become of a message, as an app is told.
+/// The outcome of a message, for an app.
 public struct MailOutcome: Codable, Sendable, Equatable {
     /// A recipient.
     public struct Recipient: Codable, Sendable, Equatable {
         public let address: String
-        /// Whether a server has taken the message.
+        /// Whether a server has accepted the message.
         public let isDelivered: Bool
-        /// What the server has said, or why it was given up; empty for one that has got it.
+        /// The server's response, or the reason for giving up; empty for a delivered one.
         public let reason: String
     }
 
-    /// The name that the message had in the spool.
+    /// The ID of the message in the spool.
     public let id: String
-    /// Its identifier.
+    /// Its Message-ID.
     public let messageID: String
     public let subject: String
     public let recipients: [Recipient]
 
-    /// Those who have not got it.
+    /// The recipients without delivery.
     public var failed: [Recipient] { recipients.filter { !$0.isDelivered } }
 }
 
 extension MailSpool {
-    /// Brings a message to its end: its sender gets a report when somebody has not got it, and its file goes. On a thread.
-    /// - Parameter whole: the message, when all have got it and it has no marks.
-    /// - Returns: how many have not got it.
+    /// Completes a message: its sender gets a report if a delivery failed, and its file is deleted. On a thread.
+    /// - Parameter whole: the message, when it was delivered to all and has no marks.
+    /// - Returns: the number of recipients without delivery.
     func settle(_ id: MailID, isDelivered whole: SpoolFile?, name: String, _ logger: Logger) throws(SkeinError) -> Int {
         let file: SpoolFile
         do throws(SkeinError) {
             file = if let whole { whole } else { try SpoolFile(path(.queue, id)) }
         } catch  where error.isMissingFile {
-            // Somebody keeps it back or has removed it.
+            // It was put on hold or deleted meanwhile.
             return 0
         }
         let envelope = file.envelope
@@ -68,13 +68,13 @@ extension MailSpool {
         }
         if envelope.isKeyed { try rememberKey(id) }
         if failed.isEmpty {
-            // It may have been moved meanwhile by somebody who wanted to keep it back.
+            // It may have been put on hold meanwhile.
             if !remove(id, from: .queue, bytes: file.storedLength), !remove(id, from: .hold, bytes: file.storedLength) {
                 _ = remove(id, from: .new, bytes: file.storedLength)
             }
             return 0
         }
-        // Who does not want to hear of failures has said so (RFC 3461, section 4.1).
+        // The sender may have disabled failure reports (RFC 3461, section 4.1).
         if !envelope.sender.isEmpty, envelope.notify?.contains(.failure) ?? true {
             let report = DeliveryReport(
                 name: name, envelope: envelope, failed: failed.map { (envelope.recipients[$0], reason($0)) },
@@ -82,7 +82,7 @@ extension MailSpool {
             var options = Options()
             options.relay = envelope.relay
             options.isReport = true
-            // An agent that ends in between does not send it twice.
+            // An agent that stops in between must not send it twice.
             options.key = "report of \(id) \(envelope.created) \(notes.count)"
             let stored = try store(
                 report.content, from: "", to: [envelope.sender], options)
@@ -105,7 +105,7 @@ extension MailSpool {
 }
 
 extension SpoolFile {
-    /// The fields of the message.
+    /// The header of the message.
     fileprivate var header: String {
         get throws(SkeinError) {
             let start = try content(at: 0, count: 64 << 10)
@@ -125,10 +125,10 @@ struct DeliveryReport {
     let name: String
     let envelope: SpooledEnvelope
     let failed: [(address: String, reason: String)]
-    /// The fields of the message.
+    /// The header of the message.
     let header: String
 
-    /// The message with the report.
+    /// The report as a message.
     var content: [UInt8] {
         get throws(SkeinError) {
             let now = CivilTime.now
@@ -142,7 +142,7 @@ struct DeliveryReport {
                 let reply = SMTPReply(
                     code: Int(words.first ?? "") ?? 550, lines: [words.dropFirst().joined(separator: " ")])
                 text += "\n<\(address)>: \(reason)\n"
-                // What the last answer was, a message that is given up has failed for good.
+                // Whatever the last response was, a message that is given up has failed permanently.
                 let code = reply.enhancedCode.map { "5\($0.droppingBytes(first: 1))" } ?? "5.0.0"
                 let kind = address.utf8.allSatisfy { $0 < 0x80 } ? "rfc822" : "utf-8"
                 status += "\r\nFinal-Recipient: \(kind); \(address)\r\nAction: failed\r\nStatus: \(code)\r\n"
@@ -177,7 +177,7 @@ struct DeliveryReport {
         }
     }
 
-    /// Text without bytes above 127, which may not stand in such parts.
+    /// Text without non-ASCII bytes, which are not allowed in such parts.
     private static func ascii(_ text: String) -> String {
         String(decoding: text.utf8.map { $0 < 0x80 ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
     }

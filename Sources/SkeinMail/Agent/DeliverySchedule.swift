@@ -1,44 +1,45 @@
-// What is delivered next, and to whom how many at a time: a value without clock and network.
+// Decides which deliveries start next, and limits the concurrency of each destination: a value without clock and
+// network.
 
 import DequeModule
 import HeapModule
 import SkeinCore
 
-/// The messages of a spool, by the destinations that they wait for.
+/// The waiting messages of a spool, by destination.
 struct DeliverySchedule {
     struct Limits: Sendable {
-        /// Deliveries to a destination that answers for the first time. Default: 5.
+        /// The initial concurrency for a destination. Default: 5.
         var initial = 5
-        /// Deliveries to a destination at most. Default: 20.
+        /// The maximum concurrency for a destination. Default: 20.
         var maximum = 20
-        /// Deliveries to all destinations. Default: 100.
+        /// The concurrency for all destinations together. Default: 100.
         var total = 100
-        /// Milliseconds between two deliveries to a destination at least. Default: 0.
+        /// The minimum interval between two deliveries to a destination, in milliseconds. Default: 0.
         var interval = 0
-        /// How long a destination is left alone that could not be reached.
+        /// How long an unreachable destination is paused.
         var rest = Backoff(first: .seconds(60), longest: .seconds(1800))
     }
 
-    /// What waits: a message, or its part for one destination.
+    /// A waiting delivery: a message, or its part for one destination.
     struct Entry: Sendable, Hashable {
         let id: MailID
         /// In milliseconds since 1970.
         var due: Int
         /// In seconds since 1970.
         let expires: UInt32
-        /// Which time the message was taken in: an entry of an earlier one is void.
+        /// The number of the intake of the message: entries of an earlier intake are void.
         let serial: UInt32
         var attempts: UInt16
         let priority: UInt8
     }
 
-    /// How a delivery went, as far as its destination is concerned.
+    /// The result of a delivery for its destination.
     enum Verdict: Sendable {
-        /// The destination works, whatever it has said about the message.
+        /// The destination works, whatever its response to the message.
         case good
-        /// It wants less at a time.
+        /// It asks for less concurrency.
         case throttled
-        /// It cannot be reached.
+        /// It is unreachable.
         case unreachable
         /// Nothing was sent.
         case void
@@ -68,14 +69,14 @@ struct DeliverySchedule {
         var running = 0
         var window: Double
         var failures = 0
-        /// Before when nothing is started, in milliseconds since 1970.
+        /// The end of the pause, in milliseconds since 1970.
         var restsUntil = 0
-        /// Whether it could not be reached the last time.
+        /// Whether it was unreachable the last time.
         var isResting = false
         var lastStart = 0
-        /// Whether it is among those whose turn comes.
+        /// Whether it is in the queue of turns.
         var isInTurn = false
-        /// When it is looked at, the next moment last.
+        /// Its alarms, the next one last.
         var alarms: [Int] = []
 
         var isEmpty: Bool { ready.isEmpty && later.isEmpty && running == 0 }
@@ -84,30 +85,30 @@ struct DeliverySchedule {
     let limits: Limits
     private var destinations: [ByteKey: Destination] = [:]
     private(set) var running = 0
-    /// Destinations that may have something to begin, in the order of their turns.
+    /// Destinations that may start a delivery, in the order of their turns.
     private var turns = Deque<ByteKey>()
-    /// When another look at a destination is worth it.
+    /// When destinations must be checked again.
     private var alarms = Heap<Alarm>()
     private var lastLook = 0
 
     init(_ limits: Limits) { self.limits = limits }
 
-    /// Messages that wait, each as often as it has destinations.
+    /// Waiting deliveries: messages, once for each of their destinations.
     var count: Int { destinations.values.reduce(0) { $0 + $1.ready.count + $1.later.count } }
 
-    /// Adds what is to be delivered to a destination.
+    /// Adds a delivery to a destination.
     mutating func add(_ entry: Entry, to name: ByteKey) {
         destinations[name, default: Destination(window: Double(limits.initial))].later.insert(Later(entry: entry))
         setAlarm(entry.due, for: name)
     }
 
-    /// What begins now, in turn from each destination.
+    /// The deliveries that start now, from each destination in turn.
     mutating func start(at now: Int) -> [(ByteKey, Entry)] {
         if now + 1000 < lastLook { clockWasSetBack(to: now) }
         lastLook = now
         while let first = alarms.min, first.moment <= now {
             alarms.removeMin()
-            // Of a destination that was forgotten, it is void.
+            // The alarm of a destination that was removed is void.
             guard destinations[first.name]?.alarms.last == first.moment else { continue }
             destinations[first.name]?.alarms.removeLast()
             hasTurn(first.name)
@@ -126,11 +127,11 @@ struct DeliverySchedule {
         return started
     }
 
-    /// Alarms that wait, for tests.
+    /// Pending alarms, for tests.
     var alarmCount: Int { alarms.count }
 
-    /// Only an alarm before all others of the destination is a new one: what is later is seen when these are over. So a destination that
-    /// is looked at often has no more of them than before.
+    /// Sets an alarm only if it is earlier than all others of the destination: later ones are set when these have
+    /// passed. So a destination that is checked often does not collect alarms.
     private mutating func setAlarm(_ moment: Int, for name: ByteKey) {
         guard let destination = destinations[name], moment < destination.alarms.last ?? .max else { return }
         destinations[name]?.alarms.append(moment)
@@ -143,7 +144,7 @@ struct DeliverySchedule {
         turns.append(name)
     }
 
-    /// What was due at a time that comes once more is due now.
+    /// Deliveries that were due at a time that the clock repeats are due now.
     private mutating func clockWasSetBack(to now: Int) {
         let names = Array(destinations.keys)
         alarms = Heap()
@@ -154,7 +155,7 @@ struct DeliverySchedule {
     }
 
     /// A delivery has ended.
-    /// - Returns: what waits for the destination and has run out of time while it cannot be reached.
+    /// - Returns: the waiting deliveries of an unreachable destination whose lifetime is over.
     mutating func ended(_ name: ByteKey, _ verdict: Verdict, at now: Int) -> [Entry] {
         running -= 1
         guard destinations[name] != nil else { return [] }
@@ -164,7 +165,7 @@ struct DeliverySchedule {
         return expired
     }
 
-    /// Forgets destinations for which nothing waits, and which need no rest.
+    /// Removes destinations without waiting deliveries and pauses.
     mutating func tidy(at now: Int) {
         let unused = destinations.filter { $0.value.isEmpty && $0.value.restsUntil <= now }
         guard !unused.isEmpty else { return }
@@ -172,7 +173,7 @@ struct DeliverySchedule {
         turns.removeAll { unused[$0] != nil }
     }
 
-    /// Destinations with what waits for each and how many deliveries are under way, those with the most first.
+    /// Destinations with the numbers of waiting and current deliveries, those with the most first.
     func overview(limit: Int, at now: Int) -> [(name: String, waiting: Int, running: Int, isResting: Bool)] {
         destinations.map { name, destination in
             (
@@ -190,7 +191,7 @@ extension DeliverySchedule.Destination {
             ready.insert(.init(entry: first.entry))
         }
         guard running < Int(window), restsUntil <= now, lastStart + limits.interval <= now else { return nil }
-        // After a rest, one finds out whether it was long enough.
+        // After a pause, a single delivery tests the destination.
         guard !isResting || running == 0 else { return nil }
         guard let entry = ready.popMin()?.entry else { return nil }
         running += 1
@@ -198,7 +199,7 @@ extension DeliverySchedule.Destination {
         return entry
     }
 
-    /// When it can begin something that it cannot begin now; nil when nothing waits, or an end has to be waited for.
+    /// When it can start another delivery; nil when none waits, or one must end first.
     fileprivate func waitsUntil(_ now: Int, _ limits: DeliverySchedule.Limits) -> Int? {
         guard running < Int(window), !isResting || running == 0, let due = ready.isEmpty ? later.min?.entry.due : now
         else {
@@ -230,7 +231,7 @@ extension DeliverySchedule.Destination {
         case .good:
             failures = 0
             isResting = false
-            // One more when all of the window went well.
+            // The window grows by one after a window of successes.
             window = min(Double(limits.maximum), window + 1 / window)
         case .throttled:
             window = max(1, window / 2)
@@ -250,9 +251,9 @@ extension DeliverySchedule.Destination {
     }
 }
 
-/// When a message is tried again, and when no more.
+/// When a message is retried, and when it is given up.
 package struct RetryPolicy: Sendable {
-    /// The first wait, and the longest. Default: 5 min, and 4 h.
+    /// The first and the longest delay. Default: 5 min, and 4 h.
     package var backoff = Backoff(first: .seconds(300), longest: .seconds(4 * 3600))
 
     package init() {}
@@ -264,16 +265,16 @@ package struct RetryPolicy: Sendable {
     }
 
     /// - Parameters:
-    ///   - attempts: how often it was tried.
-    ///   - isGreylisted: whether the server only wants to see whether it is tried again, for which most want five minutes.
-    ///   - expires: when it is not worth it any more, in milliseconds since 1970.
+    ///   - attempts: the number of attempts.
+    ///   - isGreylisted: whether the server greylists, for which most require a delay of five minutes.
+    ///   - expires: the end of the message's lifetime, in milliseconds since 1970.
     package func decision(attempts: Int, isGreylisted: Bool = false, expires: Int, now: Int) -> Decision {
         if now >= expires { return .never }
         let delay =
             isGreylisted && attempts <= 2
             ? backoff.first * Double.random(in: 1.02...1.2) : backoff.delay(after: attempts)
         let wait = Int(delay / .milliseconds(1))
-        // The last attempt is just before the end, rather than not at all.
+        // The last attempt is made just before the end instead of not at all.
         return .at(max(now + 1000, min(now + wait, expires)))
     }
 }

@@ -1,10 +1,10 @@
-// How a message gets from the spool to a server.
+// Delivers a message from the spool to a server.
 
 import NIOCore
 import SkeinCore
 
 extension MailAgent {
-    /// Begins what the schedule wants to begin.
+    /// Starts the deliveries that the schedule allows.
     func pump() {
         guard !isStopping, !isPumping else { return }
         isPumping = true
@@ -34,14 +34,14 @@ extension MailAgent {
         }
     }
 
-    /// What is sent of a message to one destination.
+    /// The part of a message for one destination.
     struct Part: Sendable {
         let file: SpoolFile
-        /// The places of the recipients in the envelope.
+        /// The indices of the recipients in the envelope.
         let recipients: [Int]
     }
 
-    /// Opens a message, and finds the recipients of a destination that have not got it.
+    /// Opens a message, and finds the pending recipients of a destination.
     func load(_ id: MailID, _ destination: ByteKey) async throws -> Part {
         let relay = configuration.relay
         return try await onDisk { [spool] in
@@ -62,7 +62,7 @@ extension MailAgent {
         } catch {
             let isGone = (error as? SkeinError).map { $0.code == .bodyError || $0.isMissingFile } ?? false
             if !isGone {
-                // The disk, or the limit of open files: the message is still there.
+                // A disk error, or the limit of open files: the message still exists.
                 logger.error("\(entry.id) cannot be read, and is tried again in a minute: \(error)")
                 var entry = entry
                 entry.due = CivilTime.milliseconds + 60_000
@@ -94,7 +94,7 @@ extension MailAgent {
             for (index, result) in zip(recipients, said) { results[index] = result }
             verdict = how
             guard case .good = how, start + 50 < part.recipients.count else { break }
-            // What has been done is on the disk before more is done.
+            // Results are on the disk before the next part is sent.
             let chunk = Part(file: part.file, recipients: recipients.filter { results[$0]?.isFinal == true })
             let (known, now) = (results, CivilTime.milliseconds)
             do {
@@ -108,7 +108,7 @@ extension MailAgent {
         return verdict
     }
 
-    /// Sends a message to recipients of one destination.
+    /// Sends a message to the recipients of one destination.
     func transfer(
         _ file: SpoolFile, _ recipients: [Int], to destination: ByteKey
     ) async -> ([SMTPResult], DeliverySchedule.Verdict) {
@@ -119,7 +119,7 @@ extension MailAgent {
         envelope.notify = file.envelope.notify
         if envelope.notify != nil, !file.envelope.messageID.isEmpty { envelope.envelopeID = file.envelope.messageID }
         func all(_ result: SMTPResult) -> [SMTPResult] { recipients.map { _ in result } }
-        // A connection that waited may have ended without a word: then nothing was sent, and another one is made.
+        // An idle connection may have been closed: then nothing was sent, and a new one is opened.
         for isFresh in [false, true] {
             let connection: SMTPConnection
             do {
@@ -162,7 +162,7 @@ extension MailAgent {
         return (all(.deferred(SMTPReply(code: 451, lines: ["4.4.2 the connection was lost"]))), .good)
     }
 
-    /// The bytes to send; nil when they are not what was stored.
+    /// The bytes to send; nil when the checksum is wrong.
     func content(of file: SpoolFile) -> (any SMTPContent)? {
         guard let short = file.shortContent else { return FileContent(file, pool) }
         var check = SpoolFile.Check()
@@ -178,7 +178,7 @@ extension MailAgent {
     static func result(of error: any Error) -> SMTPResult {
         let skein = error as? SkeinError ?? SkeinError(.exception, because: "\(error)")
         if let refusal = skein.cause as? SMTPRefusal {
-            // A server that turns everybody away may be there again; a domain that takes no mail will not.
+            // An unreachable server may come back; a domain without mail servers will not.
             if skein.code == .dnsNotFound { return .refused(refusal.reply) }
             return .deferred(SMTPReply(code: 450, lines: ["4.4.1 \(skein.message)"]))
         }
@@ -186,7 +186,7 @@ extension MailAgent {
         return .deferred(SMTPReply(code: 450, lines: ["\(code) \(skein.peer.map { "\($0): " } ?? "")\(skein.message)"]))
     }
 
-    /// What the answers say about the destination.
+    /// The result for the destination, from the responses.
     static func verdict(_ outcome: SMTPOutcome) -> DeliverySchedule.Verdict {
         let isThrottled = outcome.results.allSatisfy { result in
             guard case .deferred(let reply) = result, !reply.isGreylisting else { return false }
@@ -198,12 +198,12 @@ extension MailAgent {
 }
 
 extension SMTPResult {
-    /// Whether it will not be tried again.
+    /// Whether there is no further attempt.
     fileprivate var isFinal: Bool { if case .deferred = self { false } else { true } }
 }
 
 extension SMTPReply {
-    /// Whether the server wants to see whether it is tried again.
+    /// Whether the server greylists.
     var isGreylisting: Bool {
         isTemporary
             && lines.contains { line in

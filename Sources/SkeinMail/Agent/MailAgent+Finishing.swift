@@ -1,9 +1,9 @@
-// What has become of a message: written down, tried again, or brought to its end.
+// Handles the result of a delivery: records it, schedules a retry, or completes the message.
 
 import SkeinCore
 
 extension MailAgent {
-    /// Writes down what has become of the recipients of a destination, and goes on with the message.
+    /// Records the results for the recipients of a destination, and continues with the message.
     func finish(
         _ entry: DeliverySchedule.Entry, _ part: Part, _ results: [Int: SMTPResult], _ destination: ByteKey
     ) async {
@@ -26,7 +26,7 @@ extension MailAgent {
             }
         }
         if retry == nil { pending = [] }
-        // A message that all have got at once, and of which nobody is told, goes without marks.
+        // A message that was delivered to all at the first attempt, without observers, is deleted without marks.
         let isLast = retry == nil && ledger.isLast(entry.id)
         let isWhole =
             isLast && part.file.isUnobserved && results.count == part.file.marks.count
@@ -49,7 +49,7 @@ extension MailAgent {
         }
     }
 
-    /// Marks recipients and notes what was said. On a thread.
+    /// Marks recipients and records responses. On a thread.
     static func write(
         _ part: Part, _ results: [Int: SMTPResult], due: Int?, attempts: Int, _ now: Int
     ) throws(SkeinError) {
@@ -69,13 +69,13 @@ extension MailAgent {
             }
         }
         if !changes.isEmpty { try file.mark(changes) }
-        // Somebody who has let it go meanwhile wants it to be tried at once.
+        // If the message was released meanwhile, it is to be retried at once.
         if due == nil || !file.wasLetGo { try file.schedule(attempts: attempts, due: due ?? file.due) }
         file.note(notes, areLast: due == nil || changes.count == part.recipients.count)
         if !changes.isEmpty { try file.synchronize() }
     }
 
-    /// What waits for a destination that cannot be reached, and has no time left.
+    /// Handles a delivery to an unreachable destination whose lifetime is over.
     func expire(_ entry: DeliverySchedule.Entry, at destination: ByteKey) async {
         switch ledger.start(entry.id, serial: entry.serial) {
         case .begin: break
@@ -93,7 +93,7 @@ extension MailAgent {
             entry, part, Dictionary(uniqueKeysWithValues: part.recipients.map { ($0, .deferred(reply)) }), destination)
     }
 
-    /// The end of a message: everybody has got it, or will not.
+    /// Completes a message: every recipient has it, or has failed.
     func settle(_ id: MailID, isDelivered whole: SpoolFile? = nil) async {
         let (name, logger) = (configuration.name, logger)
         do {

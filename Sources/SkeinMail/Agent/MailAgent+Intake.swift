@@ -1,10 +1,10 @@
-// How messages of the spool become the agent's.
+// Takes messages from the spool into the agent.
 
 import Logging
 import SkeinCore
 
 extension MailAgent {
-    /// A message with the destinations that it waits for.
+    /// A message with the destinations of its pending recipients.
     struct Taken: Sendable {
         let id: MailID
         var due = 0
@@ -14,7 +14,7 @@ extension MailAgent {
         var destinations: [String] = []
     }
 
-    /// Takes in what was in the queue when the agent began.
+    /// Takes in the messages that are in the queue at the start.
     func scan() async {
         let names = (try? await onDisk { [spool] in spool.names(.queue) }) ?? []
         for start in stride(from: 0, to: names.count, by: 200) where !Task.isCancelled {
@@ -25,13 +25,13 @@ extension MailAgent {
         }
     }
 
-    /// Takes in what is new.
+    /// Takes in new messages.
     /// - Returns: whether there may be more.
     func takeIn() async -> Bool {
         let limit = 500
         let skipped = unreadable
         let names = (try? await onDisk { [spool] in spool.names(.new, limit: limit) { !skipped.contains($0) } }) ?? []
-        // A message that is being delivered, and was let go of again by a person, waits for its end.
+        // A message in delivery that was released by a person waits for the end of the delivery.
         let free = names.filter { ledger.isFree($0) }
         await take(free, from: .new)
         return names.count == limit && !free.isEmpty
@@ -40,7 +40,7 @@ extension MailAgent {
     func take(_ names: [MailID], from state: MailSpool.State) async {
         guard !names.isEmpty else { return }
         let relay = configuration.relay
-        // Nothing of them begins meanwhile.
+        // Their deliveries do not start meanwhile.
         ledger.beginTaking(names)
         defer { ledger.endTaking(names) }
         let results: [(MailID, Result<Taken?, SkeinError>)]? = try? await onDisk { [spool] in
@@ -51,7 +51,7 @@ extension MailAgent {
         for (id, result) in results ?? [] {
             switch result {
             case .success(let message?): begin(message)
-            case .success(nil): break  // gone, or another one with its key is there
+            case .success(nil): break  // deleted, or a duplicate by its key
             case .failure(let error): refuse(id, in: state, error)
             }
         }
@@ -70,7 +70,7 @@ extension MailAgent {
         }
     }
 
-    /// Says what is wrong with a file, once; one that is no message is put aside.
+    /// Logs an invalid file, once; a file that is not a message is moved aside.
     private func refuse(_ id: MailID, in state: MailSpool.State, _ error: SkeinError) {
         guard !error.isMissingFile else { return }
         if error.code == .bodyError {
@@ -81,7 +81,7 @@ extension MailAgent {
         }
     }
 
-    /// Moves a message into the queue, and reads where it goes. On a thread.
+    /// Moves a message into the queue, and reads its destinations. On a thread.
     static func take(
         _ id: MailID, from state: MailSpool.State, _ spool: MailSpool, _ relay: String?
     ) throws(SkeinError) -> Taken? {
@@ -97,7 +97,7 @@ extension MailAgent {
         }
         var taken = Taken(
             id: id, due: file.due, attempts: file.attempts, expires: envelope.expires, priority: envelope.priority)
-        // A clock that was set back must not hold a message up for longer than any wait.
+        // A clock that was set back must not delay a message for longer than the longest delay.
         let now = CivilTime.milliseconds
         if file.attempts > 0 || envelope.notBefore == envelope.created {
             taken.due = min(taken.due, now + 5 * 3600 * 1000)
@@ -110,7 +110,7 @@ extension MailAgent {
         return taken
     }
 
-    /// Where mail for a recipient goes: a URL or a domain.
+    /// The destination of a recipient: a URL or a domain.
     static func destination(of recipient: String, _ envelope: SpooledEnvelope, _ relay: String?) -> String {
         if let relay = envelope.relay ?? relay { return relay }
         return recipient.lastByte("@").map { String(recipient.text(after: $0)) } ?? recipient

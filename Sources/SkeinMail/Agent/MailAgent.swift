@@ -1,4 +1,5 @@
-// The process that delivers what is in a spool: it takes messages in, asks the schedule what begins, and writes down what has become of it.
+// The agent that delivers the messages of a spool: it takes them in, starts deliveries by the schedule, and records the
+// results.
 
 import Logging
 import NIOCore
@@ -7,12 +8,12 @@ import SkeinCore
 import SkeinTransport
 import SkeinWorkers
 
-/// Delivers the messages of a spool, until it is cancelled.
+/// Delivers the messages of a spool until it is cancelled.
 ///
 ///     let agent = MailAgent(try MailSpool(MailSpool.standardFolder), MailAgent.Configuration(relay: "smtp://user:secret@mail.example.org"))
 ///     try await agent.run()
 ///
-/// One agent at a time works on a spool; `skein mail agent start` runs one in the background.
+/// A spool has at most one agent; `skein mail agent start` runs one in the background.
 public actor MailAgent {
     nonisolated let spool: MailSpool
     nonisolated let configuration: Configuration
@@ -29,13 +30,13 @@ public actor MailAgent {
     let resolver: DNSResolver
     var counters = AgentStatus.Counters()
     let began = CivilTime.milliseconds
-    /// Files that could not be read, and have been spoken of.
+    /// Unreadable files that were logged.
     var unreadable: Set<MailID> = []
     var isStopping = false
     var isPumping = false
     var running = 0
 
-    /// An agent of a spool; ``run()`` lets it begin.
+    /// An agent for a spool; ``run()`` starts it.
     public init(_ spool: MailSpool, _ configuration: Configuration = Configuration()) {
         self.spool = spool
         self.configuration = configuration
@@ -70,9 +71,9 @@ public actor MailAgent {
         schedule = DeliverySchedule(limits)
     }
 
-    /// Delivers until the task is cancelled; what is under way then has half a minute to end.
-    /// - Parameter started: called when the spool is this agent's.
-    /// - Throws: code 701 when another agent has the spool, or the relay is none.
+    /// Delivers until the task is cancelled; deliveries in progress then have half a minute to end.
+    /// - Parameter started: called when the agent has the lock of the spool.
+    /// - Throws: code 701 when another agent has the spool, or the relay is invalid.
     public func run(started: @Sendable () -> Void = {}) async throws {
         if let relay = configuration.relay { _ = try MailRelay(relay) }
         guard MailAddress("a@\(configuration.name)").problem == nil else {
@@ -97,7 +98,7 @@ public actor MailAgent {
         logger.info("mail agent ends")
     }
 
-    /// Takes in what is new, ten times a second, and looks after the rest.
+    /// Takes in new messages, ten times a second, and performs periodic work.
     private func work() async {
         let tick = Duration.milliseconds(configuration.rate.map { max(5, min(100, Int(500 / max(0.001, $0)))) } ?? 100)
         var lastStatus = 0
@@ -114,7 +115,7 @@ public actor MailAgent {
             if abs(now - lastOrder) >= 3600 * 1000 {
                 lastOrder = now
                 try? await onDisk { [spool, configuration] in spool.tidy(failedFor: configuration.failedFor) }
-                // What could not be read before.
+                // Files that were unreadable are tried again.
                 unreadable = []
                 await scan()
             }
@@ -126,7 +127,7 @@ public actor MailAgent {
         isStopping = true
         connections.close()
         await untilIdle(within: .seconds(30))
-        // What is left has not ended in time; it is written down as not sent.
+        // Deliveries that have not ended in time are recorded as not sent.
         connections.abort()
         await untilIdle(within: .seconds(5))
         await writeStatus()
@@ -140,14 +141,14 @@ public actor MailAgent {
         }
     }
 
-    /// Does something that blocks on a thread.
+    /// Runs a blocking operation on a thread.
     func onDisk<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await pool.runIfActive(work)
     }
 
-    // MARK: Telling
+    // MARK: Status
 
-    /// How it goes.
+    /// The status.
     public var status: AgentStatus {
         let now = CivilTime.milliseconds
         return AgentStatus(

@@ -1,53 +1,53 @@
-// What an agent can be told.
+// Settings of an agent.
 
 import Logging
 import SkeinCore
 import SkeinTransport
 
 extension MailAgent {
-    /// How mail is delivered.
+    /// Delivery settings.
     public struct Configuration: Sendable {
-        /// The server that all mail is sent to, as of ``MailRelay``. Default: none, each domain's own servers are.
+        /// The relay for all mail, as in ``MailRelay``. Default: none, mail is sent to each domain's servers.
         public var relay: String?
-        /// What the agent calls itself to servers. Default: the name of the host.
+        /// The name in EHLO. Default: the host name.
         public var name = SystemName.host
-        /// Deliveries to a destination at first, and at most. Default: 5 to 20.
+        /// The initial and the maximum concurrency for a destination. Default: 5 to 20.
         public var concurrency = 5...20
-        /// Deliveries to all destinations at one time. Default: 100.
+        /// The concurrency for all destinations together. Default: 100.
         public var totalConcurrency = 100
         /// Messages a second to a destination. Default: no limit.
         public var rate: Double?
-        /// The wait after the first failure; each further one is twice as long, up to the longest. Default: 5 min.
+        /// The delay after the first failure; it doubles with each further failure, up to the longest. Default: 5 min.
         public var firstRetry: Duration = .seconds(300)
-        /// The longest wait. Default: 4 h.
+        /// The longest delay. Default: 4 h.
         public var longestRetry: Duration = .seconds(4 * 3600)
-        /// How long servers may take.
+        /// Time limits for servers.
         public var timeouts = SMTPTimeouts()
         /// Messages on one connection. Default: 100.
         public var messagesPerConnection = 100
-        /// How long a connection waits for another message. Default: 5 s.
+        /// The idle timeout of a connection. Default: 5 s.
         public var idle: Duration = .seconds(5)
-        /// Whether servers that are found in the DNS must speak TLS and prove who they are. Default: no, as most do not.
+        /// Whether servers found in the DNS must use TLS with a valid certificate. Default: no, as most do not.
         public var requiresTLS = false
-        /// Whether domains are asked which servers they have, and whether these must prove it (MTA-STS, RFC 8461). Default: no.
+        /// Whether the MTA-STS policies of domains are applied (RFC 8461). Default: no.
         public var usesTransportPolicies = false
-        /// Whose certificates are trusted, of servers found in the DNS that must prove who they are. Default: the system's.
+        /// The trust roots for servers found in the DNS whose certificates are verified. Default: the system's.
         public var roots = ClientTLSConfiguration.Roots.system
         /// The port of servers that are found in the DNS. Default: 25.
         public var port = 25
-        /// The port of the servers with policies; for tests.
+        /// The port of policy servers; for tests.
         package var policyPort = 443
-        /// Which addresses servers that are found in the DNS may have. Default: all; ``AddressPolicy/publicOnly`` keeps mail to addresses
-        /// that anybody has typed in away from the servers of this network.
+        /// The policy for addresses of servers found in the DNS. Default: all; ``AddressPolicy/publicOnly`` protects
+        /// the servers of the local network from mail to untrusted addresses.
         public var addresses = AddressPolicy.all
-        /// How names are resolved.
+        /// Name resolution.
         public var dns = DNSConfiguration()
-        /// How long messages that were given up are kept. Default: 30 days.
+        /// How long failed messages are retained. Default: 30 days.
         public var failedFor: Duration = .seconds(30 * 86_400)
-        /// Where it says what it does.
+        /// The logger.
         public var logger: Logger = .screen(label: "mail")
 
-        /// - Parameter relay: the server that all mail is sent to. Default: each domain's own.
+        /// - Parameter relay: the relay for all mail. Default: each domain's servers.
         public init(relay: String? = nil) { self.relay = relay }
     }
 }

@@ -1,4 +1,4 @@
-// Which servers take the mail of a destination (RFC 5321, section 5.1).
+// Finds the servers for the mail of a destination (RFC 5321, section 5.1).
 
 import NIOCore
 import SkeinCore
@@ -6,27 +6,28 @@ import SkeinTransport
 
 /// Finds the servers of a destination.
 struct MailRoutes: Sendable {
-    /// More are not tried for one delivery.
+    /// The maximum number of servers for one delivery.
     private static let limit = 5
 
     let resolver: DNSResolver
     /// The port of servers that are found in the DNS.
     let port: Int
     let requiresTLS: Bool
-    /// What domains say about their servers; nil when it is not asked for.
+    /// The MTA-STS policies of domains; nil when they are not applied.
     let policies: TransportPolicies?
-    /// Whose certificates are trusted.
+    /// The trust roots.
     let roots: ClientTLSConfiguration.Roots
 
-    /// The servers of a destination, those to try first before the others.
+    /// The servers of a destination, in the order in which they are tried.
     /// - Parameter destination: a URL, or a domain.
-    /// - Throws: an ``SMTPRefusal`` as the cause when no server will ever be there; other errors when it may.
+    /// - Throws: an error with an ``SMTPRefusal`` as its cause when there will never be a server; other errors when the
+    ///   failure may be temporary.
     func servers(of destination: String, on loop: any EventLoop) async throws -> [MailRelay] {
         if destination.containsBytes("://") { return [try MailRelay(destination)] }
         if let address = MailAddress.literal(destination) { return [relay(address)] }
         let found = try await resolver.records(destination, .mx, on: loop).get()
         let exchanges = found.compactMap { record -> (Int, DNSName?)? in
-            // A name that is no host's is not asked, nor spoken of.
+            // An invalid host name is skipped.
             if case .exchange(let preference, let name) = record, name.map({ DNSName($0.text) != nil }) ?? true {
                 (preference, name)
             } else {
@@ -34,7 +35,7 @@ struct MailRoutes: Sendable {
             }
         }
         if exchanges.isEmpty {
-            // Without such records, the domain is its own server.
+            // Without MX records, the domain is its own server.
             for type in [DNSRecordType.a, .aaaa] {
                 if try await !resolver.resolve("\(destination).", type, on: loop).get().isEmpty {
                     return [relay(destination)]
@@ -60,7 +61,7 @@ struct MailRoutes: Sendable {
         MailRelay(exchange: host, port: port, requiresTLS: requiresTLS ?? self.requiresTLS, roots: roots)
     }
 
-    /// The hosts in the order of their preference; equal ones in any order, which spreads the load.
+    /// The hosts in the order of their preference; equal ones in random order, which spreads the load.
     static func ordered(_ exchanges: [(Int, DNSName?)]) -> [DNSName] {
         exchanges.shuffled().sorted { $0.0 < $1.0 }.compactMap(\.1)
     }

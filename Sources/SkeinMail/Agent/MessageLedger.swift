@@ -1,35 +1,36 @@
-// Which messages an agent has, and what is done with each: a value without clock and files.
+// The messages of an agent and their state: a value without clock and files.
 //
-// A message is taken in, delivered to each of its destinations, and brought to its end. A person may let it go again at any time, which
-// puts its file among the new ones: then it is taken in anew, but never while something is done with it, and what was planned before is void.
+// A message is taken in, delivered to each of its destinations, and completed. A person may release it again at any
+// time, which moves its file to the new ones: then it is taken in again, but not while it is being delivered, and
+// deliveries scheduled earlier are void.
 
 import SkeinCore
 
 /// The messages of an agent.
 struct MessageLedger {
-    /// What to do with a delivery that is due.
+    /// The action for a delivery that is due.
     enum Start: Equatable {
         case begin
-        /// The message is being taken in; whether this is still planned is known when that is over.
+        /// The message is being taken in; wait until that is done.
         case wait
-        /// It was planned before the message was taken in anew, or the message is gone.
+        /// It was scheduled before the message was taken in again, or the message is gone.
         case void
     }
 
-    /// What to do when a delivery has ended.
+    /// The action after a delivery.
     enum End: Equatable {
         case nothing
-        /// The message has come to its end, and nothing else is done with it: `settled` or `unsettled` follows.
+        /// The message is complete, and has no other activity: `settled` or `unsettled` follows.
         case settle
     }
 
     private struct Message {
         let serial: UInt32
-        /// Deliveries under way, and the end of the message.
+        /// Deliveries in progress, and the completion of the message.
         var running = 0
-        /// Destinations of which a recipient is pending.
+        /// Destinations with a pending recipient.
         var pending: Int
-        /// Whether its file was taken away.
+        /// Whether its file was removed.
         var isGone = false
     }
 
@@ -37,50 +38,51 @@ struct MessageLedger {
     private var taking: Set<MailID> = []
     private var lastSerial: UInt32 = 0
 
-    /// Messages that it has.
+    /// The number of messages.
     var count: Int { messages.count }
 
     func isKnown(_ id: MailID) -> Bool { messages[id] != nil }
 
-    /// Whether nothing is done with a message, so that it can be taken in.
+    /// Whether a message has no activity, so that it can be taken in.
     func isFree(_ id: MailID) -> Bool { messages[id]?.running ?? 0 == 0 && !taking.contains(id) }
 
-    // MARK: Taking in
+    // MARK: Intake
 
-    /// Files are about to be read; nothing begins with these messages meanwhile.
+    /// Files are about to be read; no delivery of these messages starts meanwhile.
     mutating func beginTaking(_ ids: [MailID]) { taking.formUnion(ids) }
 
-    /// They were read, and those that are the agent's were taken.
+    /// They were read, and valid ones were taken in.
     mutating func endTaking(_ ids: [MailID]) { taking.subtract(ids) }
 
-    /// A message is the agent's.
-    /// - Parameter destinations: to how many destinations it is to be delivered.
-    /// - Returns: the number that its deliveries bear; nil when there is none, so that the message is to be settled.
+    /// A message is taken in.
+    /// - Parameter destinations: the number of its destinations.
+    /// - Returns: the number of the intake for its deliveries; nil when there are no destinations, so that it is
+    ///   completed.
     mutating func take(_ id: MailID, destinations: Int) -> UInt32? {
         lastSerial &+= 1
         messages[id] = Message(serial: lastSerial, running: destinations == 0 ? 1 : 0, pending: destinations)
         return destinations == 0 ? nil : lastSerial
     }
 
-    // MARK: Delivering
+    // MARK: Delivery
 
     /// A delivery is due.
     mutating func start(_ id: MailID, serial: UInt32) -> Start {
         guard let message = messages[id], message.serial == serial, !message.isGone else { return .void }
         guard !taking.contains(id) else { return .wait }
-        // Each delivery under way is to a destination of its own, and none begins while the message is brought to its end.
+        // Concurrent deliveries are to different destinations, and none starts while the message is completed.
         guard message.running < message.pending else { return .void }
         messages[id]?.running += 1
         return .begin
     }
 
-    /// Whether a delivery under way is to the last destination that is pending.
+    /// Whether the current delivery is to the last pending destination.
     func isLast(_ id: MailID) -> Bool { messages[id]?.pending == 1 }
 
     /// A delivery has ended.
     /// - Parameters:
-    ///   - isDone: whether nobody of the destination is pending any more.
-    ///   - isGone: whether the file was taken away.
+    ///   - isDone: whether no recipient of the destination is pending any more.
+    ///   - isGone: whether the file was removed.
     mutating func end(_ id: MailID, isDone: Bool, isGone: Bool = false) -> End {
         guard var message = messages[id], message.running > 0 else { return .nothing }
         if isDone { message.pending = max(0, message.pending - 1) }
@@ -96,13 +98,13 @@ struct MessageLedger {
 
     // MARK: The end
 
-    /// The file is gone, or nobody looks at it any more.
+    /// The file is gone, or is not handled any more.
     mutating func settled(_ id: MailID) { messages[id] = nil }
 
-    /// There was no room for what has to be written at the end.
+    /// There was no room to record the completion.
     mutating func unsettled(_ id: MailID) { messages[id]?.running = 0 }
 
-    /// It is tried again, unless the message has been taken in anew since.
+    /// The completion is tried again, unless the message has been taken in again since.
     mutating func settleAgain(_ id: MailID) -> Bool {
         guard let message = messages[id], message.running == 0, message.pending == 0, !taking.contains(id) else {
             return false

@@ -1,4 +1,4 @@
-// How an app hears of its messages: files that the agent has written for it.
+// Reports outcomes to an app, from files written by the agent.
 
 import SkeinCore
 
@@ -10,24 +10,24 @@ import SkeinCore
     import Darwin
 #endif
 
-/// Looks once a second for what the agent has written. Of several processes of an app, one at a time does.
+/// Checks once a second for new outcomes. Of several processes of an app, one at a time does so.
 struct OutcomeWatcher: Sendable {
     let folder: String
 
-    /// Hands on each outcome, and then removes it, until the task is cancelled.
+    /// Passes on each outcome, and then deletes it, until the task is cancelled.
     func run(_ handle: (MailOutcome) async -> Void) async {
         mkdir(folder, 0o700)
         var lock: CInt = -1
         defer { if lock >= 0 { close(lock) } }
         while !Task.isCancelled {
-            // There may have been no room for it, or too many files were open.
+            // Opening may have failed before, on a full disk or with too many open files.
             if lock < 0 { lock = open("\(folder)/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
             if lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 {
                 for name in names where !Task.isCancelled {
                     let path = "\(folder)/\(name)"
                     guard let outcome = Self.read(path) else { continue }
                     await handle(outcome)
-                    // One that was cut short is told again.
+                    // An interrupted report is repeated.
                     if !Task.isCancelled { unlink(path) }
                 }
             }

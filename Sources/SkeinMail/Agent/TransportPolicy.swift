@@ -1,4 +1,4 @@
-// What a domain says about the servers that take its mail (MTA-STS, RFC 8461): who they are, and that they prove it in TLS.
+// MTA-STS policies (RFC 8461), by which a domain states its mail servers and requires TLS.
 
 import NIOCore
 import SkeinCore
@@ -8,11 +8,11 @@ import Synchronization
 
 /// The policy of a domain.
 struct TransportPolicy: Sendable, Equatable {
-    /// What is done when a server is not as the policy has it.
+    /// The handling of a server that violates the policy.
     enum Mode: String, Sendable {
         /// No mail is sent to it.
         case enforce
-        /// Nothing: the domain tries it out.
+        /// Nothing: the domain is testing the policy.
         case testing
         case none
     }
@@ -20,10 +20,10 @@ struct TransportPolicy: Sendable, Equatable {
     let mode: Mode
     /// Names of servers; `*.` stands for one label.
     let servers: [String]
-    /// How long it may be kept, in seconds.
+    /// How long it may be cached, in seconds.
     let maximumAge: Int
 
-    /// Reads a policy (RFC 8461, section 3.2); nil for what is none.
+    /// Parses a policy (RFC 8461, section 3.2); nil for an invalid one.
     init?(_ document: some StringProtocol) {
         var fields: [(String, String)] = []
         for line in document.lines().prefix(200) {
@@ -41,7 +41,7 @@ struct TransportPolicy: Sendable, Equatable {
         guard mode == .none || !servers.isEmpty else { return nil }
     }
 
-    /// Whether a server is named by it.
+    /// Whether a server matches it.
     func names(_ host: String) -> Bool {
         let host = host.asciiLowercased
         return servers.contains { pattern in
@@ -58,7 +58,7 @@ struct TransportPolicy: Sendable, Equatable {
     }
 }
 
-/// The policies of domains, each kept for as long as it says.
+/// The policies of domains, each cached for its lifetime.
 final class TransportPolicies: Sendable {
     private static let limit = 10_000
 
@@ -75,8 +75,8 @@ final class TransportPolicies: Sendable {
     private let kept = Mutex<[ByteKey: Kept]>([:])
 
     /// - Parameters:
-    ///   - port: where policies are asked for; for tests.
-    ///   - roots: whose certificates are trusted.
+    ///   - port: the port of policy servers; for tests.
+    ///   - roots: the trust roots.
     init(resolver: DNSResolver, dns: DNSConfiguration, port: Int, roots: ClientTLSConfiguration.Roots) {
         self.resolver = resolver
         self.port = port
@@ -86,14 +86,14 @@ final class TransportPolicies: Sendable {
         configuration.http.tls.roots = roots
         configuration.http.timeout = .seconds(60)
         configuration.http.maximumBodySize = 64 << 10
-        // A policy stands where it is asked for, or nowhere (RFC 8461, section 3.3).
+        // A policy must not be fetched by redirect (RFC 8461, section 3.3).
         configuration.http.redirects.isEnabled = false
         client = SkeinClient(configuration)
     }
 
     func shutdown() async { await client.shutdown() }
 
-    /// The policy of a domain; nil when it has none, or cannot be asked and was not known before.
+    /// The policy of a domain; nil when it has none, or it cannot be fetched and is not cached.
     func policy(of domain: String, on loop: any EventLoop) async -> TransportPolicy? {
         let now = CivilTime.now
         let known = kept.withLock { $0[ByteKey(domain)] }.flatMap { $0.expires > now ? $0 : nil }
@@ -104,7 +104,7 @@ final class TransportPolicies: Sendable {
             guard case .text(let bytes) = record else { return nil }
             return TransportPolicy.identifier(String(decoding: bytes, as: UTF8.self))
         }
-        // Without exactly one record, there is no news.
+        // Without exactly one record, the cached policy stays.
         guard identifiers.count == 1 else { return known?.policy }
         if let known, known.identifier.equalsBytes(identifiers[0]) { return known.policy }
         let place = port == 443 ? "" : ":\(port)"

@@ -1,4 +1,4 @@
-// The relaxed form of headers and bodies, in which relays may change blanks without breaking a signature (RFC 6376, section 3.4).
+// Relaxed canonicalization of headers and bodies, which tolerates changed whitespace (RFC 6376, section 3.4).
 
 import Crypto
 import SkeinCore
@@ -7,7 +7,7 @@ import SkeinCore
 struct RelaxedBodyHash {
     private var hash = SHA256()
     private var output: [UInt8] = []
-    /// Empty lines that count only when something follows them.
+    /// Empty lines, which count only when a non-empty line follows.
     private var emptyLines = 0
     private var hasBlank = false
     private var lineHasBytes = false
@@ -38,7 +38,7 @@ struct RelaxedBodyHash {
     }
 
     private mutating func endLine() {
-        // Blanks at the end of a line do not count.
+        // Whitespace at the end of a line is ignored.
         hasBlank = false
         if lineHasBytes { output += [Bytes.cr, Bytes.lf] } else { emptyLines += 1 }
         lineHasBytes = false
@@ -50,7 +50,7 @@ struct RelaxedBodyHash {
         output.removeAll(keepingCapacity: true)
     }
 
-    /// The hash of what was appended; a last line without an end gets one.
+    /// The hash of the body; a last line without an end gets one.
     mutating func finish() -> [UInt8] {
         if lineHasBytes { endLine() }
         flush()
@@ -60,7 +60,7 @@ struct RelaxedBodyHash {
 
 /// Header fields in their relaxed form.
 enum RelaxedHeader {
-    /// A field: its name in small letters, its value in one line with single blanks.
+    /// A field: its name in lower case, its value unfolded with single spaces.
     static func field(name: some StringProtocol, value: some StringProtocol) -> [UInt8] {
         var output = Array(name.trimmingBlanks().asciiLowercased.utf8)
         output.append(Bytes.colon)

@@ -1,4 +1,4 @@
-// Signatures of a domain under its messages (RFC 6376; Ed25519: RFC 8463).
+// DKIM signatures (RFC 6376; Ed25519: RFC 8463).
 
 import Crypto
 import SkeinCore
@@ -10,24 +10,24 @@ import _CryptoExtras
     import Foundation
 #endif
 
-/// A key with which a domain signs its messages. The public key stands at `SELECTOR._domainkey.DOMAIN`; ``record`` is the text for it.
+/// A DKIM key of a domain. The public key is published at `SELECTOR._domainkey.DOMAIN`; ``record`` is its text.
 public struct DKIMKey: Sendable {
     private enum Key: Sendable {
         case rsa(_RSA.Signing.PrivateKey)
         case ed25519(Curve25519.Signing.PrivateKey)
     }
 
-    /// The domain that signs.
+    /// The signing domain.
     public let domain: String
-    /// Which of its keys it is.
+    /// The selector of the key.
     public let selector: String
     private let key: Key
 
     /// - Parameters:
-    ///   - domain: the domain that signs: messages from it and from the domains below it are signed.
-    ///   - selector: which of its keys it is.
-    ///   - pem: the private key in PEM form: RSA of 1024 bits and more, or Ed25519 (PKCS #8).
-    /// - Throws: code 701 for what is no such key, or names that cannot stand in the DNS.
+    ///   - domain: the signing domain: messages from it and its subdomains are signed.
+    ///   - selector: the selector of the key.
+    ///   - pem: the private key in PEM form: RSA with at least 1024 bits, or Ed25519 (PKCS #8).
+    /// - Throws: code 701 for an invalid key, or names that are invalid in the DNS.
     public init(domain: String, selector: String, pem: String) throws(SkeinError) {
         let name = MailAddress("a@\(domain)")
         let label = MailAddress("a@\(selector).example")
@@ -77,14 +77,14 @@ public struct DKIMKey: Sendable {
 
     // MARK: Signing
 
-    /// Fields that are signed, each once more than it stands there, so that nobody can add another one.
+    /// Signed fields, each once more than it occurs, so that none can be added.
     private static let signed = [
         "from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
         "mime-version", "content-type", "content-transfer-encoding", "list-unsubscribe", "list-unsubscribe-post",
     ]
     private static let oversigned: Set<String> = ["from", "subject", "to", "cc", "date", "reply-to", "content-type"]
 
-    /// The field of a signature.
+    /// The DKIM-Signature field.
     /// - Parameters:
     ///   - header: the header as it is sent.
     ///   - bodyHash: the hash of the body in its relaxed form.

@@ -1,5 +1,5 @@
-// Fields of a header (RFC 5322, section 2.2): folded into lines, and text beyond ASCII as encoded words (RFC 2047) and parameters
-// (RFC 2231).
+// Header fields (RFC 5322, section 2.2): folding, and non-ASCII text as encoded words (RFC 2047) and parameters (RFC
+// 2231).
 
 import SkeinCore
 
@@ -9,18 +9,18 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Puts together the lines of a field.
+/// Formats fields.
 enum HeaderText {
     private static let lineLength = 76
 
-    /// Whether a byte may stand in an atom (RFC 5322, section 3.2.3).
+    /// Whether a byte is allowed in an atom (RFC 5322, section 3.2.3).
     static func isAtom(_ byte: UInt8) -> Bool {
         Bytes.isToken(byte) && byte != UInt8(ascii: ".") || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "=")
             || byte == UInt8(ascii: "?")
             || byte == UInt8(ascii: "{") || byte == UInt8(ascii: "}")
     }
 
-    /// Whether text has what may not stand in a field: an end of a line would begin another field.
+    /// Whether text has control characters, which are not allowed in a field: a line end would start another field.
     static func hasControl(_ text: String) -> Bool { text.utf8.contains { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F } }
 
     /// A field whose value is text, such as a subject.
@@ -59,7 +59,7 @@ enum HeaderText {
         return line.text
     }
 
-    /// A field whose value is written as it is, folded at blanks; it has no control characters.
+    /// A field whose value is written unchanged, folded at spaces; it has no control characters.
     static func structured(_ name: String, _ value: String) -> String {
         var line = FoldedLine(name)
         for token in tokens(value) { line.add(token) }
@@ -68,7 +68,7 @@ enum HeaderText {
 
     // MARK: Parts
 
-    /// Whether text can stand as it is: ASCII that nobody takes for an encoded word, with blanks at which it can be folded.
+    /// Whether text can be written unchanged: ASCII that is not mistaken for an encoded word, with spaces for folding.
     private static func isPlain(_ text: String) -> Bool {
         text.utf8.allSatisfy { $0 < 0x7F && $0 >= 0x20 } && !text.containsBytes("=?") && isFoldable(text)
     }
@@ -78,7 +78,7 @@ enum HeaderText {
             && tokens(text).allSatisfy { $0.utf8.count <= 900 }
     }
 
-    /// Words, each with the blanks before it.
+    /// Words, each with the spaces before it.
     private static func tokens(_ text: String) -> [String] {
         var tokens: [String] = []
         var current: [UInt8] = [Bytes.space]
@@ -96,7 +96,7 @@ enum HeaderText {
         return tokens
     }
 
-    /// A name of a person as atoms, in quotation marks, or as encoded words.
+    /// A display name as atoms, as a quoted string, or as encoded words.
     private static func phrase(_ name: String) -> [String] {
         let words = name.splitBytes(separator: " ", omittingEmptySubsequences: false)
         if words.allSatisfy({ !$0.isEmpty && $0.utf8.count < 60 && $0.utf8.allSatisfy(isAtom) }),
@@ -111,7 +111,7 @@ enum HeaderText {
         return encodedWords(name, first: 75)
     }
 
-    /// Text as encoded words of at most 75 bytes, each of whole characters (RFC 2047, section 5).
+    /// Text as encoded words of at most 75 bytes, each with whole characters (RFC 2047, section 5).
     private static func encodedWords(_ text: String, first: Int) -> [String] {
         let plain = text.utf8.count { isPlainInWord($0) }
         let usesBase64 = (text.utf8.count - plain) * 3 > text.utf8.count
@@ -150,12 +150,12 @@ enum HeaderText {
         return words
     }
 
-    /// What may stand in an encoded word of any place (RFC 2047, section 5, rule 3).
+    /// Whether a byte is allowed in an encoded word in any position (RFC 2047, section 5, rule 3).
     private static func isPlainInWord(_ byte: UInt8) -> Bool {
         Bytes.isDigit(byte) || Bytes.lowercased(byte) &- 0x61 < 26 || "!*+-/".utf8.contains(byte)
     }
 
-    /// A parameter; a long one in parts, and text beyond ASCII percent-encoded (RFC 2231).
+    /// A parameter; a long one is split, and non-ASCII text is percent-encoded (RFC 2231).
     private static func parameter(_ name: String, _ value: String) -> [String] {
         let isASCII = value.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F }
         if isASCII, value.utf8.count <= 60 {
@@ -180,7 +180,7 @@ enum HeaderText {
     }
 }
 
-/// A field that begins a new line at a blank when the line is full.
+/// A field that is folded at a space when the line is full.
 private struct FoldedLine {
     private(set) var output: String
     private var column: Int
@@ -193,10 +193,10 @@ private struct FoldedLine {
 
     var text: String { output + "\r\n" }
 
-    /// - Parameter token: begins with a blank.
+    /// - Parameter token: begins with a space.
     mutating func add(_ token: String) {
         let count = token.utf8.count
-        // The first word stays beside the name: a first line of a name alone is malformed for some readers.
+        // The first word stays on the line of the name: some parsers reject a first line without a value.
         if column + count > 76, hasWord {
             output += "\r\n"
             column = 0

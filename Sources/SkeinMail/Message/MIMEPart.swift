@@ -1,4 +1,4 @@
-// The tree of parts that a message is made of (RFC 2045, RFC 2046), written a piece at a time.
+// The MIME structure of a message (RFC 2045, RFC 2046), written piece by piece.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,20 +9,20 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// Takes the bytes of a message as they are made.
+/// Receives the bytes of a message piece by piece.
 typealias MIMEOutput = (UnsafeRawBufferPointer) throws(SkeinError) -> Void
 
 /// A part of a message.
 indirect enum MIMEPart {
-    /// A text of lines that end with LF or CR LF.
+    /// A text with lines that end with LF or CR LF.
     case text(type: String, parameters: [(String, String)], fields: String, [UInt8])
     /// A file in Base64.
     case file(MailAttachment, fields: String)
-    /// A message in a message: its lines stay as they are (RFC 2046, section 5.2.1).
+    /// A message in a message: its lines are not changed (RFC 2046, section 5.2.1).
     case message(type: String, parameters: [(String, String)], fields: String, [UInt8])
     case parts(kind: String, parameters: [(String, String)], boundary: String, [MIMEPart])
 
-    /// The fields that say what it is.
+    /// The content fields.
     var head: String {
         switch self {
         case .text(let type, let parameters, let fields, let text):
@@ -41,14 +41,14 @@ indirect enum MIMEPart {
 
     private static func typeOfFile(_ attachment: MailAttachment) -> (String, [(String, String)]) {
         let (type, attributes) = MediaType.split(attachment.type)
-        // Text in Base64 may be of any character set: what the name suggests is not known of its bytes.
+        // Base64 text may have any charset, so the type guessed from the name gets no charset.
         let parameters = attributes.filter {
             !$0.key.equalsBytes("name") && $0.key.utf8.allSatisfy { Bytes.isToken($0) }
         }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         return (type, parameters)
     }
 
-    /// Writes what stands behind the empty line.
+    /// Writes the body after the empty line.
     func writeBody(_ output: MIMEOutput) throws(SkeinError) {
         switch self {
         case .text(_, _, _, let text):

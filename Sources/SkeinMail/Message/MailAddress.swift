@@ -1,20 +1,20 @@
-// Addresses of mail (RFC 5322, section 3.4; RFC 6531): a name for people, and a mailbox.
+// Mail addresses (RFC 5322, section 3.4; RFC 6531): a display name, and a mailbox.
 
 import SkeinCore
 import SkeinTransport
 
 /// An address: `ada@example.org` or `Ada Lovelace <ada@example.org>`.
 ///
-/// What is no address is said when the message is composed, so that a literal needs no `try`.
+/// An invalid address is reported when the message is composed, so that a literal needs no `try`.
 public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// The name for people; nil when there is none.
+    /// The display name; nil when there is none.
     public let name: String?
-    /// The mailbox as it stands in commands and fields, its domain in ASCII (RFC 5891).
+    /// The mailbox for commands and fields, its domain in ASCII (RFC 5891).
     public let mailbox: String
-    /// What is wrong with it; nil for an address.
+    /// The error in it; nil for a valid address.
     package let problem: String?
 
-    /// Reads an address as people write it.
+    /// Parses an address.
     /// - Parameter text: `ada@example.org`, `Ada <ada@example.org>` or `"Lovelace, Ada" <ada@example.org>`.
     public init(_ text: String) {
         let text = text.trimmingBlanks()
@@ -29,7 +29,7 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
 
     /// An address of its parts.
     /// - Parameters:
-    ///   - name: the name for people, any text without ends of lines.
+    ///   - name: the display name, without line ends.
     ///   - mailbox: the part before the @, and a domain in any script.
     public init(name: String?, _ mailbox: String) {
         self.name = name
@@ -42,10 +42,10 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         }
     }
 
-    /// Reads an address that is written in the program.
+    /// Parses an address literal.
     public init(stringLiteral value: String) { self.init(value) }
 
-    /// Reads addresses with commas between them, as in a field.
+    /// Parses a comma-separated list of addresses.
     public static func list(_ text: String) -> [MailAddress] {
         var addresses: [MailAddress] = []
         var start = text.startIndex
@@ -66,24 +66,24 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         return addresses.filter { !$0.mailbox.isEmpty }
     }
 
-    /// The domain, in ASCII and small letters.
+    /// The domain, in ASCII and lower case.
     public var domain: String { mailbox.lastByte("@").map { String(mailbox.text(after: $0)) } ?? "" }
 
     /// Whether servers need SMTPUTF8 for it.
     var needsUTF8: Bool { !mailbox.utf8.allSatisfy { $0 < 0x80 } }
 
-    /// The address as people write it.
+    /// The address with its display name.
     public var description: String { name.map { "\($0) <\(mailbox)>" } ?? mailbox }
 
     // MARK: Grammar
 
-    /// Whether a mailbox can stand between angle brackets of a command: no byte in it ends the path or the line.
+    /// Whether a mailbox is safe in angle brackets of a command: no byte ends the path or the line.
     static func isSafePath(_ mailbox: String) -> Bool {
         mailbox.utf8.count <= 512
             && mailbox.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") }
     }
 
-    /// Checks a mailbox and brings its domain into ASCII.
+    /// Checks a mailbox and converts its domain to ASCII.
     private static func checked(_ text: String) throws(SkeinError) -> String {
         func fail(_ message: String) -> SkeinError {
             SkeinError(.exception, because: "\(text.debugDescription) is no address: \(message)")
@@ -105,7 +105,7 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         return "\(local)@\(ascii)"
     }
 
-    /// The address of a domain that is one, such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
+    /// The address of a domain literal, such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
     static func literal(_ domain: String) -> String? {
         guard domain.hasBytePrefix("["), domain.hasByteSuffix("]") else { return nil }
         let address = String(domain.droppingBytes(first: 1, last: 1))
@@ -120,7 +120,7 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
         }
     }
 
-    /// A dot-atom; one in quotation marks has no blank here, since it has to pass through every server unchanged.
+    /// A dot-atom; a quoted string must not contain spaces, since it has to pass through every server unchanged.
     private static func isLocal(_ local: Substring) -> Bool {
         let isQuoted = local.utf8.count > 2 && local.hasBytePrefix("\"") && local.hasByteSuffix("\"")
         if isQuoted {

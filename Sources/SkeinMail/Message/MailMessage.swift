@@ -1,4 +1,4 @@
-// A message as an app puts it together.
+// A message of an app.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,7 +9,7 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// A message: who, to whom, about what, with what.
+/// A message with its addresses, texts and attachments.
 ///
 ///     var message = MailMessage(from: "shop@example.org", to: ["ada@example.org"], subject: "Your order")
 ///     message.text = "It is on its way."
@@ -17,9 +17,9 @@ import SkeinHTTP
 ///     message.embed(file: "logo.png", as: "logo")
 ///     message.attach(file: "invoice.pdf")
 ///
-/// Files are read when the message is stored in the spool, a piece at a time.
+/// Files are read when the message is stored in the spool, piece by piece.
 public struct MailMessage: Sendable {
-    /// How soon it is to be delivered, compared with others.
+    /// The priority of delivery.
     public enum Priority: Int, Sendable, Comparable, CaseIterable {
         case high = 0
         case normal = 1
@@ -28,66 +28,66 @@ public struct MailMessage: Sendable {
         public static func < (left: Priority, right: Priority) -> Bool { left.rawValue < right.rawValue }
     }
 
-    /// How a recipient gets rid of more messages of the kind (RFC 2369; RFC 8058).
+    /// The ways to unsubscribe from a mailing list (RFC 2369; RFC 8058).
     public struct Unsubscribe: Sendable, Hashable {
-        /// An HTTPS address; a POST of `List-Unsubscribe=One-Click` to it is enough.
+        /// An HTTPS URL; a POST of `List-Unsubscribe=One-Click` to it unsubscribes.
         public var url: String?
-        /// A mailbox that unsubscribes who writes to it.
+        /// A mailbox; a message to it unsubscribes.
         public var mailbox: String?
 
-        /// At least one of both.
+        /// At least one of the two is required.
         public init(url: String? = nil, mailbox: String? = nil) {
             self.url = url
             self.mailbox = mailbox
         }
     }
 
-    /// Who has written it.
+    /// The author.
     public var from: MailAddress
-    /// Who has sent it, if that is somebody else.
+    /// The sender, if it is not the author.
     public var sender: MailAddress?
-    /// The address to which reports of failure go (the envelope's). Default: the sender, or who has written it.
+    /// The address for failure reports (of the envelope). Default: the sender, or the author.
     public var returnPath: MailAddress?
-    /// Who is to get it.
+    /// The recipients.
     public var to: [MailAddress]
-    /// Who is to know of it.
+    /// The recipients of a copy.
     public var cc: [MailAddress] = []
-    /// Who gets it without the others knowing: these stand in no field.
+    /// The hidden recipients of a copy: they are not written to any field.
     public var bcc: [MailAddress] = []
-    /// Where answers go.
+    /// The addresses for replies.
     public var replyTo: [MailAddress] = []
-    /// What it is about.
+    /// The subject.
     public var subject: String
     /// The text.
     public var text: String?
-    /// The same in HTML.
+    /// The text in HTML.
     public var html: String?
     /// A calendar as an alternative to the text (RFC 5545), with its method, such as `REQUEST`.
     public var calendar: (method: String, text: String)?
-    /// Files that come with it, and images in the HTML.
+    /// Attached files, and images in the HTML.
     public var attachments: [MailAttachment] = []
-    /// Fields of one's own, such as `X-Campaign`. Those that a message has by itself cannot be among them.
+    /// Custom fields, such as `X-Campaign`. Fields that the message sets itself are not allowed.
     public var headers: [(name: String, value: String)] = []
-    /// When it was written. Default: when it is stored.
+    /// The date. Default: when it is stored.
     public var date: Date?
-    /// The identifier without angle brackets. Default: random, at the domain of who has written it.
+    /// The Message-ID without angle brackets. Default: random, at the domain of the author.
     public var messageID: String?
-    /// The identifier of the message that this one answers, without angle brackets.
+    /// The Message-ID of the message that this one replies to, without angle brackets.
     public var inReplyTo: String?
-    /// The identifiers of the messages before it, without angle brackets.
+    /// The Message-IDs of the thread, without angle brackets.
     public var references: [String] = []
-    /// How a recipient gets no more of it.
+    /// The ways to unsubscribe.
     public var unsubscribe: Unsubscribe?
-    /// How soon it is to be delivered. Default: normal.
+    /// The priority of delivery. Default: normal.
     public var priority = Priority.normal
 
     /// A message.
     /// - Parameters:
-    ///   - from: who has written it.
-    ///   - to: who is to get it; together with `cc` and `bcc` from 1 to 10 000.
-    ///   - subject: what it is about.
-    ///   - text: the text. Default: none yet.
-    ///   - html: the same in HTML. Default: none.
+    ///   - from: the author.
+    ///   - to: the recipients; together with `cc` and `bcc` from 1 to 10 000.
+    ///   - subject: the subject.
+    ///   - text: the text. Default: none.
+    ///   - html: the text in HTML. Default: none.
     public init(from: MailAddress, to: [MailAddress], subject: String, text: String? = nil, html: String? = nil) {
         self.from = from
         self.to = to
@@ -99,7 +99,7 @@ public struct MailMessage: Sendable {
     /// Attaches a file.
     /// - Parameters:
     ///   - file: a path; it is read when the message is stored.
-    ///   - name: how it is called. Default: as the file is.
+    ///   - name: the file name in the message. Default: that of the file.
     ///   - type: its content type. Default: by its name.
     public mutating func attach(file: String, as name: String? = nil, type: String? = nil) {
         attachments.append(MailAttachment(.file(file), name: name ?? MailAttachment.name(of: file), type: type))
@@ -110,21 +110,21 @@ public struct MailMessage: Sendable {
         attachments.append(MailAttachment(.bytes(bytes), name: name, type: type))
     }
 
-    /// Puts an image or another file into the HTML, which shows it by `cid:` and its identifier.
+    /// Embeds an image or another file, which the HTML refers to by `cid:` and its content ID.
     /// - Parameters:
     ///   - file: a path; it is read when the message is stored.
-    ///   - contentID: the identifier, of letters, digits and `._-@`.
+    ///   - contentID: the content ID, of letters, digits and `._-@`.
     public mutating func embed(file: String, as contentID: String, type: String? = nil) {
         attachments.append(
             MailAttachment(.file(file), name: MailAttachment.name(of: file), type: type, contentID: contentID))
     }
 
-    /// Puts bytes into the HTML, which shows them by `cid:` and their identifier.
+    /// Embeds bytes, which the HTML refers to by `cid:` and their content ID.
     public mutating func embed(_ bytes: [UInt8], as contentID: String, name: String, type: String? = nil) {
         attachments.append(MailAttachment(.bytes(bytes), name: name, type: type, contentID: contentID))
     }
 
-    /// All who get it, each once.
+    /// All recipients, without duplicates.
     var recipients: [MailAddress] {
         var seen: Set<ByteKey> = []
         return (to + cc + bcc).filter { seen.insert(ByteKey($0.mailbox)).inserted }
@@ -134,9 +134,9 @@ public struct MailMessage: Sendable {
     var envelopeSender: MailAddress { returnPath ?? sender ?? from }
 }
 
-/// Something that comes with a message.
+/// An attachment of a message.
 public struct MailAttachment: Sendable {
-    /// Where the bytes are.
+    /// The content.
     public enum Content: Sendable {
         case bytes([UInt8])
         /// The path of a file.
@@ -144,14 +144,14 @@ public struct MailAttachment: Sendable {
     }
 
     public let content: Content
-    /// How it is called.
+    /// The file name in the message.
     public let name: String
     /// Its content type.
     public let type: String
-    /// The identifier by which the HTML shows it; nil for a file of its own.
+    /// The content ID for the HTML; nil for a separate file.
     public let contentID: String?
 
-    /// - Parameter type: Default: by the name.
+    /// - Parameter type: the content type. Default: by the name.
     public init(_ content: Content, name: String, type: String? = nil, contentID: String? = nil) {
         self.content = content
         self.name = name

@@ -1,20 +1,20 @@
-// Messages with places for values (Mustache).
+// Message templates (Mustache).
 
 import Mustache
 import SkeinCore
 
-/// A subject, a text and HTML with places for values, as Mustache has them: `{{name}}`, `{{#items}}…{{/items}}`.
+/// A subject, a text and HTML as Mustache templates: `{{name}}`, `{{#items}}…{{/items}}`.
 ///
 ///     let template = try MailTemplate(subject: "Order {{number}}", text: "Dear {{name}}, …", html: "<p>Dear {{name}}, …")
 ///     try template.fill(&message, with: ["number": 42, "name": "Ada"])
 ///
-/// In HTML, values are escaped unless they stand in three braces; in text and subjects they stay as they are.
+/// In HTML, values are escaped unless they are in triple braces; in text and subjects they are not.
 public struct MailTemplate: Sendable {
     private let subject: MustacheTemplate?
     private let text: MustacheTemplate?
     private let html: MustacheTemplate?
 
-    /// - Throws: code 701 that says where a template is malformed.
+    /// - Throws: code 701 with the position of an error in a template.
     public init(subject: String? = nil, text: String? = nil, html: String? = nil) throws(SkeinError) {
         self.subject = try Self.template(subject, "subject", isHTML: false)
         self.text = try Self.template(text, "text", isHTML: false)
@@ -32,7 +32,7 @@ public struct MailTemplate: Sendable {
         }
     }
 
-    /// Puts values into the subject, the text and the HTML of a message; those that have no template stay as they are.
+    /// Renders the subject, the text and the HTML of a message; parts without a template do not change.
     public func fill(_ message: inout MailMessage, with values: [String: any Sendable]) {
         if let subject { message.subject = subject.render(values) }
         if let text { message.text = text.render(values) }

@@ -1,4 +1,4 @@
-// Makes of a message what goes to servers: the header, and the parts in their order.
+// Composes a message for transmission: the header, and the parts in order.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,19 +9,19 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// A message that was looked through and can be written.
+/// A checked message that can be written.
 struct ComposedMessage {
-    /// The fields of the header, each with its end of line.
+    /// The fields of the header, each with its line end.
     let header: [UInt8]
     let messageID: String
     let recipients: [String]
     let sender: String
-    /// The domain of who has written it.
+    /// The domain of the author.
     let domain: String
     let needsUTF8: Bool
     let body: MIMEPart
 
-    /// Names of fields that a message has by itself.
+    /// Names of fields that the composer writes.
     private static let own: Set<String> = [
         "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version",
         "content-type",
@@ -31,8 +31,8 @@ struct ComposedMessage {
 
     /// - Parameters:
     ///   - now: seconds since 1970.
-    ///   - random: makes boundaries and identifiers; for tests.
-    /// - Throws: code 701 that says which part of the message cannot be sent, and why.
+    ///   - random: makes boundaries and IDs; for tests.
+    /// - Throws: code 701 with the invalid part of the message, and the reason.
     init(
         _ message: MailMessage, now: Int = CivilTime.now, random: @escaping () -> String = { Hex.random(12) }
     ) throws(SkeinError) {
@@ -45,7 +45,7 @@ struct ComposedMessage {
                 .exception, because: "a message has from 1 to 10 000 recipients, and this one has \(recipients.count)")
         }
         try Self.check(message)
-        // Of those that stand in fields; each server is asked for what its own recipients need.
+        // Only addresses in fields: each server is asked for the extensions that its own recipients need.
         let named = [message.from, message.sender].compactMap(\.self) + message.to + message.cc + message.replyTo
         needsUTF8 = named.contains { $0.needsUTF8 }
         domain = message.from.domain
@@ -57,7 +57,7 @@ struct ComposedMessage {
         header = Array((try Self.fields(message, messageID, now) + "MIME-Version: 1.0\r\n\(body.head)").utf8)
     }
 
-    /// Writes all of it.
+    /// Writes the whole message.
     func write(_ output: MIMEOutput) throws(SkeinError) {
         try (header + Array("\r\n".utf8)).give(to: output)
         try body.writeBody(output)
@@ -166,8 +166,8 @@ struct ComposedMessage {
     }
 }
 
-/// Puts the parts of a message in their order: files behind the text, images beside the HTML that shows them, and the best
-/// alternative last (RFC 2046, section 5.1.4; RFC 2387).
+/// Arranges the parts of a message: files after the text, images next to the HTML that refers to them, and the
+/// preferred alternative last (RFC 2046, section 5.1.4; RFC 2387).
 private struct Parts {
     let random: () -> String
 
@@ -201,7 +201,7 @@ private struct Parts {
     }
 
     private func group(_ kind: String, _ parameters: [(String, String)], _ parts: [MIMEPart]) -> MIMEPart {
-        // `=_` stands in no text in Base64 or quoted-printable, and the rest cannot be guessed by who has written the text.
+        // `=_` cannot occur in Base64 or quoted-printable, and the author of the text cannot guess the random part.
         .parts(kind: kind, parameters: parameters, boundary: "=_\(random())", parts)
     }
 

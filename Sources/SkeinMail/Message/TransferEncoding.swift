@@ -1,4 +1,4 @@
-// How content becomes lines of ASCII (RFC 2045, section 6).
+// Content transfer encodings (RFC 2045, section 6).
 
 import SkeinCore
 
@@ -14,7 +14,7 @@ enum TransferEncoding: String, Sendable {
     case quotedPrintable = "quoted-printable"
     case base64
 
-    /// The encoding that makes the least of a text, whose ends of lines are LF or CR LF.
+    /// The most compact encoding of a text whose line ends are LF or CR LF.
     init(text: [UInt8]) {
         var special = 0
         var length = 0
@@ -36,7 +36,7 @@ enum TransferEncoding: String, Sendable {
         self = isPlain ? .sevenBit : special * 3 > text.count ? .base64 : .quotedPrintable
     }
 
-    /// A text with lines that end with CR LF.
+    /// A text with CR LF as line ends.
     static func lines(_ text: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(text.count + text.count / 32)
@@ -47,7 +47,7 @@ enum TransferEncoding: String, Sendable {
         return output
     }
 
-    /// A text of lines that end with CR LF as quoted-printable (RFC 2045, section 6.7).
+    /// A text with CR LF line ends as quoted-printable (RFC 2045, section 6.7).
     static func quoted(_ text: [UInt8]) -> [UInt8] {
         let digits = Array("0123456789ABCDEF".utf8)
         var output: [UInt8] = []
@@ -60,7 +60,7 @@ enum TransferEncoding: String, Sendable {
                 column = 0
                 continue
             }
-            // A blank at the end of a line would be lost on the way; a dot at its beginning and "From " are changed by some.
+            // A space at the end of a line may be lost in transit; some servers change a leading dot or "From ".
             let next = index + 1 < text.count ? text[index + 1] : Bytes.cr
             let isBlankAtEnd = (byte == Bytes.space || byte == Bytes.tab) && (next == Bytes.cr || next == Bytes.lf)
             let isRisky = column == 0 && (byte == UInt8(ascii: ".") || byte == UInt8(ascii: "F"))
@@ -83,13 +83,13 @@ enum TransferEncoding: String, Sendable {
     }
 }
 
-/// Base64 in lines of 76 (RFC 2045, section 6.8), a piece at a time.
+/// Base64 in lines of 76 (RFC 2045, section 6.8), piece by piece.
 struct Base64Lines {
     /// Bytes of a line before they are encoded.
     private static let line = 57
     private var rest: [UInt8] = []
 
-    /// Encodes the whole lines of what is there.
+    /// Encodes the complete lines.
     mutating func append(_ bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) {
         rest += bytes
         let whole = rest.count - rest.count % Self.line

@@ -1,16 +1,16 @@
-// The content of DATA (RFC 5321, sections 2.3.8 and 4.5.2): lines end with CR LF and nothing else, a dot at the beginning of a line is
-// doubled, and a line with one dot ends it.
+// The content of DATA (RFC 5321, sections 2.3.8 and 4.5.2): lines end with CR LF only, a dot at the beginning of a line
+// is doubled, and a line with a single dot ends it.
 
 import NIOCore
 import SkeinCore
 
-/// Makes all ends of lines CR LF, so that no server can see an end of the content where another one sees none ("SMTP smuggling").
+/// Converts all line ends to CR LF, so that all servers agree on the end of the content (against "SMTP smuggling").
 package struct LineEndings {
     private var lastWasCR = false
 
     package init() {}
 
-    /// The bytes with CR LF in the place of a CR or LF that stands alone.
+    /// The bytes, with a lone CR or LF replaced by CR LF.
     package mutating func normalized(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count + bytes.count / 32 + 2)
@@ -30,7 +30,7 @@ package struct LineEndings {
         return output
     }
 
-    /// What is missing at the end.
+    /// The missing bytes at the end.
     package mutating func end() -> [UInt8] {
         defer { lastWasCR = false }
         return lastWasCR ? [Bytes.cr, Bytes.lf] : []

@@ -1,11 +1,11 @@
-// The content of a message that is too long for memory, read while it is sent.
+// The content of a message that is too large for memory, read while it is sent.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 
-/// A message in the spool, a piece at a time. What was sent must be what was stored: when the checksum is wrong, the content fails
-/// before its last piece, so that no server takes it for whole. Used on one loop.
+/// A message in the spool, piece by piece. When the checksum is wrong, the content fails before its last piece, so that
+/// no server accepts it as complete. Used on one loop.
 final class FileContent: SMTPContent, @unchecked Sendable {
     private static let pieceLength = 256 << 10
 
@@ -15,7 +15,7 @@ final class FileContent: SMTPContent, @unchecked Sendable {
     private var prefix: ByteBuffer?
     private var offset = 0
     private var check = SpoolFile.Check()
-    /// Whether it is not what was stored.
+    /// Whether the checksum was wrong.
     private(set) var isBroken = false
 
     init(_ file: SpoolFile, _ pool: NIOThreadPool) {
@@ -31,12 +31,12 @@ final class FileContent: SMTPContent, @unchecked Sendable {
             self.prefix = nil
             return loop.makeSucceededFuture(prefix)
         }
-        // The next call comes when this one has ended, so that nothing is touched by two threads.
+        // The next call comes after this one has ended, so that only one thread uses the state.
         return pool.runIfActive(eventLoop: loop) {
             let bytes = try self.file.content(at: self.offset, count: Self.pieceLength)
             self.offset += bytes.count
             self.check.update(bytes)
-            // The last piece is not given away before all is known to be right.
+            // The last piece is held back until the checksum was verified.
             if self.offset == self.file.contentLength, !self.file.isIntact(self.check) {
                 self.isBroken = true
                 throw SkeinError(.bodyError, because: "the message in the spool is not what was stored")

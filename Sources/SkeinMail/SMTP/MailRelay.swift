@@ -1,20 +1,21 @@
-// A server that takes mail, as a URL.
+// A mail server, given by a URL.
 
 import SkeinCore
 import SkeinTransport
 
-/// A server that takes mail for others, or a folder.
+/// A server that relays mail, or a folder.
 ///
 /// `smtp://host`, `smtp://user:password@host:587`, `smtps://host` (TLS from the first byte), `lmtp://host:24`, `smtp+unix:///path`,
 /// `lmtp+unix:///path`, `file:///folder`. Behind a `?`: `tls=none|opportunistic|required`, `verify=none|full`, `ca=FILE`,
 /// `auth=PLAIN|LOGIN|CRAM-MD5|SCRAM-SHA-256|XOAUTH2` (with XOAUTH2 the password is the token), `name=HELLO`, `chunking=no`.
 ///
-/// With credentials, TLS is required and the server's certificate is checked, unless the server is on this machine; without, TLS is used
-/// where the server offers it, and its certificate is not looked at, as between all servers of mail.
+/// With credentials, TLS is required and the server's certificate is verified, unless the server is on this machine;
+/// without credentials, TLS is used if the server offers it, and its certificate is not verified, as is common between
+/// mail servers.
 public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     enum Target: Sendable, Hashable {
         case server(Endpoint, isLMTP: Bool)
-        /// Each message becomes a file, for tests.
+        /// Each message is written to a file, for tests.
         case folder(String)
 
         var isLocal: Bool {
@@ -32,16 +33,16 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     let tlsConfiguration: ClientTLSConfiguration
     let credentials: MailCredentials?
     let mechanism: SMTPMechanism?
-    /// What the client calls itself; nil for the host's name.
+    /// The name in EHLO; nil for the host name.
     let name: String?
     let usesChunking: Bool
-    /// Whether nobody has named it but the domain of a recipient.
+    /// Whether it was found in the DNS of a recipient's domain, and not configured.
     var isFoundInDNS = false
     /// The address without the password.
     public let description: String
 
-    /// Reads a URL.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// Parses a URL.
+    /// - Throws: code 701 with the error in it.
     public init(_ url: String) throws(SkeinError) {
         func fail(_ message: String) -> SkeinError {
             SkeinError(.exception, because: "\(Self.shown(url).debugDescription) is no server for mail: \(message)")
@@ -97,7 +98,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
             default: throw fail("the option \(key) or its value is not known")
             }
         }
-        // Who asks for a proof does not go on without one.
+        // A setting that requires verification also requires TLS.
         if verifies == true || verifies == nil && roots != .system, tls == .opportunistic { tls = .required }
         self.tls = isUnix || usesTLSAtOnce ? .asItIs : tls
         let checks = verifies ?? (!isLocal && (usesTLSAtOnce || user != nil) || tls == .required)
@@ -113,7 +114,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         description = Self.shown(url)
     }
 
-    /// The server for a domain, found in the DNS: whoever answers may be asked for TLS, and nobody is asked for a proof.
+    /// The server for a domain, found in the DNS: TLS may be required, but its certificate is not verified.
     init(exchange host: String, port: Int, requiresTLS: Bool, roots: ClientTLSConfiguration.Roots) {
         target = .server(.host(host, port: port), isLMTP: false)
         usesTLSAtOnce = false
@@ -125,7 +126,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         isFoundInDNS = true
     }
 
-    /// Whether the connection does not leave this machine.
+    /// Whether the server is on this machine.
     var isLocal: Bool { target.isLocal }
 
     private static func credentials(
@@ -159,7 +160,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
 
     /// The URL without the password, for logs.
     private static func shown(_ url: String) -> String {
-        // Wherever the last @ stands: a password may hold anything. Options may be secrets, too.
+        // The last @ separates the credentials: a password may contain any character. Options may be secrets, too.
         guard let scheme = url.rangeOfBytes("://"), let at = url.lastByte("@"), scheme.upperBound <= at else {
             return String(url.prefix(before: "?"))
         }

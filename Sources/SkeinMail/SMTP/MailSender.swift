@@ -1,4 +1,4 @@
-// Sending a message to a server at once, for whoever wants to wait for its answer.
+// Sends a message to a server at once, and waits for its response.
 
 import NIOCore
 import NIOPosix
@@ -11,10 +11,10 @@ import SkeinTransport
     import Foundation
 #endif
 
-/// Sends a message without a spool: for tools, which want to see what the server says. Apps use `client.mail(…)`, which loses nothing
-/// when the server is away.
+/// Sends a message without a spool: for tools that need the server's response. Apps use `client.mail(…)`, which loses
+/// no message when the server is unreachable.
 public struct MailSender: Sendable {
-    /// What became of a recipient.
+    /// The result for a recipient.
     public struct Sent: Sendable {
         public let recipient: String
         public let result: SMTPResult
@@ -25,20 +25,20 @@ public struct MailSender: Sendable {
     private let timeouts: SMTPTimeouts
 
     /// - Parameters:
-    ///   - relay: the server, as of ``MailRelay``.
-    ///   - keys: those that sign, each for its domain.
-    ///   - timeouts: how long the server may take. Default: half a minute for each step.
-    /// - Throws: code 701 for a URL that is no server.
+    ///   - relay: the server, as in ``MailRelay``.
+    ///   - keys: the DKIM keys, each for its domain.
+    ///   - timeouts: the time limits for the server. Default: half a minute for each step.
+    /// - Throws: code 701 for an invalid URL.
     public init(_ relay: String, keys: [DKIMKey] = [], timeouts: SMTPTimeouts = .interactive) throws(SkeinError) {
         self.relay = try MailRelay(relay)
         self.keys = keys
         self.timeouts = timeouts
     }
 
-    /// Sends a message, and waits for what the server says of each recipient.
-    /// - Throws: code 701 for a message that cannot be sent, 702 and above when the server cannot be talked to.
+    /// Sends a message, and waits for the server's response for each recipient.
+    /// - Throws: code 701 for an invalid message, 702 and above when the connection fails.
     public func send(_ message: MailMessage) async throws(SkeinError) -> [Sent] {
-        // Composed into a spool of its own, so that files of any size pass through memory in pieces.
+        // Composed into a temporary spool, so that files of any size are processed in pieces.
         let folder = FileManager.default.temporaryDirectory.appending(path: "skein-mail-\(Hex.random(8))").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let spool = try MailSpool(folder, keys: keys)

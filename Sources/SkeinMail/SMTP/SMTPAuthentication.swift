@@ -1,4 +1,4 @@
-// Proving to a server who the client is (RFC 4954), without I/O.
+// SMTP authentication (RFC 4954), without I/O.
 
 import Crypto
 import SkeinCore
@@ -10,32 +10,32 @@ import SkeinTransport
     import Foundation
 #endif
 
-/// What a client proves itself with.
+/// Credentials for a mail server.
 public enum MailCredentials: Sendable, Hashable {
     /// A name and a password.
     case password(user: String, password: String)
-    /// A name and a token of OAuth 2.0 (XOAUTH2, as Google and Microsoft define it).
+    /// A name and an OAuth 2.0 token (XOAUTH2, as defined by Google and Microsoft).
     case token(user: String, token: String)
 }
 
 /// A mechanism of AUTH.
 public enum SMTPMechanism: String, Sendable, CaseIterable {
-    /// The password is proved, not sent, and the server proves that it knows it (RFC 7677).
+    /// A challenge-response scheme that also authenticates the server (RFC 7677).
     case scramSHA256 = "SCRAM-SHA-256"
-    /// The password is proved, not sent (RFC 2195).
+    /// A challenge-response scheme (RFC 2195).
     case cramMD5 = "CRAM-MD5"
     /// The password is sent (RFC 4616).
     case plain = "PLAIN"
-    /// The password is sent, in the way of servers older than PLAIN.
+    /// The password is sent, in the form of servers older than PLAIN.
     case login = "LOGIN"
     /// A token is sent.
     case xoauth2 = "XOAUTH2"
 
-    /// Whether what is sent is as good as the password for whoever reads it.
+    /// Whether an eavesdropper could reuse the transmitted data.
     var sendsSecret: Bool { self == .plain || self == .login || self == .xoauth2 }
 }
 
-/// One conversation with a server that wants to know who the client is.
+/// One authentication exchange.
 struct SMTPAuthentication {
     private enum State {
         case user(String, String)
@@ -48,22 +48,22 @@ struct SMTPAuthentication {
     }
 
     let mechanism: SMTPMechanism
-    /// What stands behind AUTH.
+    /// The argument of AUTH.
     let command: String
     private var state: State
 
-    /// Chooses the best mechanism of those that the server offers.
+    /// Chooses the best mechanism that the server offers.
     /// - Parameters:
-    ///   - offered: what the server offers.
-    ///   - isProtected: whether what is sent cannot be read by others.
+    ///   - offered: the mechanisms of the server.
+    ///   - isProtected: whether the connection is protected from eavesdroppers.
     ///   - wanted: the only mechanism to use; nil for the best one.
-    /// - Throws: code 706 when there is none that may be used.
+    /// - Throws: code 706 when no allowed mechanism is offered.
     init(
         _ credentials: MailCredentials, offered: [String], isProtected: Bool, wanted: SMTPMechanism?
     ) throws(SkeinError) {
         let fitting: [SMTPMechanism] =
             switch credentials {
-            // With TLS, PLAIN is what servers test most; without it the password must not be seen.
+            // Over TLS, PLAIN is the most widely tested; without TLS the password must not be sent.
             case .password:
                 isProtected ? [.scramSHA256, .plain, .login, .cramMD5] : [.scramSHA256, .cramMD5, .plain, .login]
             case .token: [.xoauth2]
@@ -99,8 +99,8 @@ struct SMTPAuthentication {
         }
     }
 
-    /// What to say to a challenge (the text of a 334).
-    /// - Throws: code 706 when it is malformed, or the server does not prove what it has to.
+    /// The response to a challenge (the text of a 334).
+    /// - Throws: code 706 when it is malformed, or the server does not authenticate as required.
     mutating func answer(_ challenge: String) throws(SkeinError) -> String {
         guard let data = Data(base64Encoded: String(challenge.trimmingBlanks())) else {
             throw SkeinError(.unknownAuthentication, because: "the server's challenge is malformed")
@@ -127,7 +127,7 @@ struct SMTPAuthentication {
             state = .done
             return ""
         case .refusedToken:
-            // The challenge says why the token was refused; an empty answer gets the reply.
+            // The challenge holds the reason of the refusal; an empty response leads to the final reply.
             state = .done
             return ""
         case .done:
@@ -135,12 +135,13 @@ struct SMTPAuthentication {
         }
     }
 
-    /// Looks at a yes: a server that was to prove itself must have done so.
+    /// Checks a positive reply: a server that has to authenticate must have done so.
     /// - Throws: code 706 when it has not.
     mutating func finish(_ reply: SMTPReply) throws(SkeinError) {
         switch state {
         case .scramFinal(let client):
-            // Additional data with success (RFC 4954, section 4) is not used by SMTP: the proof may stand in the text.
+            // SMTP does not use additional data with success (RFC 4954, section 4): the server's proof may be in the
+            // text.
             guard let word = reply.lines.first?.splitAtBlanks().last, let data = Data(base64Encoded: String(word))
             else {
                 throw SkeinError(

@@ -1,15 +1,15 @@
-// One message on a connection: what the server is told, and what each of its replies is about.
+// One message on a connection: its commands, and the matching of replies to them.
 
 import DequeModule
 import SkeinCore
 
 extension SMTPClientMachine {
-    /// What a reply is about.
+    /// The command that a reply answers.
     enum Expected {
         case mail, recipient(Int), data
         /// The end of the content, for one recipient or for all that were accepted.
         case final(Int?)
-        /// Of a content that nobody was to get.
+        /// The end of a content without recipients.
         case nothing
     }
 
@@ -18,7 +18,7 @@ extension SMTPClientMachine {
         var expected = Deque<Expected>()
         var results: [SMTPReply?]
         var accepted: [Int] = []
-        /// How many recipients the server was told of.
+        /// The number of recipients sent to the server.
         var told = 0
         var hasContentBegun = false
         var isContentWritten = false
@@ -28,7 +28,7 @@ extension SMTPClientMachine {
             results = Array(repeating: nil, count: envelope.recipients.count)
         }
 
-        /// What is known of the recipients.
+        /// The results known so far.
         var known: [SMTPResult] { results.compactMap { $0.map { SMTPResult($0) } } }
 
         mutating func refuseAll(_ reply: SMTPReply) {
@@ -47,7 +47,7 @@ extension SMTPClientMachine {
         var actions: [Action] = []
         if extensions.pipelining {
             for index in envelope.recipients.indices { text += tellRecipient(index, &transaction) }
-            // With a short content nothing is lost when no recipient is accepted; a long one waits until it is known.
+            // Short content is sent before the replies for the recipients are known; long content waits for them.
             if usesChunking, envelope.size <= 32 << 10 {
                 text += Self.chunk(envelope.size)
                 actions = startContent(&transaction, dotStuffed: false)
@@ -61,10 +61,10 @@ extension SMTPClientMachine {
         return [.write(text)] + actions
     }
 
-    /// With LMTP, a reply for each recipient would have to be told from one for none.
+    /// With LMTP, a reply for each recipient could not be distinguished from one for none.
     private var usesChunking: Bool { settings.usesChunking && extensions.chunking && !settings.isLMTP }
 
-    /// What the server cannot take, as a reply that it would give.
+    /// The reason why the server cannot accept the message, in the form of a reply.
     private func problem(_ envelope: SMTPEnvelope) -> SMTPReply? {
         if let maximum = extensions.maximumSize, envelope.size > maximum {
             return SMTPReply(
@@ -89,10 +89,11 @@ extension SMTPClientMachine {
 
     private static func chunk(_ size: Int) -> String { "BDAT \(size) LAST\r\n" }
 
-    /// The content follows; what is said about it has to be waited for.
+    /// The content follows; its replies are expected.
     private func startContent(_ transaction: inout Transaction, dotStuffed: Bool) -> [Action] {
         transaction.hasContentBegun = true
-        // With LMTP each accepted recipient gets a reply of its own (RFC 2033, section 4.2); who is accepted may not be known yet.
+        // With LMTP each accepted recipient gets its own reply (RFC 2033, section 4.2); the accepted ones may not be
+        // known yet.
         if !settings.isLMTP { transaction.expected.append(.final(nil)) }
         return [.writeContent(dotStuffed: dotStuffed)]
     }
@@ -124,7 +125,7 @@ extension SMTPClientMachine {
             if transaction.told == 0 { actions.append(.write(tellRecipient(0, &transaction))) }
         case .recipient(let index):
             if reply.isPositive {
-                // A server that refused the sender may accept recipients all the same.
+                // A server that refused the sender may nevertheless accept recipients.
                 if transaction.results[index] == nil { transaction.accepted.append(index) }
             } else if transaction.results[index] == nil {
                 transaction.results[index] = reply.code < 400 ? Self.unexpected(reply) : reply
@@ -150,7 +151,7 @@ extension SMTPClientMachine {
         case .data:
             if reply.code == 354 {
                 if transaction.accepted.isEmpty {
-                    // Nobody is to get it (RFC 2920, section 3.1).
+                    // No recipient was accepted (RFC 2920, section 3.1).
                     transaction.expected.append(.nothing)
                     actions.append(.write(".\r\n"))
                 } else {
@@ -158,18 +159,18 @@ extension SMTPClientMachine {
                     actions += startContent(&transaction, dotStuffed: true)
                 }
             } else {
-                // Anything but a refusal makes no sense here.
+                // Only a refusal is valid here.
                 transaction.refuseAll(reply.code < 400 ? Self.unexpected(reply) : reply)
             }
         case .final(let index):
-            // A yes to a content that was not sent is none.
+            // A positive reply before the content was sent is invalid.
             let isEarly = phase == .content && !transaction.isContentWritten
             let reply = reply.code < 400 && (isEarly || !reply.isPositive) ? Self.unexpected(reply) : reply
             for place in transaction.accepted where index == nil || index == place {
                 transaction.results[place] = reply
             }
             if isEarly {
-                // The server does not want the rest, and the connection is in the middle of it.
+                // The server does not want the rest, but the content is only partly written.
                 transaction.refuseAll(reply)
                 self.transaction = transaction
                 return end(Self.refusal(reply), reply: reply) + [.close]
@@ -180,7 +181,7 @@ extension SMTPClientMachine {
         return actions + finishIfOver()
     }
 
-    /// With LMTP, the accepted recipient whose reply comes next.
+    /// With LMTP, the accepted recipient of the next reply.
     private func nextOfLMTP(_ transaction: inout Transaction) -> Expected? {
         guard settings.isLMTP, transaction.hasContentBegun,
             let index = transaction.accepted.first(where: { transaction.results[$0] == nil })
@@ -188,7 +189,7 @@ extension SMTPClientMachine {
         return .final(index)
     }
 
-    /// Ends the transaction when everything was answered and everything is known.
+    /// Ends the transaction when all replies have arrived.
     private mutating func finishIfOver() -> [Action] {
         guard let transaction, transaction.expected.isEmpty else { return [] }
         if transaction.results.contains(where: { $0 == nil }) { return [] }
@@ -198,7 +199,7 @@ extension SMTPClientMachine {
             phase = .idle
             return [.finish(transaction.known, .certain), .ready]
         }
-        // What the server still remembers of the transaction must not become part of the next.
+        // The server's state of this transaction must not affect the next one.
         phase = .reset
         return [.write("RSET\r\n")]
     }

@@ -1,33 +1,33 @@
-// The client's side of one connection of SMTP (RFC 5321) or LMTP (RFC 2033), without I/O: everything that moves its state is here.
+// The client's side of one SMTP (RFC 5321) or LMTP (RFC 2033) connection, without I/O: all state transitions are here.
 
 import SkeinCore
 
-/// A connection to a server that takes mail.
+/// A connection to a mail server.
 struct SMTPClientMachine {
-    /// Whether the connection becomes TLS (STARTTLS, RFC 3207).
+    /// Whether STARTTLS is used (RFC 3207).
     enum TLSUse: Sendable, Hashable {
-        /// It stays as it is, which is in clear text, or in TLS from its first byte.
+        /// No STARTTLS: the connection stays in clear text, or uses TLS from its first byte.
         case asItIs
         /// If the server offers it.
         case opportunistic
-        /// Or the connection is of no use.
+        /// The connection fails without it.
         case required
     }
 
     struct Settings: Sendable {
-        /// What the client calls itself.
+        /// The name in EHLO.
         var name = "localhost"
         var isLMTP = false
         var tls = TLSUse.opportunistic
-        /// Whether nobody else can read the connection: it is TLS already, or does not leave this machine.
+        /// Whether the connection is safe from eavesdroppers: it uses TLS already, or is local.
         var isProtected = false
         var credentials: MailCredentials?
         var mechanism: SMTPMechanism?
-        /// Whether content goes in chunks of known length where the server takes them (RFC 3030).
+        /// Whether content is sent in chunks of known length if the server supports it (RFC 3030).
         var usesChunking = true
     }
 
-    /// What the connection is doing, which says how long it may take.
+    /// The phase of the connection, which determines its time limit.
     enum Phase: Sendable, Hashable, CaseIterable {
         case greeting, hello, startTLS, handshake, authentication, idle, mail, recipients, data, content, final, reset,
             leaving
@@ -36,13 +36,13 @@ struct SMTPClientMachine {
 
     enum Event {
         case received(SMTPReply)
-        /// The handshake has ended well.
+        /// The TLS handshake succeeded.
         case secured
         /// A message is to be sent; only in the phase `idle`.
         case send(SMTPEnvelope)
         /// The last byte of the content was written.
         case contentWritten
-        /// The content cannot be read: nothing of it may be taken for a whole message.
+        /// The content cannot be read: no part of it may be accepted as a complete message.
         case contentFailed(SkeinError)
         case timedOut
         case lost(SkeinError)
@@ -51,15 +51,15 @@ struct SMTPClientMachine {
 
     enum Action {
         case write(String)
-        /// TLS begins; bytes that came behind the reply are not the server's word, since they were not protected.
+        /// Start TLS; bytes received after the reply are discarded, since they were not protected.
         case startTLS
-        /// The connection takes messages.
+        /// The connection can send messages.
         case ready
-        /// The content is to be written: as lines with dots doubled and a dot at the end, or as it is.
+        /// Write the content: with dots doubled and a final dot, or unchanged.
         case writeContent(dotStuffed: Bool)
-        /// The end of a transaction, with what became of each recipient.
+        /// The end of a transaction, with the result for each recipient.
         case finish([SMTPResult], SMTPOutcome.Fate)
-        /// The connection cannot be used: it never became ready.
+        /// The connection failed before it was ready.
         case fail(SkeinError)
         case close
     }
@@ -138,7 +138,7 @@ struct SMTPClientMachine {
         }
     }
 
-    // MARK: Until it takes messages
+    // MARK: Setup
 
     private mutating func hello() -> [Action] {
         phase = .hello
@@ -148,14 +148,14 @@ struct SMTPClientMachine {
 
     private mutating func receiveHello(_ reply: SMTPReply) -> [Action] {
         guard reply.isPositive else {
-            // A server that knows no extensions (RFC 5321, section 3.2).
+            // A server without extensions (RFC 5321, section 3.2).
             if !usesHELO, !settings.isLMTP, !reply.isTemporary {
                 usesHELO = true
                 return hello()
             }
             return end(Self.refusal(reply), reply: reply) + [.close]
         }
-        // What was offered before TLS does not count after it (RFC 3207, section 4.2).
+        // Extensions from before TLS are discarded (RFC 3207, section 4.2).
         extensions = usesHELO ? SMTPExtensions() : SMTPExtensions(reply)
         guard settings.tls != .asItIs, !isSecure else { return authenticate() }
         if extensions.startTLS {
@@ -213,7 +213,7 @@ struct SMTPClientMachine {
 
     // MARK: The end
 
-    /// - Parameter reply: what the server has said last, when that is the reason.
+    /// - Parameter reply: the server's last reply, if it is the reason.
     mutating func end(_ error: SkeinError, reply: SMTPReply?) -> [Action] {
         let wasInUse = phase != .idle && phase != .reset && phase != .leaving
         phase = .closed
@@ -222,7 +222,7 @@ struct SMTPClientMachine {
         let isOpen = transaction.results.contains { $0 == nil }
         let fate: SMTPOutcome.Fate
         if case .mail? = transaction.expected.first, reply != nil || !transaction.isContentWritten {
-            // A server that had grown tired of waiting has said nothing about the message.
+            // A server that closed an idle connection has not replied to the message.
             fate = .notBegun
         } else {
             fate = reply == nil && transaction.isContentWritten && isOpen ? .uncertain : .certain
@@ -238,7 +238,7 @@ struct SMTPClientMachine {
     }
 }
 
-/// A server's no to a connection or a message.
+/// A server's refusal of a connection or a message.
 struct SMTPRefusal: Error {
     let reply: SMTPReply
 }

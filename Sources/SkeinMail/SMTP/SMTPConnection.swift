@@ -1,30 +1,30 @@
-// Carries the bytes and the time of a connection to a mail server, and does what its machine says.
+// The I/O and timers of a connection to a mail server: the driver of its machine.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 import SkeinTransport
 
-/// How long a server may take (RFC 5321, section 4.5.3.2).
+/// Time limits for a server (RFC 5321, section 4.5.3.2).
 public struct SMTPTimeouts: Sendable, Hashable {
-    /// For the name, the address and the socket. Default: 30 s.
+    /// For name resolution and connecting. Default: 30 s.
     public var connect: Duration = .seconds(30)
-    /// For the greeting and the answers to EHLO, STARTTLS, AUTH, MAIL and RCPT. Default: 5 min.
+    /// For the greeting and the replies to EHLO, STARTTLS, AUTH, MAIL and RCPT. Default: 5 min.
     public var command: Duration = .seconds(300)
-    /// For the answer to DATA. Default: 2 min.
+    /// For the reply to DATA. Default: 2 min.
     public var data: Duration = .seconds(120)
-    /// For a piece of the content to be taken. Default: 3 min.
+    /// For sending a piece of the content. Default: 3 min.
     public var block: Duration = .seconds(180)
-    /// For the answer to the end of the content. Default: 10 min.
+    /// For the reply to the end of the content. Default: 10 min.
     public var final: Duration = .seconds(600)
 
-    /// For a whole message with its recipients, and a second more for each 8 KiB of it. Default: half an hour.
+    /// For a whole message with its recipients, plus a second for each 8 KiB. Default: half an hour.
     public var message: Duration = .seconds(1800)
 
-    /// The times of RFC 5321.
+    /// The time limits of RFC 5321.
     public init() {}
 
-    /// For a person who waits: half a minute for each.
+    /// For interactive use: half a minute for each.
     public static var interactive: SMTPTimeouts {
         var timeouts = SMTPTimeouts()
         timeouts.connect = .seconds(15)
@@ -49,7 +49,7 @@ public struct SMTPTimeouts: Sendable, Hashable {
 
 /// A connection to a mail server.
 ///
-/// Unchecked: touched on its channel's loop only.
+/// Unchecked: used on its channel's loop only.
 final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -69,7 +69,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     private var sending: (promise: EventLoopPromise<SMTPOutcome>, content: any SMTPContent)?
     private var stuffing: DotStuffing?
     private var timer: Scheduled<Void>?
-    /// For the whole message: a server that answers just in time, again and again, has no end.
+    /// For the whole message: the other limits do not bound a server that always replies just in time.
     private var messageTimer: Scheduled<Void>?
 
     private init(
@@ -85,11 +85,12 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
         machine = SMTPClientMachine(settings)
     }
 
-    /// Connects, and goes on until messages can be sent.
+    /// Connects and performs the setup, until messages can be sent.
     /// - Parameters:
-    ///   - startTLS: what STARTTLS is done with.
-    ///   - options: how to connect; with TLS, it begins with the first byte.
-    /// - Returns: fails with a `SkeinError`, caused by an ``SMTPRefusal`` when the server has said no.
+    ///   - startTLS: the TLS options for STARTTLS.
+    ///   - options: the connection options; with TLS, it is used from the first byte.
+    /// - Returns: the connection; fails with a `SkeinError`, whose cause is an ``SMTPRefusal`` when the server has
+    ///   refused.
     static func connect(
         to endpoint: Endpoint, on loop: any EventLoop, _ options: ConnectOptions, startTLS: ConnectOptions.TLS?,
         settings: SMTPClientMachine.Settings, timeouts: SMTPTimeouts
@@ -130,10 +131,10 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
         return promise.futureResult
     }
 
-    /// Ends the connection as the protocol has it.
+    /// Ends the connection with QUIT.
     func leave() { perform(.leave) }
 
-    // MARK: What the machine says
+    // MARK: Actions of the machine
 
     private func perform(_ event: SMTPClientMachine.Event) {
         let actions = machine.receive(event)
@@ -155,7 +156,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
                 let promise = sending?.promise
                 sending = nil
                 messageTimer?.cancel()
-                // The connection may be used again by whoever hears of the end.
+                // The observer of the end may use the connection again.
                 loop.execute { promise?.succeed(SMTPOutcome(results: results, fate: fate)) }
             case .fail(let error):
                 ready?.fail(SkeinError(error.code, peer: peer, because: error.message, cause: error.cause))
@@ -164,7 +165,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
             }
         }
         if needsFlush { context?.flush() }
-        // Whatever the reason, nothing more is read or kept.
+        // In any case, nothing more is read or buffered.
         if machine.phase == .closed { context?.close(promise: nil) }
         arm()
     }
@@ -205,7 +206,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
     private func writeContent() {
         guard let sending else { return }
         sending.content.next(on: loop).assumeIsolated().whenComplete { result in
-            // The transaction may be over, and another one may have begun.
+            // The transaction may be over, and another one may have started.
             guard self.sending?.content === sending.content, let context = self.context else { return }
             switch result {
             case .failure(let error):

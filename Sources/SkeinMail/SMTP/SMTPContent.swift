@@ -1,14 +1,14 @@
-// The content of a message on its way to a server, a piece at a time.
+// The content of a message for a server, piece by piece.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 
-/// Where the bytes of a message come from.
+/// The source of a message's bytes.
 protocol SMTPContent: AnyObject {
-    /// All bytes of it.
+    /// The total size in bytes.
     var size: Int { get }
-    /// The next piece; nil at the end. Called on the loop, again only when the piece before was given.
+    /// The next piece; nil at the end. Called on the loop, again only after the previous piece was returned.
     func next(on loop: any EventLoop) -> EventLoopFuture<ByteBuffer?>
 }
 

@@ -1,37 +1,37 @@
-// What a server is told about a message, and what it says about each recipient.
+// The envelope of a message, and the result for each recipient.
 
 import SkeinCore
 
-/// From whom and to whom a message goes, which need not be what its header says.
+/// The sender and the recipients of a message, which may differ from those in its header.
 public struct SMTPEnvelope: Sendable, Hashable {
-    /// When the sender wants to hear of a message (RFC 3461).
+    /// The events for which the sender wants reports (RFC 3461).
     public struct Notification: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
         public init(rawValue: UInt8) { self.rawValue = rawValue }
-        /// When it was delivered.
+        /// Delivery.
         public static let success = Notification(rawValue: 1)
-        /// When it could not be delivered.
+        /// Failure.
         public static let failure = Notification(rawValue: 2)
-        /// When it is late.
+        /// Delay.
         public static let delay = Notification(rawValue: 4)
     }
 
-    /// The address that reports go to; empty for a report itself.
+    /// The address for reports; empty for a report itself.
     public var sender: String
     /// The addresses of the recipients.
     public var recipients: [String]
-    /// Bytes of the message, for servers that have a limit (RFC 1870).
+    /// The size of the message in bytes, for servers that have a limit (RFC 1870).
     public var size: Int
     /// Whether the message has bytes above 127 (8BITMIME, RFC 6152).
     public var isEightBit: Bool
-    /// Whether addresses or header fields have characters beyond ASCII (SMTPUTF8, RFC 6531).
+    /// Whether addresses or header fields have non-ASCII characters (SMTPUTF8, RFC 6531).
     public var needsUTF8: Bool
-    /// When the next server is to send a report; nil for its default.
+    /// The events for which the next server should send a report; nil for its default.
     public var notify: Notification?
-    /// What reports of the next server name the message by; nil for nothing.
+    /// The ID of the message in reports of the next server; nil for none.
     public var envelopeID: String?
 
-    /// Whether an address in it has characters beyond ASCII.
+    /// Whether an address in it has non-ASCII characters.
     var hasUTF8: Bool { ([sender] + recipients).contains { !$0.utf8.allSatisfy { $0 < 0x80 } } }
 
     /// An envelope of text in ASCII, without requests for reports.
@@ -44,20 +44,20 @@ public struct SMTPEnvelope: Sendable, Hashable {
     }
 }
 
-/// What became of one recipient of a message.
+/// The result for one recipient of a message.
 public enum SMTPResult: Sendable, Hashable {
-    /// The server has taken the message.
+    /// The server has accepted the message.
     case delivered(SMTPReply)
-    /// The server has not taken it; it may later.
+    /// The server has refused the message temporarily.
     case deferred(SMTPReply)
-    /// The server will never take it.
+    /// The server has refused the message permanently.
     case refused(SMTPReply)
 
     init(_ reply: SMTPReply) {
         self = reply.isPositive ? .delivered(reply) : reply.isTemporary ? .deferred(reply) : .refused(reply)
     }
 
-    /// What the server has said.
+    /// The server's reply.
     public var reply: SMTPReply {
         switch self {
         case .delivered(let reply), .deferred(let reply), .refused(let reply): reply
@@ -65,26 +65,26 @@ public enum SMTPResult: Sendable, Hashable {
     }
 }
 
-/// What became of a message on a connection.
+/// The result of a message on a connection.
 struct SMTPOutcome: Sendable {
     /// For each recipient, in the order of the envelope.
     var results: [SMTPResult]
     var fate = Fate.certain
 
-    /// What is known when a transaction has ended.
+    /// The certainty of the result when a transaction has ended.
     enum Fate: Sendable {
-        /// The server has answered, or the connection ended before the end of the content.
+        /// The server has replied, or the connection ended before the end of the content.
         case certain
-        /// The connection ended behind the last byte of the content, so that the server may have taken the message all the same.
+        /// The connection ended after the last byte of the content, so that the server may have accepted the message.
         case uncertain
-        /// The connection ended before the server has said anything about the message.
+        /// The connection ended before the server replied to the message.
         case notBegun
     }
 }
 
 /// The commands of a transaction.
 enum SMTPCommand {
-    /// `MAIL FROM` with what the server can be told.
+    /// `MAIL FROM` with the parameters that the server supports.
     static func mail(_ envelope: SMTPEnvelope, _ extensions: SMTPExtensions) -> String {
         var command = "MAIL FROM:<\(envelope.sender)>"
         if extensions.offersSize, envelope.size > 0 { command += " SIZE=\(envelope.size)" }
@@ -108,7 +108,7 @@ enum SMTPCommand {
         return command + "\r\n"
     }
 
-    /// Text of printable ASCII as a value of a parameter (RFC 3461, section 4).
+    /// Printable ASCII text as the value of a parameter (RFC 3461, section 4).
     private static func xtext(_ text: String) -> String {
         var bytes: [UInt8] = []
         for byte in text.utf8 {

@@ -1,4 +1,4 @@
-// What a server can do, from its answer to EHLO (RFC 5321, section 4.1.1.1).
+// The extensions of a server, from its reply to EHLO (RFC 5321, section 4.1.1.1).
 
 import SkeinCore
 
@@ -10,7 +10,7 @@ struct SMTPExtensions: Sendable, Equatable {
     var chunking = false
     var dsn = false
     var smtpUTF8 = false
-    /// Bytes of a message that the server takes at most (RFC 1870); nil when it does not say or has no limit.
+    /// The size limit of the server (RFC 1870); nil when it is unknown or there is none.
     var maximumSize: Int?
     var offersSize = false
     /// The mechanisms of AUTH, in upper case (RFC 4954).
@@ -18,10 +18,10 @@ struct SMTPExtensions: Sendable, Equatable {
 
     init() {}
 
-    /// - Parameter reply: to EHLO or LHLO; its first line is the greeting.
+    /// - Parameter reply: the reply to EHLO or LHLO; its first line is the greeting.
     init(_ reply: SMTPReply) {
         for line in reply.lines.dropFirst() {
-            // Some servers write `AUTH=LOGIN PLAIN`, as a draft had it.
+            // Some servers write `AUTH=LOGIN PLAIN`, as in a draft.
             let words = line.replacingBytes("AUTH=", with: "AUTH ").splitAtBlanks().map { $0.asciiUppercased }
             guard let name = words.first else { continue }
             switch name {

@@ -3,9 +3,9 @@
 import NIOCore
 import SkeinCore
 
-/// What a server has answered: a code of three digits and text.
+/// A server's reply: a code of three digits and text.
 public struct SMTPReply: Sendable, Hashable, CustomStringConvertible {
-    /// The code: 2xx done, 3xx go on, 4xx not now, 5xx never.
+    /// The code: 2xx success, 3xx continue, 4xx temporary failure, 5xx permanent failure.
     public let code: Int
     /// The lines of text, without code and separator.
     public let lines: [String]
@@ -15,9 +15,9 @@ public struct SMTPReply: Sendable, Hashable, CustomStringConvertible {
         self.lines = lines
     }
 
-    /// Whether it is a yes (2xx).
+    /// Whether it is positive (2xx).
     public var isPositive: Bool { (200..<300).contains(code) }
-    /// Whether the same may work later (4xx).
+    /// Whether it is a temporary failure (4xx).
     public var isTemporary: Bool { (400..<500).contains(code) }
 
     /// The enhanced code at the beginning of the text, such as `5.1.1` (RFC 2034, section 4); nil when there is none.
@@ -35,9 +35,9 @@ public struct SMTPReply: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(code) \(lines.joined(separator: " "))" }
 }
 
-/// Splits what a server sends into replies.
+/// Splits the server's bytes into replies.
 struct SMTPReplyDecoder {
-    /// Bytes of a line: RFC 5321 has 512; servers with long explanations exceed it.
+    /// The limit of a line in bytes: RFC 5321 has 512; servers with long explanations exceed it.
     private static let lineLimit = 4096
     private static let replyLimit = 100
 
@@ -49,11 +49,11 @@ struct SMTPReplyDecoder {
         buffer.absorb(bytes)
     }
 
-    /// Whether bytes are left behind the last reply.
+    /// Whether bytes are left after the last reply.
     var hasRest: Bool { buffer.readableBytes > 0 || code != nil }
 
     /// The next whole reply, or nil until more bytes arrive.
-    /// - Throws: code 715 for what is no reply; the connection cannot go on after it.
+    /// - Throws: code 715 for an invalid reply; the connection must be closed.
     mutating func next() throws(SkeinError) -> SMTPReply? {
         while let line = try nextLine() {
             let bytes = Array(line.utf8.prefix(4))
@@ -89,7 +89,7 @@ struct SMTPReplyDecoder {
         var line = view[..<end]
         guard line.count <= Self.lineLimit else { throw Self.malformed("a line of the server's reply is too long") }
         if line.last == Bytes.cr { line = line.dropLast() }
-        // Control characters of a peer have no place in logs and reports.
+        // Control characters from a peer must not appear in logs and reports.
         let text = String(decoding: line.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self)
         buffer.moveReaderIndex(to: end + 1)
         buffer.discardReadBytes()

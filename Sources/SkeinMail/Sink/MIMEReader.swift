@@ -1,4 +1,4 @@
-// Reads a message for people who look at it: its fields, its texts, its files. Lenient, since it decides nothing.
+// Parses a message for display: its fields, its texts, its files. Lenient, since nothing depends on it.
 
 import SkeinCore
 import SkeinHTTP
@@ -9,9 +9,9 @@ import SkeinHTTP
     import Foundation
 #endif
 
-/// A message as it is shown.
+/// A message for display.
 package struct ReadMessage: Sendable {
-    /// A part with bytes of its own.
+    /// A part with content.
     package struct Part: Sendable {
         package let type: String
         package let name: String?
@@ -19,7 +19,7 @@ package struct ReadMessage: Sendable {
         package let charset: String?
         package let bytes: [UInt8]
 
-        /// The bytes as text; UTF-8 unless they say Latin-1.
+        /// The bytes as text; UTF-8 unless the charset is Latin-1.
         package var text: String {
             if let charset, ["iso-8859-1", "latin1", "windows-1252"].contains(charset.asciiLowercased) {
                 return String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
@@ -79,7 +79,7 @@ package struct ReadMessage: Sendable {
                 charset: attributes["charset"], bytes: bytes))
     }
 
-    /// A parameter, which may stand in parts and percent-encoded (RFC 2231).
+    /// A parameter, which may be split and percent-encoded (RFC 2231).
     private static func parameter(_ name: String, _ attributes: [String: String]) -> String? {
         if let plain = attributes[name] { return plain }
         var text = ""
@@ -98,7 +98,7 @@ package struct ReadMessage: Sendable {
             .description
     }
 
-    /// The header and what stands behind the first empty line.
+    /// The header and the body after the first empty line.
     private static func split(_ part: ArraySlice<UInt8>) -> (ArraySlice<UInt8>, ArraySlice<UInt8>) {
         var start = part.startIndex
         while let end = part[start...].firstIndex(of: Bytes.lf) {
@@ -150,7 +150,7 @@ enum EncodedWords {
                 wasWord = false
                 continue
             }
-            // Blanks between two words only separate them.
+            // Whitespace between two encoded words is only a separator.
             if !wasWord || !between.utf8.allSatisfy({ $0 == Bytes.space || $0 == Bytes.tab }) { output += between.utf8 }
             let isLatin = ["iso-8859-1", "windows-1252"].contains(parts[0].asciiLowercased)
             output += isLatin ? Array(String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) })).utf8) : bytes
@@ -169,7 +169,7 @@ enum EncodedWords {
     }
 }
 
-/// Quoted-printable (RFC 2045, section 6.7), whatever is wrong with it.
+/// Lenient quoted-printable (RFC 2045, section 6.7).
 enum QuotedPrintable {
     static func decode(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         var output: [UInt8] = []

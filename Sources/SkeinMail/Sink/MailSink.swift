@@ -1,4 +1,4 @@
-// A server of mail for development: it takes every message, and shows or keeps it.
+// A mail server for development: it accepts every message, and shows or stores it.
 
 import Logging
 import NIOCore
@@ -7,10 +7,10 @@ import SkeinCore
 import SkeinTransport
 import Synchronization
 
-/// Listens for mail and hands on what comes.
+/// Receives mail and passes it to a handler.
 public final class MailSink: Sendable {
     private static let connectionLimit = 200
-    /// Bytes of messages under way on all connections.
+    /// Bytes of messages being received on all connections.
     private static let memoryLimit = 512 << 20
 
     private let name: String
@@ -25,8 +25,8 @@ public final class MailSink: Sendable {
     }
 
     /// - Parameters:
-    ///   - name: what it calls itself.
-    ///   - handle: called with each message, on an event loop; what it throws is said to the sender.
+    ///   - name: the name in the greeting.
+    ///   - handle: called with each message, on an event loop; an error that it throws is sent to the client.
     public init(
         name: String = SystemName.host, logger: Logger = .screen(label: "mail sink"),
         _ handle: @escaping @Sendable (ReceivedMail) throws -> Void
@@ -36,9 +36,9 @@ public final class MailSink: Sendable {
         self.handle = handle
     }
 
-    /// Begins to listen.
+    /// Starts to listen.
     /// - Returns: the port.
-    /// - Throws: code 714 when it cannot.
+    /// - Throws: code 714 on failure.
     public func start(host: String = "127.0.0.1", port: Int) async throws(SkeinError) -> Int {
         do {
             let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -57,7 +57,7 @@ public final class MailSink: Sendable {
         }
     }
 
-    /// Takes no more connections.
+    /// Accepts no more connections.
     public func stop() async {
         let channel = state.withLock { $0.channel }
         try? await channel?.close()
@@ -96,7 +96,7 @@ public final class MailSink: Sendable {
     }
 }
 
-/// A connection to a sink. Touched on its channel's loop only.
+/// A connection to a sink. Used on its channel's loop only.
 private final class SinkConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -1,15 +1,15 @@
-// The server's side of SMTP for development (RFC 5321), without I/O: it takes every message and passes none on.
+// The server's side of SMTP for development (RFC 5321), without I/O: it accepts every message and relays none.
 
 import NIOCore
 import SkeinCore
 
-/// A message that a sink has taken.
+/// A message that a sink has received.
 public struct ReceivedMail: Sendable {
     /// The envelope's sender.
     public let sender: String
     /// The envelope's recipients.
     public let recipients: [String]
-    /// The message as it came, dots undoubled.
+    /// The message as received, with dot-stuffing removed.
     public let content: [UInt8]
     /// Seconds since 1970.
     public let moment: Int
@@ -24,13 +24,13 @@ struct SMTPServerMachine {
         var recipients = 1000
         /// Bytes of a line of commands.
         var line = 4096
-        /// Commands that make no sense, before the connection ends.
+        /// Invalid commands before the connection is closed.
         var mistakes = 20
     }
 
     enum Action {
         case reply(String)
-        /// A whole message; the reply follows from what is done with it.
+        /// A complete message; the reply depends on its handling.
         case message(ReceivedMail)
         case close
     }
@@ -38,9 +38,9 @@ struct SMTPServerMachine {
     private enum State {
         case commands
         case data
-        /// Bytes of a chunk that are still to come.
+        /// The remaining bytes of a chunk.
         case chunk(Int, isLast: Bool)
-        /// A password is to come, in so many lines.
+        /// Lines of credentials that are still expected.
         case password(Int)
         case closed
     }
@@ -63,7 +63,7 @@ struct SMTPServerMachine {
     }
 
     var greeting: String { "220 \(name) ESMTP Skein mail sink\r\n" }
-    /// Bytes that it holds.
+    /// Buffered bytes.
     var held: Int { content.count + buffer.readableBytes }
 
     mutating func receive(_ bytes: ByteBuffer) -> [Action] {
@@ -116,7 +116,7 @@ struct SMTPServerMachine {
                     lines.enumerated().map { "250\($0 + 1 < lines.count ? "-" : " ")\($1)\r\n" }.joined())
             ]
         case "AUTH":
-            // Everybody is let in: it is for trying out.
+            // Any credentials are accepted: the server is for testing.
             let kind = argument.splitBytes(separator: " ")
             if kind.first?.asciiUppercased == "LOGIN" {
                 state = .password(kind.count > 1 ? 1 : 2)
@@ -217,7 +217,7 @@ struct SMTPServerMachine {
 
     // MARK: Content
 
-    /// Lines until one with a dot; only CR LF ends a line, whatever else stands in it.
+    /// Lines until a single dot; only CR LF ends a line.
     private mutating func readData() -> [Action]? {
         let view = buffer.readableBytesView
         var index = view.startIndex + searched
@@ -236,7 +236,7 @@ struct SMTPServerMachine {
             searched = 0
             return []
         }
-        // A line without an end does not stay in memory.
+        // A line without an end is not searched again.
         searched = max(0, view.count - 1)
         if view.count > limits.message {
             isTooLarge = true
@@ -251,7 +251,7 @@ struct SMTPServerMachine {
         guard let count = words.first.flatMap({ Int($0) }), count >= 0,
             words.count == 1 || words.count == 2 && words[1].equalsIgnoringCase("LAST")
         else {
-            // What follows cannot be told from commands.
+            // The following bytes cannot be distinguished from commands.
             state = .closed
             return [.reply("501 5.5.4 BDAT SIZE [LAST] is expected\r\n"), .close]
         }

@@ -1,4 +1,4 @@
-// Files as the spool uses them: every failure is an error with the file's name.
+// File operations of the spool: every failure is an error with the file's name.
 
 import SkeinCore
 import Synchronization
@@ -15,7 +15,7 @@ import Synchronization
 final class MailFile: Sendable {
     let path: String
     private let descriptor: CInt
-    /// For the threads of this process, which the system takes for one.
+    /// For the threads of this process, which share a file lock.
     private let ownership = Mutex<Void>(())
 
     private init(_ path: String, _ flags: CInt) throws(SkeinError) {
@@ -25,7 +25,7 @@ final class MailFile: Sendable {
     }
 
     convenience init(reading path: String) throws(SkeinError) {
-        // Without O_NONBLOCK, a pipe that nobody writes to would be waited for.
+        // Without O_NONBLOCK, opening a pipe without a writer would block.
         try self.init(path, O_RDONLY | O_NONBLOCK)
         guard isRegular else {
             throw SkeinError(
@@ -33,20 +33,20 @@ final class MailFile: Sendable {
         }
     }
 
-    /// A file that is there; it can be changed.
+    /// An existing file, open for changes.
     convenience init(changing path: String) throws(SkeinError) {
         do throws(SkeinError) {
             try self.init(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
         } catch  where error.isReadOnly {
-            // It can still be looked at.
+            // It can still be read.
             try self.init(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         }
     }
 
-    /// A file that must not be there.
+    /// A new file; fails if it exists.
     convenience init(creating path: String) throws(SkeinError) { try self.init(path, O_RDWR | O_CREAT | O_EXCL) }
 
-    /// A file that is made when it is not there.
+    /// A file that is created if it does not exist.
     convenience init(changingOrCreating path: String) throws(SkeinError) {
         try self.init(path, O_RDWR | O_CREAT | O_NOFOLLOW)
     }
@@ -58,7 +58,7 @@ final class MailFile: Sendable {
         return fstat(descriptor, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG
     }
 
-    /// Bytes of it.
+    /// Its size in bytes.
     var size: Int {
         var facts = stat()
         return fstat(descriptor, &facts) == 0 ? Int(facts.st_size) : 0
@@ -70,7 +70,7 @@ final class MailFile: Sendable {
         return bytes.isEmpty ? nil : bytes
     }
 
-    /// Bytes at a place; fewer at the end of the file.
+    /// Bytes at an offset; fewer at the end of the file.
     func read(at offset: Int, count: Int) throws(SkeinError) -> [UInt8] {
         try pieces(count) { pread(descriptor, $0.baseAddress, $0.count, off_t(offset)) }
     }
@@ -87,7 +87,7 @@ final class MailFile: Sendable {
         return bytes
     }
 
-    /// Appends bytes where the file is.
+    /// Appends bytes at the current position.
     func write(_ bytes: UnsafeRawBufferPointer) throws(SkeinError) {
         var start = 0
         while start < bytes.count {
@@ -98,7 +98,7 @@ final class MailFile: Sendable {
         }
     }
 
-    /// Writes bytes at a place.
+    /// Writes bytes at an offset.
     func write(_ bytes: [UInt8], at offset: Int) throws(SkeinError) {
         var start = 0
         while start < bytes.count {
@@ -111,19 +111,19 @@ final class MailFile: Sendable {
         }
     }
 
-    /// Gives the file to a user, for root who stores for others.
+    /// Changes the owner of the file, when root stores for another user.
     func give(to user: uid_t, _ group: gid_t) throws(SkeinError) {
         guard fchown(descriptor, user, group) == 0 else {
             throw Self.failure(path, "it cannot be given to the spool's owner")
         }
     }
 
-    /// Returns when the disk has it.
+    /// Synchronizes the file with the disk.
     func synchronize() throws(SkeinError) {
         guard fsync(descriptor) == 0 else { throw Self.failure(path, "the disk does not take it") }
     }
 
-    /// Does something while nobody else who asks has the file, in this process or another one.
+    /// Runs an operation while holding the lock of the file, across threads and processes.
     func locked<Value>(_ work: () throws(SkeinError) -> sending Value) throws(SkeinError) -> Value {
         try ownership.withLock { (_) throws(SkeinError) in
             while flock(descriptor, LOCK_EX) != 0 {
@@ -142,15 +142,15 @@ final class MailFile: Sendable {
     }
 }
 
-/// What the system has said.
+/// The system's error.
 struct MailFileError: Error {
     let number: CInt
 }
 
 extension SkeinError {
-    /// Whether it is that a file is not there.
+    /// Whether the error is a missing file.
     var isMissingFile: Bool { (cause as? MailFileError)?.number == ENOENT }
-    /// Whether it is that a file cannot be changed.
+    /// Whether the error is a file that cannot be changed.
     var isReadOnly: Bool { [EROFS, EACCES].contains((cause as? MailFileError)?.number ?? 0) }
 }
 

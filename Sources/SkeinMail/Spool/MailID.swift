@@ -1,14 +1,14 @@
-// Names of messages in a spool.
+// IDs of messages in a spool.
 
 import Crypto
 import SkeinCore
 
-/// The name of a message in its spool: 24 hexadecimal digits.
+/// The ID of a message in its spool: 24 hexadecimal digits.
 public struct MailID: Hashable, Sendable, Codable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt32
 
-    /// Reads a name; nil for what is none.
+    /// Parses an ID; nil for other text.
     public init?(_ text: some StringProtocol) {
         let digits = text.utf8.compactMap(Bytes.hexValue)
         guard digits.count == 24, text.utf8.count == 24, text.equalsBytes(text.asciiLowercased) else { return nil }
@@ -22,17 +22,17 @@ public struct MailID: Hashable, Sendable, Codable, CustomStringConvertible {
         low = bytes[8..<12].reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    /// A new one: the time, and random bits.
+    /// A new ID: the time, and random bits.
     /// - Parameter moment: milliseconds since 1970.
     init(at moment: Int) {
         self.init(withUnsafeBytes(of: UInt64(max(0, moment)).bigEndian) { Array($0[2...]) } + RandomBytes.make(6))
     }
 
-    /// That of the one message with a key.
+    /// The ID for a key.
     init(key: String) { self.init(SHA256.hash(data: Array(key.utf8)).prefix(12)) }
 
-    /// Reads a name.
-    /// - Throws: `DecodingError` for what is none.
+    /// Decodes an ID.
+    /// - Throws: `DecodingError` for other text.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let id = MailID(try container.decode(String.self)) else {

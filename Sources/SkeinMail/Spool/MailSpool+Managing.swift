@@ -1,4 +1,4 @@
-// What people and the agent do with the messages of a spool.
+// Operations of people and of the agent on the messages of a spool.
 
 import SkeinCore
 
@@ -11,10 +11,10 @@ import SkeinCore
 #endif
 
 extension MailSpool {
-    /// The names of the messages in a state, in no order.
+    /// The IDs of the messages in a state, unordered.
     /// - Parameters:
-    ///   - limit: so many at most.
-    ///   - isWanted: whether a name counts.
+    ///   - limit: the maximum number.
+    ///   - isWanted: filters the IDs.
     package func names(
         _ state: State, limit: Int = .max, where isWanted: (MailID) -> Bool = { _ in true }
     ) -> [MailID] {
@@ -39,13 +39,13 @@ extension MailSpool {
         }
     }
 
-    /// Opens a message of any state; nil when there is none of the name.
+    /// Opens a message in any state; nil when it does not exist.
     package func open(_ id: MailID) throws(SkeinError) -> (state: State, file: SpoolFile)? {
         for state in [State.new, .queue, .hold, .failed, .queue] where access(path(state, id), F_OK) == 0 {
             do throws(SkeinError) {
                 return (state, try SpoolFile(path(state, id)))
             } catch {
-                // It may have moved on since.
+                // It may have been moved since.
                 if !error.isMissingFile { throw error }
             }
         }
@@ -53,24 +53,24 @@ extension MailSpool {
     }
 
     /// Moves a message.
-    /// - Returns: whether it was there.
+    /// - Returns: whether it existed.
     func move(_ id: MailID, from: State, to: State) -> Bool { rename(path(from, id), path(to, id)) == 0 }
 
     /// Removes a message.
-    /// - Returns: whether it was there.
+    /// - Returns: whether it existed.
     func remove(_ id: MailID, from state: State, bytes: Int) -> Bool {
         guard unlink(path(state, id)) == 0 else { return false }
         usage.remove(count: 1, bytes: bytes)
         return true
     }
 
-    /// Remembers that the message with a key was delivered, before its file goes.
+    /// Records that the message with a key was delivered, before its file is deleted.
     func rememberKey(_ id: MailID) throws(SkeinError) { _ = try MailFile(changingOrCreating: "\(folder)/keys/\(id)") }
 
     // MARK: For people
 
-    /// Lets a message be tried at once.
-    /// - Returns: whether there is one that can be.
+    /// Releases a message for an immediate attempt.
+    /// - Returns: whether there is a message that can be released.
     package func retry(_ id: MailID) throws(SkeinError) -> Bool {
         guard let (state, file) = try open(id) else { return false }
         if state == .failed {
@@ -79,11 +79,11 @@ extension MailSpool {
             try file.mark(changes)
         }
         try file.schedule(attempts: state == .failed ? 0 : file.attempts, due: 0)
-        // The agent looks at what is new.
+        // The agent takes in new messages.
         return state == .new || move(id, from: state, to: .new)
     }
 
-    /// Keeps a message back.
+    /// Puts a message on hold.
     package func hold(_ id: MailID) -> Bool { move(id, from: .queue, to: .hold) || move(id, from: .new, to: .hold) }
 
     /// Removes a message for good.
@@ -92,15 +92,15 @@ extension MailSpool {
             guard let (state, file) = try open(id) else { return false }
             return remove(id, from: state, bytes: file.storedLength)
         } catch {
-            // What is no message any more can be removed, too; the agent counts anew.
+            // Invalid files can be removed, too; the agent corrects the count.
             return State.allCases.contains { remove(id, from: $0, bytes: 0) }
         }
     }
 
-    // MARK: Order
+    // MARK: Cleanup
 
-    /// Counts what is there, and removes what was never finished and what nobody needs any more.
-    /// - Parameter failedFor: how long messages that were given up are kept.
+    /// Counts the messages, and deletes unfinished files and expired ones.
+    /// - Parameter failedFor: how long failed messages are retained.
     package func tidy(failedFor: Duration = .seconds(30 * 86_400)) {
         let now = CivilTime.now
         Self.removeOld("\(folder)/tmp", before: now - 86_400)
@@ -126,7 +126,7 @@ extension MailSpool {
         usage.set(count: count, bytes: bytes)
     }
 
-    /// Removes what processes have begun to write that are no more.
+    /// Deletes files whose writing processes have ended.
     private func removeAbandoned() {
         Self.eachName("\(folder)/tmp") { name in
             let parts = name.splitBytes(separator: ".")

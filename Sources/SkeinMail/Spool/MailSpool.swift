@@ -1,4 +1,4 @@
-// A folder in which messages wait until they are delivered.
+// A folder of messages that wait for delivery.
 
 import SkeinCore
 
@@ -12,10 +12,11 @@ import SkeinCore
 
 /// A folder with a file for each message. Many processes may store messages; one agent delivers them.
 ///
-/// A message is written to `tmp/`, synchronized with the disk, and moved to `new/`, so that it is there whole or not at all. The agent
-/// moves it to `queue/`; a person may move it to `hold/`; what cannot be delivered ends in `failed/`.
+/// A message is written to `tmp/`, synchronized with the disk, and moved to `new/`, so that it appears atomically. The
+/// agent moves it to `queue/`; a person may move it to `hold/`; a message that cannot be delivered is moved to
+/// `failed/`.
 public final class MailSpool: Sendable {
-    /// What a spool may hold.
+    /// The limits of a spool.
     public struct Limits: Sendable, Hashable {
         /// Messages at one time. Default: 1 000 000.
         public var count = 1_000_000
@@ -35,33 +36,33 @@ public final class MailSpool: Sendable {
         }
     }
 
-    /// Where a message is.
+    /// The state of a message.
     public enum State: String, Sendable, CaseIterable {
-        /// Stored, and not seen by the agent.
+        /// Stored, and not taken in by the agent yet.
         case new
-        /// The agent's.
+        /// Taken in by the agent.
         case queue
-        /// Kept back until somebody lets it go.
+        /// On hold until it is released.
         case hold
-        /// Given up.
+        /// Failed permanently.
         case failed
     }
 
-    /// How a message is stored.
+    /// Options for storing a message.
     public struct Options: Sendable {
-        /// Storing another message with the key of one that was stored before does nothing; keys are remembered for a week.
+        /// A deduplication key: a message with the key of an earlier one is not stored; keys are remembered for a week.
         public var key: String?
-        /// How long it waits before it is sent. Default: not at all.
+        /// The delay before it is sent. Default: none.
         public var delay: Duration = .zero
-        /// How long it is worth sending. Default: five days, then its sender gets a report.
+        /// How long delivery is attempted. Default: five days, then its sender gets a report.
         public var lifetime: Duration = .seconds(5 * 86_400)
-        /// The server that it is sent to, `smtp://user:password@host:587`. Default: the agent's.
+        /// The relay, `smtp://user:password@host:587`. Default: the agent's.
         public var relay: String?
-        /// When the last server is to report (RFC 3461). Default: when it fails, by its own choice.
+        /// The events for which the last server should report (RFC 3461). Default: failure, by its own choice.
         public var notify: SMTPEnvelope.Notification?
-        /// The name under which the app looks for what has become of it.
+        /// The name by which the app gets the outcome.
         public var report: String?
-        /// Whether it is a report of the agent, for which there is always room.
+        /// Whether it is a report of the agent, which is stored regardless of the limits.
         var isReport = false
 
         /// The defaults.
@@ -70,22 +71,22 @@ public final class MailSpool: Sendable {
 
     /// The folder.
     public let folder: String
-    /// What it may hold.
+    /// Its limits.
     public let limits: Limits
-    /// The keys that sign, each for its domain.
+    /// The DKIM keys, each for its domain.
     public let keys: [DKIMKey]
     let usage: SpoolUsage
-    /// Whose the folder is, when root stores messages for another user.
+    /// The owner of the folder, when root stores messages for another user.
     private let owner: (user: uid_t, group: gid_t)?
 
-    /// Opens a spool; the folder is made when it is not there.
-    /// - Throws: code 701 when it cannot be, or is another user's.
+    /// Opens a spool; the folder is created if it does not exist.
+    /// - Throws: code 701 when that fails, or it belongs to another user.
     public convenience init(_ folder: String, limits: Limits = Limits(), keys: [DKIMKey] = []) throws(SkeinError) {
         try self.init(folder, limits: limits, keys: keys, isThere: false)
     }
 
-    /// Opens a spool that is there, for looking at it.
-    /// - Throws: code 701 when there is none.
+    /// Opens an existing spool for reading.
+    /// - Throws: code 701 when it does not exist.
     package convenience init(existing folder: String) throws(SkeinError) {
         try self.init(folder, limits: Limits(), keys: [], isThere: true)
     }
@@ -114,8 +115,8 @@ public final class MailSpool: Sendable {
         usage = try SpoolUsage("\(self.folder)/usage")
     }
 
-    /// Where the spool is by default: `/var/spool/skein` for root, the state folder of the user for others; `SKEIN_MAIL_SPOOL` names
-    /// another one.
+    /// The default folder: `/var/spool/skein` for root, the state folder of the user for others; `SKEIN_MAIL_SPOOL`
+    /// overrides it.
     public static var standardFolder: String {
         if let named = getenv("SKEIN_MAIL_SPOOL"), named.pointee != 0 { return String(cString: named) }
         if getuid() == 0 { return "/var/spool/skein" }
@@ -144,13 +145,13 @@ public final class MailSpool: Sendable {
 
     // MARK: Storing
 
-    /// Stores a message, and returns when the disk has it. Blocks the thread.
-    /// - Returns: its name; that of the message that was stored before, when it has the same key.
-    /// - Throws: code 701 for a message that cannot be sent, 703 when the spool is full, 719 for one that is too large.
+    /// Stores a message, and returns when it is on the disk. Blocks the thread.
+    /// - Returns: its ID; that of an earlier message with the same key, if there is one.
+    /// - Throws: code 701 for an invalid message, 703 when the spool is full, 719 for one that is too large.
     public func store(_ message: MailMessage, _ options: Options = Options()) throws(SkeinError) -> MailID {
         let composed = try ComposedMessage(message)
         return try store(options) { (path, now) throws(SkeinError) in
-            // What stands behind the header counts for a signature.
+            // The body is hashed for signatures.
             let signing = keys.filter { $0.signs(for: composed.domain) }
             var bodyHash = RelaxedBodyHash()
             var isHeader = true
@@ -176,12 +177,12 @@ public final class MailSpool: Sendable {
         }
     }
 
-    /// Stores a message that was put together elsewhere, and returns when the disk has it. Blocks the thread. Its ends of lines become
+    /// Stores a composed message, and returns when it is on the disk. Blocks the thread. Its line ends are converted to
     /// CR LF.
     /// - Parameters:
     ///   - content: the message with its header.
     ///   - sender: the address for reports; empty for none.
-    ///   - recipients: those who get it.
+    ///   - recipients: the recipients.
     public func store(
         _ content: [UInt8], from sender: String, to recipients: [String], _ options: Options = Options()
     ) throws(SkeinError) -> MailID {
@@ -215,15 +216,15 @@ public final class MailSpool: Sendable {
         }
     }
 
-    /// The fields of a message, as far as they are looked at.
+    /// The header of a message, up to the limit that is parsed.
     private static func header(of lines: [UInt8]) -> [UInt8] {
         let start = lines.prefix(16 << 10)
         let end = start.indices.first { start[$0...].starts(with: [Bytes.cr, Bytes.lf, Bytes.cr, Bytes.lf]) }
         return Array(start[..<(end ?? start.endIndex)])
     }
 
-    /// Writes a message beside the others, and then lets it appear among them.
-    /// - Parameter write: writes it to a path, and returns its bytes.
+    /// Writes a message to a temporary file, and then makes it appear atomically.
+    /// - Parameter write: writes it to a path, and returns its size.
     private func store(
         _ options: Options, _ write: (String, _ now: Int) throws(SkeinError) -> Int
     ) throws(SkeinError) -> MailID {
@@ -244,9 +245,9 @@ public final class MailSpool: Sendable {
         let stored = try write(temporary, now)
         try usage.add(count: 0, bytes: stored, limits: limits)
         counted = stored
-        // Opened before the message is there: from then on nothing may fail that the caller would repeat it for.
+        // Opened before the message appears: after that no error may occur for which the caller would store it again.
         let folder = try SpoolFolder("\(folder)/new")
-        // Not rename(2): of two messages with one key the second one must not take the place of the first.
+        // Not rename(2): of two messages with one key the second one must not replace the first.
         if link(temporary, path(.new, id)) != 0 {
             if errno == EEXIST, options.key != nil { return id }
             throw MailFile.failure(path(.new, id), "the message cannot be stored")
@@ -259,8 +260,9 @@ public final class MailSpool: Sendable {
     /// Whether a message with a key was stored in the last week.
     package func knows(key: String) -> Bool { isKnown(MailID(key: key)) }
 
-    /// Whether the message with a key was stored before. Looked for on its way, so that it is not missed while it moves.
-    /// - Parameter besides: where it does not count.
+    /// Whether the message with a key was stored before. States are searched in the order in which messages move, so
+    /// that none is missed.
+    /// - Parameter besides: a state that is not searched.
     func isKnown(_ id: MailID, besides: State? = nil) -> Bool {
         let states: [State] = State.allCases.filter { $0 != besides }
         let places = states.map { path($0, id) } + ["\(folder)/keys/\(id)", path(.queue, id)]
@@ -269,7 +271,7 @@ public final class MailSpool: Sendable {
 }
 
 extension SpooledEnvelope {
-    /// The envelope with what was asked for when the message was stored.
+    /// The envelope with the options of the message.
     fileprivate func with(_ options: MailSpool.Options) -> SpooledEnvelope {
         var envelope = self
         envelope.isKeyed = options.key != nil
@@ -282,7 +284,7 @@ extension SpooledEnvelope {
     }
 }
 
-/// A folder whose names are to be on the disk.
+/// A folder whose entries are synchronized with the disk.
 private final class SpoolFolder {
     private let path: String
     private let descriptor: CInt

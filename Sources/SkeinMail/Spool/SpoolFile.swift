@@ -1,4 +1,4 @@
-// The file of a message: its bytes, its envelope, and what has become of each recipient.
+// The file of a message: its bytes, its envelope, and the result for each recipient.
 //
 //     SkeinMail1 CONTENT-LENGTH ENVELOPE-LENGTH SHA-256      fixed width
 //     content                                                 as it is sent, but for the fields in front
@@ -6,22 +6,22 @@
 //     ATTEMPTS DUE MARKS                                      fixed width; a byte for each recipient
 //     notes                                                   lines of JSON, one for each answer that was no yes
 //
-// All but the last two never change, and the checksum is theirs. Marks are overwritten in place, so that a full disk cannot keep the
-// spool from remembering that a message was delivered; a note that does not fit on the disk is left out.
+// All parts but the last two never change, and are covered by the checksum. Marks are overwritten in place, so that a
+// delivery can be recorded on a full disk; a note that does not fit on the disk is dropped.
 
 import Crypto
 import SkeinCore
 
 /// A message in a spool. Used by one thread at a time.
 package final class SpoolFile: @unchecked Sendable {
-    /// What has become of a recipient.
+    /// The result for a recipient.
     package enum Mark: UInt8, Sendable {
         case pending = 0x2D
         case delivered = 0x64
         case failed = 0x66
     }
 
-    /// Something that was said about a message.
+    /// A recorded response for a message.
     package struct Note: Sendable, Equatable {
         /// Milliseconds since 1970.
         package var moment: Int
@@ -33,16 +33,16 @@ package final class SpoolFile: @unchecked Sendable {
     static let lastMoment = 9_999_999_999_999
     static let headerLength = 11 + 17 + 11 + 65
     private static let marksLength = 7 + 14
-    /// Bytes that are read at once: most messages are whole in them.
+    /// Bytes that are read at once, enough for most messages.
     package static let firstRead = 48 << 10
     private static let noteLimit = 64 << 10
 
     package let envelope: SpooledEnvelope
-    /// Bytes of the message without the fields in front.
+    /// Bytes of the message without the prefix fields.
     package let contentLength: Int
-    /// How often it was tried.
+    /// The number of attempts.
     package private(set) var attempts: Int
-    /// When it is tried next, in milliseconds since 1970.
+    /// The time of the next attempt, in milliseconds since 1970.
     package private(set) var due: Int
     package private(set) var marks: [Mark]
     private let file: MailFile
@@ -53,13 +53,13 @@ package final class SpoolFile: @unchecked Sendable {
 
     // MARK: Writing
 
-    /// Writes a message to a new file, and returns when the disk has it.
+    /// Writes a message to a new file, and returns when it is on the disk.
     /// - Parameters:
-    ///   - limit: bytes of the message at most.
-    ///   - owner: whose file it becomes; nil for this user's.
+    ///   - limit: the size limit of the message.
+    ///   - owner: the owner of the file; nil for the current user.
     ///   - write: writes the content.
-    ///   - envelope: makes the envelope when the content is written.
-    /// - Returns: bytes of the file.
+    ///   - envelope: makes the envelope after the content was written.
+    /// - Returns: the size of the file.
     static func write(
         _ path: String, limit: Int, owner: (user: uid_t, group: gid_t)? = nil,
         _ write: (MIMEOutput) throws(SkeinError) -> Void,
@@ -69,7 +69,7 @@ package final class SpoolFile: @unchecked Sendable {
         try owner.map { (owner) throws(SkeinError) in try file.give(to: owner.user, owner.group) }
         var hash = SHA256()
         var length = 0
-        // Most messages go to the disk in one piece.
+        // Most messages are written to the disk at once.
         var waiting = [UInt8](repeating: Bytes.space, count: headerLength)
         try write { (bytes) throws(SkeinError) in
             length += bytes.count
@@ -109,8 +109,8 @@ package final class SpoolFile: @unchecked Sendable {
     // MARK: Reading
 
     /// Opens a file and reads its envelope and marks.
-    /// - Parameter ahead: bytes that are read at once; content within them need not be read again.
-    /// - Throws: code 701 when it cannot be opened, 707 when it is no whole message.
+    /// - Parameter ahead: bytes that are read at once; content within them is not read again.
+    /// - Throws: code 701 when it cannot be opened, 707 when it is not a complete message.
     package init(_ path: String, readingAhead ahead: Int = firstRead) throws(SkeinError) {
         file = try MailFile(changing: path)
         start = try file.read(at: 0, count: ahead)
@@ -147,10 +147,10 @@ package final class SpoolFile: @unchecked Sendable {
         self.marks = marks
     }
 
-    /// Whether nobody is told when it was delivered, so that its end is that it goes.
+    /// Whether delivery has no observers, so that the file is simply deleted at the end.
     var isUnobserved: Bool { !envelope.isKeyed && envelope.report == nil }
 
-    /// Bytes of the message with the fields in front.
+    /// Bytes of the message with the prefix fields.
     package var size: Int { envelope.prefix.utf8.count + contentLength }
     /// Bytes of the file without its notes.
     var storedLength: Int { notesStart }
@@ -158,13 +158,13 @@ package final class SpoolFile: @unchecked Sendable {
     private var stateStart: Int { Self.headerLength + contentLength + envelopeLength + 1 }
     private var notesStart: Int { stateStart + Self.marksLength + marks.count + 1 }
 
-    /// The whole message without the fields in front, when it is short enough to have been read at once.
+    /// The message without the prefix fields, when it is short enough to have been read at once.
     var shortContent: ArraySlice<UInt8>? {
         let end = Self.headerLength + contentLength
         return end <= start.count ? start[Self.headerLength..<end] : nil
     }
 
-    /// Bytes of the message without the fields in front.
+    /// Bytes of the message without the prefix fields.
     func content(at offset: Int, count: Int) throws(SkeinError) -> [UInt8] {
         let count = min(count, contentLength - offset)
         let bytes = try file.read(at: Self.headerLength + offset, count: count)
@@ -182,7 +182,7 @@ package final class SpoolFile: @unchecked Sendable {
         }
     }
 
-    /// Whether the content that was read, and the envelope, are what was written.
+    /// Whether the checksum of content and envelope is right.
     func isIntact(_ check: Check) -> Bool {
         var check = check
         guard let document = try? file.read(at: Self.headerLength + contentLength, count: envelopeLength) else {
@@ -192,7 +192,7 @@ package final class SpoolFile: @unchecked Sendable {
         return Hex.encode(check.hash.finalize()).equalsBytes(checksum)
     }
 
-    /// Gives the message with the fields in front, a piece at a time.
+    /// Reads the message with the prefix fields, piece by piece.
     package func eachPiece(_ work: (UnsafeRawBufferPointer) throws(SkeinError) -> Void) throws(SkeinError) {
         try Array(envelope.prefix.utf8).give(to: work)
         var offset = 0
@@ -203,7 +203,7 @@ package final class SpoolFile: @unchecked Sendable {
         }
     }
 
-    /// Writes the message with the fields in front to a file of a folder.
+    /// Writes the message with the prefix fields to a file in a folder.
     /// - Returns: its path.
     func export(to folder: String) throws(SkeinError) -> String {
         let path = "\(folder)/\(Hex.random(8))"
@@ -213,7 +213,7 @@ package final class SpoolFile: @unchecked Sendable {
         return "\(path).eml"
     }
 
-    /// What was said about it, the oldest first.
+    /// The recorded responses, the oldest first.
     package var notes: [Note] {
         let bytes = (try? file.read(at: notesStart, count: min(16 << 20, max(0, file.size - notesStart)))) ?? []
         return bytes.split(separator: Bytes.lf).compactMap { line in
@@ -226,24 +226,24 @@ package final class SpoolFile: @unchecked Sendable {
 
     // MARK: Changing
 
-    /// Takes note of what has become of recipients.
+    /// Records the results for recipients.
     func mark(_ changes: [Int: Mark]) throws(SkeinError) {
-        // Each by itself: other deliveries of the message may be marking other recipients.
+        // One by one: other deliveries of the message may be marking other recipients.
         for (index, mark) in changes {
             marks[index] = mark
             try file.write([mark.rawValue], at: stateStart + Self.marksLength + index)
         }
     }
 
-    /// Says when it is tried next.
+    /// Sets the time of the next attempt.
     package func schedule(attempts: Int, due: Int) throws(SkeinError) {
         self.attempts = min(attempts, 999_999)
         self.due = min(max(0, due), Self.lastMoment)
         try file.write(Array(Self.state(attempts: self.attempts, due: self.due).utf8), at: stateStart)
     }
 
-    /// Appends what was said; nothing is done when there is no room.
-    /// - Parameter areLast: whether nothing will be said of these recipients any more: these are kept in any case.
+    /// Appends responses; nothing is done when there is no room.
+    /// - Parameter areLast: whether they are final for these recipients: final ones are always recorded.
     func note(_ notes: [Note], areLast: Bool) {
         let length = file.size
         guard areLast || length - notesStart < Self.noteLimit else { return }
@@ -258,20 +258,20 @@ package final class SpoolFile: @unchecked Sendable {
         try? file.write(bytes, at: max(length, notesStart))
     }
 
-    /// Servers may say much; what matters stands at the beginning.
+    /// Responses may be long; the beginning is the important part.
     private static func shortened(_ text: String) -> String {
         let plain = text.utf8.prefix(400).map { $0 < 0x20 || $0 == 0x7F ? Bytes.space : $0 }
         return String(decoding: plain, as: UTF8.self)
     }
 
-    /// Whether somebody has asked since it was opened that it is tried at once.
+    /// Whether the message was released since the file was opened.
     var wasLetGo: Bool {
         guard due != 0, let text = try? file.read(at: stateStart, count: Self.marksLength) else { return false }
         let numbers = String(decoding: text, as: UTF8.self).splitBytes(separator: " ")
         return numbers.count == 2 && Int(numbers[1]) == 0
     }
 
-    /// Returns when the disk has the marks.
+    /// Returns when the marks are on the disk.
     func synchronize() throws(SkeinError) { try file.synchronize() }
 }
 

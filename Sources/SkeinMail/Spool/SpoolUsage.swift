@@ -1,9 +1,9 @@
-// How much is in a spool, known to all its processes without looking at each file.
+// The usage of a spool, shared by all its processes.
 
 import SkeinCore
 
-/// A file with two numbers: messages and bytes. Counted up before a message is stored and down after it is gone; the agent counts anew
-/// when it starts, since a process may end between both.
+/// A file with two numbers: messages and bytes. Incremented before a message is stored and decremented after it is
+/// deleted; the agent corrects the numbers when it starts, since a process may be killed in between.
 struct SpoolUsage: Sendable {
     private static let length = 12 + 1 + 18 + 1
 
@@ -17,16 +17,16 @@ struct SpoolUsage: Sendable {
         }
     }
 
-    /// What is there.
+    /// The current usage.
     func read() throws(SkeinError) -> (count: Int, bytes: Int) {
         let text = String(decoding: try file.read(at: 0, count: Self.length), as: UTF8.self)
         let words = text.splitAtBlanks().compactMap { Int($0) }
-        // A file with other numbers is counted anew by the agent.
+        // The agent corrects an invalid file.
         guard words.count == 2, words.allSatisfy({ (0...(1 << 50)).contains($0) }) else { return (0, 0) }
         return (words[0], words[1])
     }
 
-    /// Adds a message unless there are too many.
+    /// Adds a message unless a limit is exceeded.
     /// - Throws: code 703 when it does not fit.
     func add(count: Int, bytes: Int, limits: MailSpool.Limits) throws(SkeinError) {
         try file.locked { () throws(SkeinError) in
@@ -42,7 +42,7 @@ struct SpoolUsage: Sendable {
         }
     }
 
-    /// Takes away what is gone.
+    /// Subtracts deleted messages.
     func remove(count: Int, bytes: Int) {
         try? file.locked { () throws(SkeinError) in
             let now = try read()
@@ -50,7 +50,7 @@ struct SpoolUsage: Sendable {
         }
     }
 
-    /// Sets what was counted.
+    /// Sets the counted usage.
     func set(count: Int, bytes: Int) { try? file.locked { () throws(SkeinError) in try write(count, bytes) } }
 
     private func write(_ count: Int, _ bytes: Int) throws(SkeinError) {

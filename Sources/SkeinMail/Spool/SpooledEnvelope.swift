@@ -1,4 +1,4 @@
-// What the spool keeps of a message beside its bytes: to whom it goes, when, and how.
+// The data of a message in the spool beside its bytes: recipients, times, options.
 
 import SkeinCore
 
@@ -6,33 +6,33 @@ import SkeinCore
 public struct SpooledEnvelope: Sendable, Equatable {
     /// The address for reports; empty for a report itself.
     public var sender: String
-    /// The addresses it goes to.
+    /// The addresses of the recipients.
     public var recipients: [String]
     /// When it was stored, in milliseconds since 1970.
     public var created: Int
-    /// Before when it is not sent, in milliseconds since 1970.
+    /// The time before which it is not sent, in milliseconds since 1970.
     public var notBefore: Int
-    /// After when it is not sent any more, in milliseconds since 1970.
+    /// The time after which it is not sent any more, in milliseconds since 1970.
     public var expires: Int
-    /// How soon it is sent, compared with others.
+    /// The priority of delivery.
     public var priority = MailMessage.Priority.normal
-    /// The server that it is sent to, as a URL; nil for the agent's.
+    /// The relay, as a URL; nil for the agent's.
     public var relay: String?
-    /// Whether an equal key stands for the same message.
+    /// Whether it has a deduplication key.
     public var isKeyed = false
     /// Whether it has bytes above 127.
     public var isEightBit = false
     /// Whether servers need SMTPUTF8 for it.
     public var needsUTF8 = false
-    /// When the last server is to report.
+    /// The events for which the last server should report.
     public var notify: SMTPEnvelope.Notification?
-    /// Fields that go before the message, such as signatures.
+    /// Fields before the message, such as signatures.
     public var prefix = ""
-    /// What it is about, for lists.
+    /// The subject, for lists.
     public var subject = ""
-    /// Its identifier, without angle brackets.
+    /// Its Message-ID, without angle brackets.
     public var messageID = ""
-    /// Where the app looks for what has become of it; nil when it does not.
+    /// The name by which the app gets the outcome; nil for none.
     public var report: String?
 
     /// - Parameter moment: milliseconds since 1970.
@@ -44,10 +44,10 @@ public struct SpooledEnvelope: Sendable, Equatable {
         expires = min(moment + lifetime.clampedMilliseconds, SpoolFile.lastMoment)
     }
 
-    /// Whether it is worth nothing after its time; others are tried once more when nobody could deliver them for days.
+    /// Whether it has a short lifetime; others get one more attempt after an outage of days.
     var isShortLived: Bool { expires - created < 5 * 86_400_000 }
 
-    /// The envelope as a document.
+    /// The envelope as a JSON document.
     var document: [UInt8] {
         var object: JSONObject = [
             "from": .string(sender), "to": .array(recipients.map { .string($0) }), "created": .integer(created),
@@ -65,7 +65,7 @@ public struct SpooledEnvelope: Sendable, Equatable {
         return Array(JSONValue.object(object).json.utf8)
     }
 
-    /// Reads a document; nil when it is none.
+    /// Parses a document; nil for an invalid one.
     init?(document: [UInt8]) {
         guard let value = try? JSONValue(json: document), let sender = value["from"]?.string,
             let recipients = value["to"]?.elements?.compactMap(\.string), !recipients.isEmpty,

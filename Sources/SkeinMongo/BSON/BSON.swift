@@ -1,4 +1,4 @@
-// One value of BSON, of any type.
+// A BSON value of any type.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -42,7 +42,7 @@ public enum BSON: Sendable, Hashable {
     public init(_ uuid: UUID) { self = .binary(BSONBinary(uuid)) }
     /// Text.
     public init(_ text: String) { self = .string(text) }
-    /// A value of a type that can be encoded.
+    /// An encoded value.
     /// - Throws: `EncodingError`.
     public init(encoding value: some Encodable) throws { self = try BSONEncoder().value(value) }
 
@@ -73,7 +73,7 @@ public enum BSON: Sendable, Hashable {
         }
     }
 
-    // MARK: What it is
+    // MARK: Conversions
 
     /// The text of a string or symbol.
     public var string: String? {
@@ -83,7 +83,7 @@ public enum BSON: Sendable, Hashable {
         }
     }
 
-    /// The number, when it is a whole one of any numeric type.
+    /// The integer, if the value is a whole number of any numeric type.
     public var int: Int? {
         switch self {
         case .int32(let value): Int(value)
@@ -93,7 +93,7 @@ public enum BSON: Sendable, Hashable {
         }
     }
 
-    /// The number, of any numeric type but the decimal.
+    /// The number, of any numeric type except decimal.
     public var double: Double? {
         switch self {
         case .double(let value): value
@@ -103,23 +103,23 @@ public enum BSON: Sendable, Hashable {
         }
     }
 
-    /// True or false, when it says either.
+    /// The boolean, if it is one.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-    /// The document, when it is one.
+    /// The document, if it is one.
     public var document: Document? { if case .document(let value) = self { value } else { nil } }
-    /// The elements, when it is an array.
+    /// The elements, if it is an array.
     public var array: [BSON]? { if case .array(let value) = self { value } else { nil } }
-    /// The identifier, when it is one.
+    /// The ObjectID, if it is one.
     public var objectID: ObjectID? { if case .objectID(let value) = self { value } else { nil } }
-    /// The moment, when it is one.
+    /// The date, if it is one.
     public var date: Date? { if case .date(let value) = self { value.date } else { nil } }
-    /// The bytes, when it is binary data.
+    /// The bytes, if it is binary data.
     public var bytes: [UInt8]? { if case .binary(let value) = self { value.bytes } else { nil } }
-    /// The UUID, when it is one.
+    /// The UUID, if it is one.
     public var uuid: UUID? { if case .binary(let value) = self { value.uuid } else { nil } }
     /// Whether it is null.
     public var isNull: Bool { self == .null }
-    /// Whether it says yes, as the server sees it: true, or a number that is not zero.
+    /// Whether it counts as true for the server: true, or a non-zero number.
     var isTrue: Bool { bool ?? double.map { $0 != 0 } ?? false }
 
     /// A member of a document.

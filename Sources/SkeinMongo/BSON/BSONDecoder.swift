@@ -1,4 +1,4 @@
-// Makes Codable values of documents, straight from their bytes.
+// Decodes Codable values directly from the bytes of documents.
 
 import NIOCore
 import SkeinCore
@@ -9,18 +9,18 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Decodes values. Numbers become those that are asked for when nothing is lost by it; members that are not there are nil.
+/// Decodes values. Numbers are converted if the conversion is exact; missing members are nil.
 public struct BSONDecoder: Sendable {
     /// A decoder.
     public init() {}
 
-    /// Makes a value of a document.
+    /// Decodes a document.
     /// - Throws: `DecodingError`.
     public func decode<T: Decodable>(_ type: T.Type, from document: Document) throws -> T {
         try BSONPlace(document: document).decode(type)
     }
 
-    /// Makes a value of a value.
+    /// Decodes a value.
     /// - Throws: `DecodingError`.
     public func decode<T: Decodable>(_ type: T.Type, from value: BSON) throws -> T {
         var writer = BSONWriter()
@@ -31,7 +31,7 @@ public struct BSONDecoder: Sendable {
     }
 }
 
-/// One value in the bytes of a document, to be decoded.
+/// A decoder for one value in the bytes of a document.
 struct BSONPlace: Decoder {
     private let element: BSONElement
     private let bytes: ByteBuffer
@@ -187,7 +187,7 @@ struct BSONPlace: Decoder {
         func decode(_ type: UInt64.Type) throws -> UInt64 { try place.integer(type) }
     }
 
-    /// The members of a document; those that are asked for in their order are found at once.
+    /// The members of a document; those accessed in document order are found at once.
     private final class Keyed<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let codingPath: [any CodingKey]
         private let bytes: ByteBuffer
@@ -247,7 +247,7 @@ struct BSONPlace: Decoder {
     }
 }
 
-/// Values one after the other.
+/// Consecutive values.
 struct BSONPlaces: UnkeyedDecodingContainer {
     let places: [BSONPlace]
     let codingPath: [any CodingKey]

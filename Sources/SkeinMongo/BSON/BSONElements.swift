@@ -1,4 +1,4 @@
-// The members of a document by their places in its bytes, which have been checked before.
+// The members of a document by their offsets in its validated bytes.
 
 import NIOCore
 
@@ -10,7 +10,7 @@ import NIOCore
     import Darwin
 #endif
 
-/// Where a member stands, from the first byte of its document.
+/// The position of a member, relative to the first byte of its document.
 struct BSONElement {
     let type: BSONType
     let keyStart: Int
@@ -46,7 +46,7 @@ struct BSONElement {
     }
 }
 
-/// A walk over the members of a document in memory.
+/// Iterates over the members of a document in memory.
 struct BSONWalk {
     private var position = 4
 
@@ -81,7 +81,7 @@ struct BSONWalk {
     }
 }
 
-/// A walk over the members of a document.
+/// Iterates over the members of a document.
 struct BSONElements: Sequence, IteratorProtocol {
     private let bytes: ByteBuffer
     private var walk = BSONWalk()

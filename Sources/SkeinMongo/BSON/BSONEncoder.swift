@@ -1,4 +1,4 @@
-// Makes documents of Codable values.
+// Encodes Codable values as documents.
 
 import SkeinCore
 
@@ -8,13 +8,14 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Encodes values: integers by their size, `Date` as a date, `UUID` and `Data` as binary data, optional members that are nil not at all.
+/// Encodes values: integers by their size, `Date` as a date, `UUID` and `Data` as binary data; optional members that
+/// are nil are left out.
 public struct BSONEncoder: Sendable {
     /// An encoder.
     public init() {}
 
-    /// Makes a document of a value with names.
-    /// - Throws: `EncodingError`; a value without names is one.
+    /// Encodes a keyed value as a document.
+    /// - Throws: `EncodingError`, also for a value that is not keyed.
     public func encode(_ value: some Encodable) throws -> Document {
         guard case .document(let document) = try self.value(value) else {
             throw EncodingError.invalidValue(
@@ -23,18 +24,18 @@ public struct BSONEncoder: Sendable {
         return document
     }
 
-    /// Makes a value of any value.
+    /// Encodes any value.
     /// - Throws: `EncodingError`.
     public func value(_ value: some Encodable) throws -> BSON { try TreeEncoder<BSON>.value(of: value, path: []) }
 }
 
-/// A value that is a value of BSON by itself.
+/// A type with a BSON representation of its own.
 protocol BSONRepresentable {
     var bson: BSON { get }
 }
 
 extension BSON: EncodedTree {
-    /// Values that are values of BSON by themselves, and numbers of any size that fits.
+    /// The BSON values of types with a representation of their own, and numbers of any type if they fit.
     package static func leaf(_ value: any Encodable, path: [any CodingKey]) throws -> BSON? {
         if let value = value as? any BSONRepresentable { return value.bson }
         guard let number = value as? any BinaryInteger else { return nil }
@@ -81,7 +82,7 @@ extension UInt16: BSONRepresentable { var bson: BSON { .int32(Int32(self)) } }
 extension UInt32: BSONRepresentable { var bson: BSON { BSON(Int(self)) } }
 
 extension BSON: Encodable {
-    /// As it is in BSON; as its nearest value in other formats.
+    /// Unchanged in BSON; as its nearest value in other formats.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -105,7 +106,7 @@ extension BSON: Encodable {
 }
 
 extension Document: Encodable {
-    /// As it is in BSON; as an object in other formats.
+    /// Unchanged in BSON; as an object in other formats.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: TreeKey.self)
         for (key, value) in self { try container.encode(value, forKey: TreeKey(stringValue: key)) }

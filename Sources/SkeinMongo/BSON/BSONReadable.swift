@@ -1,4 +1,4 @@
-// The types that are read from BSON as they are, and values of BSON read from other formats.
+// Types that are read from BSON without a decoder, and BSON values read from other formats.
 
 import NIOCore
 import SkeinCore
@@ -8,7 +8,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A type that is made of a value of BSON as it is.
+/// A type that is made from a BSON value directly.
 protocol BSONReadable {
     init(_ place: BSONPlace) throws
 }
@@ -16,8 +16,8 @@ protocol BSONReadable {
 extension BSON: BSONReadable { init(_ place: BSONPlace) { self = place.value } }
 
 extension BSONPlace {
-    /// What a value is as a type.
-    /// - Throws: when it is nothing as that.
+    /// Converts a value to a type.
+    /// - Throws: when it cannot be converted.
     func need<T>(_ find: (BSON) throws -> T?) throws -> T {
         guard let found = try find(value) else { throw mismatch(T.self) }
         return found
@@ -70,7 +70,7 @@ extension BSONRegex: BSONReadable {
 }
 
 extension BSON: Decodable {
-    /// As it is in BSON; what can be told apart in other formats.
+    /// Unchanged from BSON; as far as types can be distinguished from other formats.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
@@ -92,7 +92,7 @@ extension BSON: Decodable {
 }
 
 extension Document: Decodable {
-    /// As it is in BSON; of the members of an object in other formats.
+    /// Unchanged from BSON; from the members of an object in other formats.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: TreeKey.self)
         self.init(pairs: try container.allKeys.map { ($0.stringValue, try container.decode(BSON.self, forKey: $0)) })

@@ -1,6 +1,6 @@
-// The types of BSON (https://bsonspec.org/spec.html), and what is wrong with bytes that are none.
+// The types of BSON (https://bsonspec.org/spec.html), and errors of invalid bytes.
 
-/// The type of an element, with its byte on the wire.
+/// The type of an element, with its type byte.
 public enum BSONType: UInt8, Sendable, Hashable {
     case double = 0x01
     case string = 0x02
@@ -28,7 +28,7 @@ public enum BSONType: UInt8, Sendable, Hashable {
     case maxKey = 0x7F
     case minKey = 0xFF
 
-    /// Bytes of a value, where all have the same number.
+    /// The size of a value, if it is fixed.
     var fixedSize: Int? {
         switch self {
         case .null, .undefined, .minKey, .maxKey: 0
@@ -42,9 +42,9 @@ public enum BSONType: UInt8, Sendable, Hashable {
     }
 }
 
-/// Why bytes are no BSON, or a text is no extended JSON, or a value cannot be had.
+/// An error of invalid BSON, invalid extended JSON, or a failed conversion.
 public struct BSONError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong, in a sentence without its end.
+    /// The error, in a sentence without a full stop.
     public let description: String
 
     init(_ description: String) { self.description = description }

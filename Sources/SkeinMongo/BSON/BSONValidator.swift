@@ -1,4 +1,4 @@
-// Bytes become a document once, here. Whatever reads it later relies on that, and does not check again.
+// Validates bytes when they become a document. Later readers rely on that.
 
 #if canImport(Glibc)
     import Glibc
@@ -8,15 +8,15 @@
     import Darwin
 #endif
 
-/// Checks that bytes are a document, whole and nothing else.
+/// Checks that bytes are exactly one valid document.
 struct BSONValidator {
-    /// Documents in documents; servers take 100.
+    /// The maximum nesting; servers allow 100.
     static let maximumDepth = 200
 
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
 
-    /// - Throws: when they are none.
+    /// - Throws: when they are invalid.
     static func validate(_ bytes: UnsafeRawBufferPointer) throws(BSONError) {
         var validator = BSONValidator(bytes: bytes)
         try validator.document(end: bytes.count, depth: 0)
@@ -24,7 +24,7 @@ struct BSONValidator {
 
     private init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// A document that ends where what is around it says.
+    /// A document that ends where its container says.
     private mutating func document(end: Int, depth: Int) throws(BSONError) {
         guard depth <= Self.maximumDepth else {
             throw BSONError("documents are nested deeper than \(Self.maximumDepth)")
@@ -75,7 +75,7 @@ struct BSONValidator {
         position = stop + 1
     }
 
-    /// Nearly all text is ASCII, which is seen eight bytes at a time.
+    /// Fast path: nearly all text is ASCII, which is checked eight bytes at a time.
     private func text(_ range: Range<Int>) throws(BSONError) {
         var place = range.lowerBound
         var seen: UInt64 = 0
@@ -126,7 +126,7 @@ struct BSONValidator {
             let start = position
             try skip(length, end: end)
             guard isOld else { return }
-            // The old subtype has its length once more, inside.
+            // The old subtype repeats its length inside.
             position = start
             guard length >= 4, try integer(end: start + length) == length - 4 else {
                 throw BSONError("binary data of subtype 2 has a wrong length inside")

@@ -1,4 +1,4 @@
-// Values of BSON that Swift has no type of its own for.
+// BSON values without a Swift type.
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -8,12 +8,12 @@
 
 /// Bytes with a subtype.
 public struct BSONBinary: Sendable, Hashable, Codable {
-    /// What the bytes are: 0 for any, 4 for a UUID, 5 for MD5, from 128 on what one likes.
+    /// The subtype: 0 for generic, 4 for a UUID, 5 for MD5, from 128 on user-defined.
     public var subtype: UInt8
-    /// The bytes. Of subtype 2, without the length that stands inside.
+    /// The bytes. For subtype 2, without the inner length.
     public var bytes: [UInt8]
 
-    /// Bytes of a subtype. Default: any.
+    /// Bytes with a subtype. Default: generic.
     public init(_ bytes: some Sequence<UInt8>, subtype: UInt8 = 0) {
         self.subtype = subtype
         self.bytes = Array(bytes)
@@ -22,7 +22,7 @@ public struct BSONBinary: Sendable, Hashable, Codable {
     /// A UUID (subtype 4).
     public init(_ uuid: UUID) { self.init(withUnsafeBytes(of: uuid.uuid, Array.init), subtype: 4) }
 
-    /// The UUID, when it is one.
+    /// The UUID, if it is one.
     public var uuid: UUID? {
         guard subtype == 4, bytes.count == 16 else { return nil }
         return UUID(
@@ -32,32 +32,32 @@ public struct BSONBinary: Sendable, Hashable, Codable {
 
 /// Milliseconds since 1970.
 public struct BSONDate: Sendable, Hashable, Comparable, Codable {
-    /// Before 1970, a negative number.
+    /// Milliseconds; negative before 1970.
     public var milliseconds: Int64
 
-    /// A moment by its number.
+    /// A date by its milliseconds.
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
-    /// A moment, to the millisecond; the first or last there is, where it is out of range.
+    /// A date, to the millisecond; clamped if it is out of range.
     public init(_ date: Date) {
         let value = (date.timeIntervalSince1970 * 1000).rounded()
         milliseconds = Int64(exactly: value) ?? (value < 0 ? .min : .max)
     }
 
-    /// The moment as Foundation has it.
+    /// The date for Foundation.
     public var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
 
     public static func < (left: BSONDate, right: BSONDate) -> Bool { left.milliseconds < right.milliseconds }
 }
 
-/// A moment of the server's own clock, as in its log of operations.
+/// A timestamp of the server's logical clock, as in its oplog.
 public struct BSONTimestamp: Sendable, Hashable, Comparable, Codable {
     /// Seconds since 1970.
     public var seconds: UInt32
-    /// A count within the second.
+    /// A counter within the second.
     public var increment: UInt32
 
-    /// A moment by its parts.
+    /// A timestamp by its parts.
     public init(seconds: UInt32, increment: UInt32) {
         self.seconds = seconds
         self.increment = increment
@@ -68,11 +68,11 @@ public struct BSONTimestamp: Sendable, Hashable, Comparable, Codable {
     public static func < (left: BSONTimestamp, right: BSONTimestamp) -> Bool { left.value < right.value }
 }
 
-/// A regular expression of the server's kind (PCRE).
+/// A regular expression of the server (PCRE).
 public struct BSONRegex: Sendable, Hashable, Codable {
     /// The expression.
     public var pattern: String
-    /// Its options, in the order of the alphabet: `i`, `l`, `m`, `s`, `u`, `x`.
+    /// Its options, in alphabetical order: `i`, `l`, `m`, `s`, `u`, `x`.
     public var options: String
 
     /// An expression.

@@ -2,21 +2,21 @@
 
 import NIOCore
 
-/// A document that is being written, from its first member to its last.
+/// A writer for one document.
 struct BSONWriter {
     private var bytes: ByteBuffer
     private let start: Int
 
     init() { self.init(into: ByteBuffer()) }
 
-    /// Writes a document behind what is in a buffer.
+    /// Writes a document after the contents of a buffer.
     init(into buffer: ByteBuffer) {
         bytes = buffer
         start = bytes.writerIndex
         bytes.writeInteger(0 as UInt32)
     }
 
-    /// Adds to a document.
+    /// Appends to a document.
     init(goingOn document: ByteBuffer) {
         bytes = document
         start = bytes.readerIndex
@@ -30,10 +30,10 @@ struct BSONWriter {
         return bytes
     }
 
-    /// Ends the document that was begun in an empty buffer.
+    /// Ends the document that was started in an empty buffer.
     consuming func document() -> Document { Document(trusted: finish()) }
 
-    /// Begins a member, whose value has to follow.
+    /// Starts a member, whose value must follow.
     mutating func begin(_ type: BSONType, _ key: String) {
         bytes.writeInteger(type.rawValue)
         cString(key)
@@ -83,7 +83,7 @@ struct BSONWriter {
         }
     }
 
-    /// Adds a member whose value is written already.
+    /// Adds a member with an encoded value.
     mutating func append(_ key: String, _ type: BSONType, _ value: ByteBuffer) {
         begin(type, key)
         bytes.writeImmutableBuffer(value)
@@ -117,7 +117,8 @@ struct BSONWriter {
         bytes.setInteger(UInt32(length + 1), at: start, endianness: .little)
     }
 
-    /// A NUL would be the end of the name; the replacement character stands in its place, so that no name passes for another.
+    /// A NUL would end the name; it is replaced by the replacement character, so that the name cannot be mistaken for
+    /// another one.
     private mutating func cString(_ value: String) {
         bytes.writeString(value.utf8.contains(0) ? value.replacingBytes("\0", with: "\u{FFFD}") : value)
         bytes.writeInteger(0 as UInt8)

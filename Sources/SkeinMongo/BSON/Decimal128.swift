@@ -1,9 +1,9 @@
 // Decimal floating point of 128 bits (IEEE 754-2008, binary integer significand), as text and back
 // (https://github.com/mongodb/specifications/blob/master/source/bson-decimal128/decimal128.md).
 
-/// A decimal number with 34 digits, which is exact where a double is not.
+/// A decimal number with 34 digits.
 ///
-/// Arithmetic is left to others: it is kept, compared by its bits, and turned into text and back without any change.
+/// It is stored, compared by its bits, and converted to text and back exactly; there is no arithmetic.
 public struct Decimal128: Sendable, Hashable {
     let high: UInt64
     let low: UInt64
@@ -24,7 +24,7 @@ public struct Decimal128: Sendable, Hashable {
         low = UInt64(truncatingIfNeeded: coefficient)
     }
 
-    /// A whole number.
+    /// An integer.
     public init(_ value: Int) {
         self.init(isNegative: value < 0, exponent: 0, coefficient: UInt128(value.magnitude))
     }
@@ -34,8 +34,8 @@ public struct Decimal128: Sendable, Hashable {
     /// Infinity.
     public static let infinity = Decimal128(high: 0x78 << 56, low: 0)
 
-    /// Reads a number: `12.50`, `-1E+3`, `Infinity`, `NaN`.
-    /// - Throws: when it is none, or none that can be had without rounding.
+    /// Parses a number: `12.50`, `-1E+3`, `Infinity`, `NaN`.
+    /// - Throws: when it is invalid, or cannot be represented exactly.
     public init(_ text: String) throws(BSONError) {
         var rest = text.utf8[...]
         let isNegative = rest.first == UInt8(ascii: "-")
@@ -70,7 +70,7 @@ public struct Decimal128: Sendable, Hashable {
             rest.removeFirst()
             let unsigned = rest.first == UInt8(ascii: "-") || rest.first == UInt8(ascii: "+") ? rest.dropFirst() : rest
             guard !unsigned.isEmpty, unsigned.allSatisfy(Self.isDigit) else { throw Self.problem(text) }
-            // So far out that it does not matter how far.
+            // Far out of range in any case.
             let value = Int(String(rest) ?? "") ?? (rest.first == UInt8(ascii: "-") ? -1_000_000 : 1_000_000)
             exponent += max(-1_000_000, min(1_000_000, value))
             rest = rest[rest.endIndex...]
@@ -79,7 +79,7 @@ public struct Decimal128: Sendable, Hashable {
         try self.init(isNegative: isNegative, digits: digits, exponent: exponent, of: text)
     }
 
-    /// Moves the point to where the exponent is one that there is, if no digit is lost by it.
+    /// Adjusts the exponent to the valid range, if no digit is lost.
     private init(isNegative: Bool, digits: [UInt8], exponent: Int, of text: String) throws(BSONError) {
         var digits = digits
         var exponent = exponent
@@ -118,7 +118,7 @@ extension Decimal128: CustomStringConvertible {
         case 0x1E: return sign + "Infinity"
         default: break
         }
-        // A coefficient that begins with 100 in binary is larger than any that is allowed, and is zero.
+        // A coefficient that begins with binary 100 exceeds the maximum, and counts as zero.
         let isLarge = high >> 61 & 3 == 3
         let exponent = Int(high >> (isLarge ? 47 : 49) & 0x3FFF) - Self.bias
         var coefficient = isLarge ? 0 : UInt128(high & 0x1_FFFF_FFFF_FFFF) << 64 | UInt128(low)

@@ -1,11 +1,11 @@
-// An ordered document. It is its bytes: what arrives is not taken apart before somebody asks for a part, and what is sent is there already.
+// An ordered document, stored as its bytes: received documents are parsed on demand, and sent ones need no encoding.
 
 import NIOCore
 
-/// A document of BSON: names and values, in their order.
+/// A BSON document: names and values, in order.
 ///
-/// `let post: Document = ["title": "How to swim", "tags": ["sport", "water"]]`. Two are equal when they have the same members of the
-/// same types in the same order.
+/// `let post: Document = ["title": "How to swim", "tags": ["sport", "water"]]`. Two are equal when they have the same
+/// members with the same types in the same order.
 public struct Document: Sendable, Hashable {
     /// The encoded form (https://bsonspec.org/spec.html).
     public private(set) var bytes: ByteBuffer
@@ -15,18 +15,18 @@ public struct Document: Sendable, Hashable {
     /// A document without members.
     public init() { bytes = Self.emptyBytes }
 
-    /// A document of its bytes, as somebody else has made them.
-    /// - Throws: what is wrong with them.
+    /// A document from untrusted bytes.
+    /// - Throws: the error in them.
     public init(bytes: ByteBuffer) throws(BSONError) {
         self.bytes = bytes
         try bytes.withUnsafeReadableBytes { raw throws(BSONError) in try BSONValidator.validate(raw) }
     }
 
-    /// Bytes that have been checked.
+    /// Validated bytes.
     init(trusted bytes: ByteBuffer) { self.bytes = bytes }
 
-    /// A document of a value that can be encoded.
-    /// - Throws: `EncodingError` when the value is none with names.
+    /// An encoded value.
+    /// - Throws: `EncodingError`, also for a value that is not keyed.
     public init(encoding value: some Encodable) throws { self = try BSONEncoder().encode(value) }
 
     /// A document of names and values, in their order.
@@ -36,15 +36,15 @@ public struct Document: Sendable, Hashable {
         self = writer.document()
     }
 
-    /// Adds a member at the end, even where there is one of that name.
+    /// Appends a member, even if there is one of that name.
     public mutating func append(_ key: String, _ value: BSON) {
         var writer = BSONWriter(goingOn: bytes)
-        bytes = Self.emptyBytes  // so that the writer has them alone
+        bytes = Self.emptyBytes  // so that the writer has the only reference
         writer.append(key, value)
         self = writer.document()
     }
 
-    /// The first member of a name. Setting it changes that one, or adds one at the end; nil takes all of that name away.
+    /// The first member of a name. Setting it changes that one, or appends one; nil removes all members of that name.
     public subscript(key: String) -> BSON? {
         get { find(key).map { $0.value(in: bytes) } }
         set {
@@ -70,7 +70,7 @@ public struct Document: Sendable, Hashable {
     public var keys: [String] { map(\.key) }
     /// The values.
     public var values: [BSON] { map(\.value) }
-    /// The first name, which says what a command does.
+    /// The first name, which is the name of a command.
     var firstKey: String? { elements.first { _ in true }?.key(in: bytes) }
     /// Whether it says what is to be done (`$set`), and not what is.
     /// The operators of an update of many documents, none of which one document can replace: plain members are set.
@@ -79,16 +79,16 @@ public struct Document: Sendable, Hashable {
     package var hasOperators: Bool { firstKey?.hasBytePrefix("$") == true }
     /// How many members there are.
     public var count: Int { elements.reduce(0) { count, _ in count + 1 } }
-    /// Whether there are none.
+    /// Whether there are no members.
     public var isEmpty: Bool { bytes.readableBytes <= 5 }
 
-    /// A value of a type, made of the members.
+    /// Decodes the document as a type.
     /// - Throws: `DecodingError`.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T { try BSONDecoder().decode(type, from: self) }
 
     var elements: BSONElements { BSONElements(bytes) }
 
-    /// The element of a name, without making a value of it.
+    /// The element of a name, without its value.
     func find(_ key: String) -> BSONElement? {
         var key = key
         return key.withUTF8 { wanted in
@@ -110,7 +110,7 @@ extension Document: ExpressibleByDictionaryLiteral {
 extension Document: Sequence {
     public typealias Element = (key: String, value: BSON)
 
-    /// A walk over the members.
+    /// Iterates over the members.
     public struct Iterator: IteratorProtocol {
         private let bytes: ByteBuffer
         private var elements: BSONElements

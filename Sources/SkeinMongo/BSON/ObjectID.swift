@@ -1,4 +1,4 @@
-// The identifiers that clients make: sortable by time, and unique without asking anybody.
+// Client-generated IDs: sortable by time, and unique without coordination.
 
 import SkeinCore
 import Synchronization
@@ -18,7 +18,7 @@ public struct ObjectID: Sendable, Hashable, Comparable, CustomStringConvertible 
     private static let counter = Atomic<UInt32>(.random(in: 0...0xFF_FFFF))
     private static let process = UInt64.random(in: 0...0xFF_FFFF_FFFF)
 
-    /// A new one.
+    /// A new ID.
     public init() {
         let seconds = UInt64(UInt32(truncatingIfNeeded: Int(Date().timeIntervalSince1970)))
         let count = Self.counter.wrappingAdd(1, ordering: .relaxed).oldValue & 0xFF_FFFF
@@ -31,7 +31,7 @@ public struct ObjectID: Sendable, Hashable, Comparable, CustomStringConvertible 
         self.low = low
     }
 
-    /// The one that 24 hexadecimal digits stand for; nil when they are none.
+    /// An ID from 24 hexadecimal digits; nil for other text.
     public init?(_ text: String) {
         guard text.utf8.count == 24, text.utf8.allSatisfy({ UInt8($0).isHexDigit }),
             let high = UInt64(text.prefix(16), radix: 16), let low = UInt32(text.suffix(8), radix: 16)
@@ -39,14 +39,14 @@ public struct ObjectID: Sendable, Hashable, Comparable, CustomStringConvertible 
         self.init(high: high, low: low)
     }
 
-    /// The bytes, in their order.
+    /// The bytes, in order.
     public var bytes: [UInt8] {
         withUnsafeBytes(of: high.bigEndian, Array.init) + withUnsafeBytes(of: low.bigEndian, Array.init)
     }
 
     var parts: (high: UInt64, low: UInt32) { (high, low) }
 
-    /// When it was made, to the second.
+    /// Its creation time, to the second.
     public var date: Date { Date(timeIntervalSince1970: Double(high >> 32)) }
 
     /// 24 hexadecimal digits.

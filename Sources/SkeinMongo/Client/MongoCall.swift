@@ -1,4 +1,4 @@
-// A command on its way, to one server or, when that is lost, to another.
+// A command in flight, with its retry on another server.
 
 import NIOCore
 import SkeinCore
@@ -6,7 +6,7 @@ import SkeinTransport
 
 /// A call of MongoDB.
 ///
-/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+/// Unchecked: used on its shard's loop only, except for setup before submission.
 final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Sendable {
     typealias Callback = @Sendable (MongoResponse) -> Void
 
@@ -14,24 +14,24 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
     let command: MongoCommand
     private let client: MongoClient
     private let route: MongoRoute
-    /// The identifiers of documents that it adds.
+    /// The IDs of documents to be inserted.
     private let ids: [BSON]
     private let meta: RequestMetadata
     private let callback: Callback?
     @exclusivity(unchecked) private var corequest: Corequest<MongoResponse>?
     @exclusivity(unchecked) private var server: MongoServer?
     @exclusivity(unchecked) private var topology = MongoTopology.Kind.unknown
-    /// The session that makes a write one that is done once.
+    /// The implicit session of a retryable write.
     @exclusivity(unchecked) private var ownSession: MongoServerSession?
-    /// The number in its session by which the server recognises a write that is sent again.
+    /// The transaction number by which the server detects a repeated write.
     @exclusivity(unchecked) private var number: Int64?
-    /// What has come of a cursor so far, an array for each answer.
+    /// The batches of a cursor so far, an array for each reply.
     @exclusivity(unchecked) private var batches: [ByteBuffer] = []
-    /// The command that goes on with the cursor.
+    /// The getMore command for the cursor.
     @exclusivity(unchecked) private var continuation: Document?
     @exclusivity(unchecked) private var bytes = 0
     @exclusivity(unchecked) private var retries = 0
-    /// Gives back the connection that it had alone.
+    /// Returns the connection that it used exclusively.
     @exclusivity(unchecked) private var whenOver: (@Sendable () -> Void)?
 
     init(
@@ -53,13 +53,13 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
 
     var peer: String { server.map { "mongodb://\($0.address)" } ?? client.configuration.description }
 
-    /// What callers wait on; before it is submitted.
+    /// The corequest for callers; before submission.
     var handle: Corequest<MongoResponse> {
         guard let corequest else { preconditionFailure("a call is asked for its corequest after its end") }
         return corequest
     }
 
-    /// What kind of server it needs.
+    /// The kind of server that it needs.
     var selector: MongoTopology.Selector { command.session?.pinned.map { .server($0) } ?? command.selector }
 
     func begin() {
@@ -83,14 +83,14 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
 
     var isAbandoned: Bool { isOver && !leavesCursor }
 
-    /// Whether its answer may name a cursor that nobody else knows of.
+    /// Whether its reply may open a cursor.
     var mayOpenCursor: Bool { if case .documents = command.shape { continuation == nil } else { false } }
-    /// Whether that answer is still to come, though nobody waits for it.
+    /// Whether that reply is still expected, although no caller waits for it.
     @exclusivity(unchecked) var leavesCursor = false
 
     func wasAbandoned(on connection: MongoConnection) {
         guard mayOpenCursor else { return }
-        // Its cursor has to be closed when its number is known; a server that is gone is not waited for much longer.
+        // Its cursor must be closed when its ID is known; the wait for a server that is gone is limited.
         leavesCursor = true
         shard.eventLoop.scheduleTask(in: .seconds(10)) { [weak connection] in
             self.leavesCursor = false
@@ -98,7 +98,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         }
     }
 
-    /// Sends it on a connection that nobody shares meanwhile.
+    /// Sends it on an exclusive connection.
     func sendAlone(_ pool: PipelinePool<MongoConnection>) {
         Task(executorPreference: shard.executor) {
             do {
@@ -108,7 +108,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
                 connection.send(self, at: self.shard.now)
             } catch {
                 let error = error as? SkeinError ?? SkeinError(.cancelled, because: "the call was cancelled")
-                // That all connections are leased says nothing about the server.
+                // An exhausted pool says nothing about the server.
                 if error.code == .timeout || error.code == .overloaded {
                     self.fail(error)
                 } else {
@@ -118,7 +118,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         }
     }
 
-    // MARK: On the wire
+    // MARK: Wire format
 
     func body(on connection: MongoConnection) -> MongoBody {
         if let continuation {
@@ -133,7 +133,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         command.session?.write(into: &body.additions, command, topology: topology)
         if let number { body.additions.append("txnNumber", .int64(number)) }
         if case .read(let preference) = command.selector, server?.kind != .standalone {
-            // One server that was named is read from, whatever it is.
+            // A single configured server is used for reads, whatever its role.
             let effective: MongoReadPreference =
                 topology == .single && preference.mode == .primary ? .primaryPreferred : preference
             if effective.mode != .primary { body.additions.append("$readPreference", .document(effective.document)) }
@@ -168,7 +168,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         take(document, on: connection)
     }
 
-    /// Takes a batch of a cursor, and asks for the next.
+    /// Stores a batch of a cursor, and requests the next one.
     private func take(_ document: Document, on connection: MongoConnection) {
         let cursor = document["cursor"]?.document ?? Document()
         if let batch = cursor.find("firstBatch") ?? cursor.find("nextBatch"), batch.type == .array {
@@ -190,7 +190,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         connection.send(self, at: shard.now)
     }
 
-    /// Nobody is there any more to read on.
+    /// No caller is left to read on.
     private func closeCursor(_ document: Document, on connection: MongoConnection) {
         guard let cursor = document["cursor"]?.document, let open = Self.open(cursor) else { return }
         connection.ask(
@@ -198,16 +198,16 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         ) { _ in }
     }
 
-    /// The cursor that is still open on the server, and its collection.
+    /// The open cursor on the server, and its collection.
     private static func open(_ cursor: Document) -> (id: Int64, collection: String)? {
         guard let id = cursor["id"]?.int, id != 0 else { return nil }
         let namespace = cursor["ns"]?.string ?? ""
         return (Int64(id), namespace.firstByte(".").map { String(namespace.text(after: $0)) } ?? "")
     }
 
-    // MARK: Another try
+    // MARK: Retry
 
-    /// Whether what was sent may be sent once more: a read, or a write that the server recognises.
+    /// Whether it may be sent again: a read, or a write that the server detects as repeated.
     private var isRepeatable: Bool {
         guard retries < 1, continuation == nil, command.session?.isInTransaction != true else { return false }
         return command.isRead ? client.configuration.retriesReads : number != nil
@@ -243,7 +243,7 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
         let isFinal = [.unknownAuthentication, .shuttingDown, .cancelled].contains(error.code)
         guard let server, !isOver, !isFinal else { return fail(error) }
         client.monitor.lost(server.address, because: error.message)
-        // Nothing was sent, so that another server, or this one again, can be asked without a doubt.
+        // Nothing was sent, so a retry on any server is safe.
         guard retries < 1, command.session?.pinned == nil else { return fail(error) }
         retry()
     }
@@ -267,10 +267,10 @@ final class MongoCall: PipelinedCall, PoolCall, MongoOperation, @unchecked Senda
             logger: session.logger, failure: failure, mongoError: error, peer: peer)
     }
 
-    /// Gives back the connection that it had alone, when that has let go of it.
+    /// Returns the connection that it used exclusively, once it is idle.
     private func letGo() {
         guard let whenOver else { return }
-        core.carrier = nil  // another call's from now on, which the end of this one must not touch
+        core.carrier = nil  // it belongs to another call now, which this one must not affect
         self.whenOver = nil
         shard.eventLoop.execute(whenOver)
     }

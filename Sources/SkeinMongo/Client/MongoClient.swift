@@ -1,14 +1,14 @@
-// MongoDB as its users see it.
+// The MongoDB client.
 
 import NIOCore
 @_exported import SkeinCore
 import SkeinTransport
 import Synchronization
 
-/// A deployment of MongoDB: one server, a replica set, or the routers of a cluster. Commands of all callers of an event loop share few
-/// connections to each server.
+/// A MongoDB deployment: one server, a replica set, or the routers of a cluster. All callers on an event loop share a
+/// few connections to each server.
 public final class MongoClient: BackEnd {
-    /// The settings it was made with.
+    /// The settings of the client.
     public let configuration: MongoConfiguration
     private let session: Session
     private let routes: ShardLocal<MongoRoute>
@@ -36,7 +36,7 @@ public final class MongoClient: BackEnd {
     /// A database by its name.
     public subscript(name: String) -> MongoDatabase { MongoDatabase(client: self, name: name) }
 
-    /// The database that the address names, else `test`.
+    /// The database of the connection string, else `test`.
     public var database: MongoDatabase { self[configuration.database] }
 
     /// The names of all databases.
@@ -59,7 +59,7 @@ public final class MongoClient: BackEnd {
         return corequest
     }
 
-    /// Starts several commands one after the other, with one answer made of theirs.
+    /// Starts several commands one after the other, with a combined response.
     func startAll(_ name: String, _ work: @escaping @Sendable () async -> MongoResponse) -> Corequest<MongoResponse> {
         CorequestTask.start(
             session, work, failed: { failure, response in response.failed(failure) }, callback: nil)
@@ -67,7 +67,7 @@ public final class MongoClient: BackEnd {
 
     func route(of shard: Shard) -> MongoRoute { routes[shard] }
 
-    /// An answer without a server's.
+    /// A response without a server's reply.
     func response(
         _ name: String, _ reply: Document, error: MongoError? = nil, failure: SkeinError? = nil, ids: [BSON] = []
     ) -> MongoResponse {
@@ -77,7 +77,7 @@ public final class MongoClient: BackEnd {
             failure: failure, mongoError: error, peer: configuration.description)
     }
 
-    /// What fits into one message to any of the servers; nil while none has been heard.
+    /// The limits of a message for all servers; nil until a server has responded.
     var writeLimits: (count: Int, size: Int)? {
         let servers = monitor.topology.servers.values.filter(\.holdsData)
         guard let count = servers.map(\.maximumBatch).min(), let size = servers.map(\.maximumMessage).min() else {
@@ -86,7 +86,7 @@ public final class MongoClient: BackEnd {
         return (count, size - (64 << 10))
     }
 
-    /// Connections open now, but for those that only look after the servers.
+    /// Open connections, except those for monitoring.
     public var connectionCount: Int {
         get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
@@ -97,7 +97,7 @@ public final class MongoClient: BackEnd {
 
     /// Closes every connection and fails what waits for one.
     package func shutdown() async {
-        // A courtesy: the server forgets them by itself after half an hour.
+        // Optional: the server drops sessions by itself after half an hour.
         let ended = sessions.takeAll()
         if !ended.isEmpty, await connectionCount > 0 {
             await start(MongoCommand(["endSessions": .array(ended)], on: "admin"), timeout: .milliseconds(500))

@@ -1,45 +1,45 @@
-// A command before it is sent: what it says, and what decides where and how often it is sent.
+// A command before it is sent: its document, and the properties for server selection and retry.
 
 import SkeinCore
 import SkeinTransport
 
 /// A command.
 struct MongoCommand: Sendable {
-    /// Where in an answer that stands which the caller has asked for.
+    /// The part of the reply that is the result.
     enum Shape: Sendable {
         /// The documents of a cursor.
         case documents
-        /// One member of the answer.
+        /// One member of the reply.
         case member(String)
-        /// The whole answer.
+        /// The whole reply.
         case reply
     }
 
     let database: String
-    /// Its first member names it.
+    /// Its first member is its name.
     var document: Document
-    /// Documents that belong to a member of it and are sent beside it.
+    /// Documents of a member that are sent in a separate section.
     var sequence: (name: String, documents: [Document])?
     var selector = MongoTopology.Selector.write
     var shape = Shape.reply
-    /// Whether it reads, so that it may be carried out twice.
+    /// Whether it only reads, so that it may be executed twice.
     var isRead = false
-    /// Whether it is a write that servers with sessions carry out only once, however often it is sent.
+    /// Whether it is a retryable write, which servers with sessions execute only once.
     var isOnce = false
     var isUnacknowledged = false
-    /// Whether all batches of its cursor are wanted in one answer.
+    /// Whether all batches of its cursor are collected in one response.
     var drains = false
-    /// Whether the server may keep it waiting, and with it whoever shares the connection.
+    /// Whether the server may block it, and other commands on the same connection.
     var blocks = false
     var session: MongoSession?
 
-    /// A command of one's own making.
+    /// A command by its document.
     init(_ document: Document, on database: String) {
         self.document = document
         self.database = database
     }
 
-    /// What it does; the name of its first member.
+    /// Its name, which is that of its first member.
     var name: String { document.firstKey ?? "" }
 
     func with(_ change: (inout Self) -> Void) -> Self {
@@ -50,10 +50,10 @@ struct MongoCommand: Sendable {
 }
 
 extension Document {
-    /// Adds a member where there is a value for it.
+    /// Appends a member if there is a value for it.
     mutating func append(_ key: String, ifAny value: BSON?) { if let value { append(key, value) } }
     mutating func append(_ key: String, ifAny value: Document?) { if let value { append(key, .document(value)) } }
     mutating func append(_ key: String, ifAny value: Int?) { if let value { append(key, BSON(value)) } }
-    /// Adds a member that says yes.
+    /// Appends a member with the value true, if a condition holds.
     mutating func append(_ key: String, if isSo: Bool) { if isSo { append(key, true) } }
 }

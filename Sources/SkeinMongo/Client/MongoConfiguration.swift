@@ -1,79 +1,79 @@
-// Where a database is and how it is talked to.
+// Connection settings of a MongoDB client.
 
 import SkeinCore
 import SkeinTransport
 
 /// Settings of a MongoDB client. Most come from a URI; the others have safe defaults.
 public struct MongoConfiguration: Hashable, Sendable {
-    /// The servers that are asked first; a replica set names the others.
+    /// The seed servers; a replica set names the others.
     public var hosts: [Endpoint] = [.host("localhost", port: 27017)]
-    /// Whether only the one named server is used, whatever set it belongs to. Default: false.
+    /// Whether only the given server is used, whatever its replica set. Default: false.
     public var isDirect = false
-    /// The name that the replica set has to have. Default: any.
+    /// The required name of the replica set. Default: any.
     public var replicaSet: String?
-    /// The database that is used when none is named. Default: `test`.
+    /// The default database. Default: `test`.
     public var database = "test"
-    /// Who we are. Default: nobody.
+    /// The credentials. Default: none.
     public var credentials: MongoCredentials?
     /// TLS, for `tls=true`. Default: none.
     public var tls: ClientTLSConfiguration?
-    /// Compressors, the best first; the first that the server knows is used. Default: none.
+    /// Compressors in order of preference; the first that the server supports is used. Default: none.
     public var compressors: [MongoCompressor] = []
-    /// Whether a CRC-32C follows each message in clear text. Default: false; those that the server sends are always checked.
+    /// Whether messages in clear text carry a CRC-32C. Default: false; checksums from the server are always verified.
     public var sendsChecksums = false
-    /// What the server's log shows. Default: `skein`.
+    /// The application name in the server's log. Default: `skein`.
     public var applicationName = "skein"
-    /// Which members of a replica set are read from. Default: the primary.
+    /// The members of a replica set that reads are sent to. Default: the primary.
     public var readPreference = MongoReadPreference.primary
-    /// How certain what is read has to be. Default: the server's choice.
+    /// The read concern. Default: the server's choice.
     public var readConcern: MongoReadConcern?
-    /// How widely a write has to be known before it is answered. Default: the server's choice.
+    /// The write concern. Default: the server's choice.
     public var writeConcern: MongoWriteConcern?
-    /// Whether a read is tried once more, on another server if need be, when its connection is lost. Default: true.
+    /// Whether a read is retried once, on another server if needed, when its connection is lost. Default: true.
     public var retriesReads = true
-    /// Whether a write of single documents is tried once more, which servers with sessions carry out only once. Default: true.
+    /// Whether a write of single documents is retried once; servers with sessions execute it only once. Default: true.
     public var retriesWrites = true
-    /// Connections to each server, and how long they are kept.
+    /// The limits and timeouts of connections to each server.
     public var pool = PoolLimits()
-    /// For a command, from the moment it gets its place to its answer. Default: 30 s.
+    /// The timeout of a command, from the moment it gets a slot to its response. Default: 30 s.
     public var timeout: Duration = .seconds(30)
-    /// How long a command waits for a server that can take it. Default: 10 s.
+    /// How long a command waits for a suitable server. Default: 10 s.
     public var serverSelectionTimeout: Duration = .seconds(10)
-    /// How often each server is asked what it is. Default: 10 s, at least 500 ms.
+    /// The interval between two checks of a server. Default: 10 s, at least 500 ms.
     public var heartbeatInterval: Duration = .seconds(10)
-    /// How much farther than the nearest a server may be to be chosen. Default: 15 ms.
+    /// The latency window: how much slower than the nearest server a selected one may be. Default: 15 ms.
     public var localThreshold: Duration = .milliseconds(15)
-    /// For what a `find` brings in one answer, in bytes; more fails with code 719. Default: 256 MiB.
+    /// The size limit of the documents of a `find`; larger results fail with code 719. Default: 256 MiB.
     public var maximumAnswerSize = 256 << 20
 
     /// The defaults.
     public init() {}
 
-    /// What is named in messages; without the password.
+    /// The name in messages, without the password.
     var description: String { "mongodb://\(hosts.map(\.description).joined(separator: ","))" }
 }
 
-/// Who a client is.
+/// The credentials of a client.
 public struct MongoCredentials: Hashable, Sendable {
-    /// How it is proved.
+    /// The authentication mechanism.
     public enum Mechanism: String, Hashable, Sendable {
-        /// By a password that is not sent (RFC 5802), as servers before 4.0 knew it.
+        /// A challenge-response scheme (RFC 5802), for servers before 4.0.
         case scramSHA1 = "SCRAM-SHA-1"
-        /// By a password that is not sent (RFC 7677).
+        /// A challenge-response scheme (RFC 7677).
         case scramSHA256 = "SCRAM-SHA-256"
-        /// By the certificate that was shown in TLS.
+        /// The client certificate of the TLS connection.
         case x509 = "MONGODB-X509"
-        /// By a password that is sent (RFC 4616), over TLS only.
+        /// The password in clear text (RFC 4616), over TLS only.
         case plain = "PLAIN"
     }
 
-    /// The name; for X.509, the certificate's is taken.
+    /// The user name; for X.509, that of the certificate is used.
     public var user: String?
     /// Its password.
     public var password: String?
-    /// The database that knows the user. Default: `admin`.
+    /// The authentication database. Default: `admin`.
     public var source = "admin"
-    /// How it is proved. Default: by what the server knows of the user, SCRAM-SHA-256 if it can.
+    /// The mechanism. Default: negotiated with the server, SCRAM-SHA-256 if possible.
     public var mechanism: Mechanism?
 
     /// A user with a password.
@@ -85,28 +85,28 @@ public struct MongoCredentials: Hashable, Sendable {
     }
 }
 
-/// How certain what is read has to be (https://www.mongodb.com/docs/manual/reference/read-concern/).
+/// The read concern (https://www.mongodb.com/docs/manual/reference/read-concern/).
 public enum MongoReadConcern: String, Hashable, Sendable {
     case local, available, majority, linearizable, snapshot
 }
 
-/// How widely a write has to be known before it is answered (https://www.mongodb.com/docs/manual/reference/write-concern/).
+/// The write concern (https://www.mongodb.com/docs/manual/reference/write-concern/).
 public struct MongoWriteConcern: Hashable, Sendable {
-    /// By whom.
+    /// The members that must acknowledge a write.
     public enum Acknowledgement: Hashable, Sendable {
-        /// By so many members; with 0, no answer is waited for.
+        /// A number of members; with 0, no response is awaited.
         case members(Int)
-        /// By most of them.
+        /// The majority of members.
         case majority
-        /// By those that a tag set of the replica set's configuration names.
+        /// Members with a tag set of the replica set's configuration.
         case tagged(String)
     }
 
-    /// By whom. Default: the server's choice.
+    /// The members that must acknowledge a write. Default: the server's choice.
     public var acknowledgement: Acknowledgement?
-    /// Whether it has to be in the journal on disk. Default: the server's choice.
+    /// Whether it must be in the on-disk journal. Default: the server's choice.
     public var journal: Bool?
-    /// How long it may take to be known so widely. Default: without limit.
+    /// The time limit for the acknowledgement. Default: none.
     public var timeout: Duration?
 
     /// Settings, each with its default.
@@ -116,9 +116,9 @@ public struct MongoWriteConcern: Hashable, Sendable {
         self.timeout = timeout
     }
 
-    /// By most members.
+    /// The majority of members.
     public static let majority = MongoWriteConcern(.majority)
-    /// By nobody: the answer is not waited for, and what goes wrong is not heard of.
+    /// No acknowledgement: there is no response, and errors are not reported.
     public static let unacknowledged = MongoWriteConcern(.members(0))
 
     var isUnacknowledged: Bool { acknowledgement == .members(0) && journal != true }
@@ -137,37 +137,37 @@ public struct MongoWriteConcern: Hashable, Sendable {
     }
 }
 
-/// Which members of a replica set are read from
+/// The members of a replica set that reads are sent to
 /// (https://github.com/mongodb/specifications/blob/master/source/server-selection/server-selection.md).
 public struct MongoReadPreference: Hashable, Sendable {
-    /// The kind of members.
+    /// The kinds of members.
     public enum Mode: String, Hashable, Sendable {
         case primary, primaryPreferred, secondary, secondaryPreferred, nearest
     }
 
-    /// The kind of members.
+    /// The kinds of members.
     public var mode: Mode
-    /// Tags that a member has to have; of several sets, the first that one has. Default: any.
+    /// The required tags; of several sets, the first with a match applies. Default: none.
     public var tagSets: [[String: String]]
-    /// How far a secondary may be behind, at least 90 s. Default: however far.
+    /// The maximum replication lag of a secondary, at least 90 s. Default: no limit.
     public var maximumStaleness: Duration?
 
-    /// A kind of members, and which of them.
+    /// The kinds of members, with conditions.
     public init(_ mode: Mode, tagSets: [[String: String]] = [], maximumStaleness: Duration? = nil) {
         self.mode = mode
         self.tagSets = tagSets
         self.maximumStaleness = maximumStaleness
     }
 
-    /// The one that is written to.
+    /// The primary.
     public static let primary = MongoReadPreference(.primary)
-    /// The primary, or a secondary while there is none.
+    /// The primary, or a secondary if there is none.
     public static let primaryPreferred = MongoReadPreference(.primaryPreferred)
-    /// One that follows.
+    /// A secondary.
     public static let secondary = MongoReadPreference(.secondary)
-    /// One that follows, or the primary when there is none.
+    /// A secondary, or the primary if there is none.
     public static let secondaryPreferred = MongoReadPreference(.secondaryPreferred)
-    /// Whichever is near.
+    /// The nearest member.
     public static let nearest = MongoReadPreference(.nearest)
 
     var document: Document {

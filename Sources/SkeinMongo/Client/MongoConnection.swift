@@ -1,19 +1,19 @@
-// One connection to a server, with commands of many callers under way; each answer names the request it is to.
+// One connection to a server, with concurrent commands of several callers; each reply names its request.
 
 import DequeModule
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Something that stands in a connection's pipeline and is answered by one message.
+/// An entry of a connection's pipeline, answered by one message.
 protocol MongoOperation: AnyObject {
-    /// Whether nobody waits for it any more.
+    /// Whether no caller waits for it any more.
     var isAbandoned: Bool { get }
-    /// Takes the answer.
+    /// Receives the reply.
     func receive(_ reply: MongoReply, on connection: MongoConnection)
-    /// The connection has ended before that.
+    /// The connection ended before the reply.
     func lost(_ reason: SkeinError)
-    /// Whoever made it does not wait any more.
+    /// Its caller does not wait any more.
     func wasAbandoned(on connection: MongoConnection)
 }
 
@@ -23,7 +23,7 @@ extension MongoOperation {
 
 /// A connection.
 ///
-/// Unchecked: touched on its channel's loop only.
+/// Unchecked: used on its channel's loop only.
 final class MongoConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
     let address: Endpoint
@@ -33,9 +33,9 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     @exclusivity(unchecked) private var pipeline = Deque<(id: Int32, operation: any MongoOperation)>()
     @exclusivity(unchecked) private var lastID: Int32 = 0
     @exclusivity(unchecked) private var compressor: MongoCompressor?
-    /// What the server has said about itself.
+    /// The server's hello reply.
     @exclusivity(unchecked) private(set) var hello = Document()
-    /// How long the greeting took.
+    /// The round-trip time of the handshake.
     @exclusivity(unchecked) private(set) var roundTrip = Duration.zero
 
     init(
@@ -66,7 +66,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
             body, id: lastID, compressor: isExempt ? nil : compressor, checksum: checksums, into: &link.output)
     }
 
-    /// Sends a command of the connection's own.
+    /// Sends a command of the connection itself.
     func ask(
         _ document: Document, on database: String = "admin", _ done: @escaping (Result<Document, SkeinError>) -> Void
     ) {
@@ -85,7 +85,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
         link.abandoned()
     }
 
-    // MARK: The greeting
+    // MARK: Handshake
 
     func greet() {
         do throws(SkeinError) {
@@ -131,7 +131,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     }
 
     private func answer(_ reply: MongoReply, at now: NIODeadline) throws(MongoProtocolError) {
-        // Servers answer in turn; others may not.
+        // Servers reply in order; other implementations may not.
         guard let place = pipeline.firstIndex(where: { $0.id == reply.responseTo }) else {
             throw MongoProtocolError("the server sent an answer to a request that was not made")
         }
@@ -149,7 +149,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
         for (_, operation) in lost { operation.lost(reason) }
     }
 
-    /// A command of the connection's own.
+    /// A command of the connection itself.
     private final class Probe: MongoOperation {
         private let done: (Result<Document, SkeinError>) -> Void
 
@@ -160,13 +160,13 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
     }
 }
 
-/// Makes connections of one client.
+/// Opens the connections of one client.
 struct MongoConnector: Sendable {
     let configuration: MongoConfiguration
     let dialer: Dialer
 
     /// Connects to one server.
-    /// - Parameter isMonitor: only to look at it, which needs no credentials.
+    /// - Parameter isMonitor: whether it is for monitoring only, without credentials.
     func open(
         _ address: Endpoint, _ shard: Shard, isMonitor: Bool = false
     ) -> EventLoopFuture<MongoConnection> {

@@ -1,14 +1,14 @@
-// A database: its collections, and any command of the server.
+// A database: commands with the names of aquests, each with its collection, and any other command.
 
 import SkeinCore
 
 /// A database. Every command starts at once and returns a corequest.
 public struct MongoDatabase: Sendable {
-    /// The deployment it is in.
+    /// The client of its deployment.
     public let client: MongoClient
     /// Its name.
     public let name: String
-    /// The session that commands are made in. Default: none.
+    /// The session of its commands. Default: none.
     public let session: MongoSession?
 
     init(client: MongoClient, name: String, session: MongoSession? = nil) {
@@ -22,10 +22,10 @@ public struct MongoDatabase: Sendable {
 
     /// Starts any command: `run(["dbStats": 1])`.
     /// - Parameters:
-    ///   - command: its first member names it.
-    ///   - readPreference: which members of a replica set may carry it out. Default: the primary.
-    ///   - timeout: from the moment it gets its place to its answer. Default: the client's.
-    ///   - meta: what travels along to the response.
+    ///   - command: the command; its first member is its name.
+    ///   - readPreference: the members of a replica set that may execute it. Default: the primary.
+    ///   - timeout: from the moment it gets a slot to its response. Default: the client's.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
     @discardableResult
     public func run(
@@ -49,7 +49,7 @@ public struct MongoDatabase: Sendable {
         return try await client.start(command).fetch().data.compactMap { $0["name"]?.string }
     }
 
-    /// Deletes it and all that is in it.
+    /// Drops the database.
     @discardableResult
     public func drop() -> Corequest<MongoResponse> { run(["dropDatabase": 1]) }
 }

@@ -1,24 +1,24 @@
-// What a server says when it refuses.
+// Server errors.
 
 /// An error of the server (https://www.mongodb.com/docs/manual/reference/error-codes/).
 public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
     /// One of several documents that could not be written.
     public struct WriteError: Sendable, Hashable {
-        /// Its place among those that were given.
+        /// Its index in the list of documents.
         public let index: Int
-        /// The number of the error.
+        /// The error code.
         public let code: Int
-        /// What is wrong with it.
+        /// The error message.
         public let message: String
     }
 
-    /// The number of the error; 0 when the server gives none.
+    /// The error code; 0 when the server sends none.
     public let code: Int
-    /// Its name, such as `Unauthorized`.
+    /// The name of the code, such as `Unauthorized`.
     public let codeName: String
-    /// What happened.
+    /// The error message.
     public let message: String
-    /// What can be done about it, such as `TransientTransactionError`.
+    /// The error labels, such as `TransientTransactionError`.
     public let labels: Set<String>
     /// The documents that could not be written.
     public let writeErrors: [WriteError]
@@ -28,12 +28,12 @@ public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
     static let commandNotFound = 59
     static let duplicateKeys: Set<Int> = [11000, 11001, 12582]
     static let cursorNotFound = 43
-    /// The server is not, or not any more, the primary, or is about to go.
+    /// The server is no longer the primary, or is shutting down.
     static let stateChanges: Set<Int> = [10107, 13435, 11600, 11602, 13436, 189, 91, 10058]
-    /// What goes away by itself.
+    /// Transient errors.
     static let retryable: Set<Int> = stateChanges.union([6, 7, 89, 9001, 134, 262])
 
-    /// The error that an answer carries; nil when it is none, which one walk over its members shows.
+    /// The error in a reply; nil if there is none, which a quick scan of its members shows.
     static func inside(_ reply: Document) -> MongoError? { mayBeInside(reply) ? MongoError(reply) : nil }
 
     private static func mayBeInside(_ reply: Document) -> Bool {
@@ -50,7 +50,7 @@ public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
         return !isGood
     }
 
-    /// The error that an answer carries; nil when it is none.
+    /// The error in a reply; nil if there is none.
     init?(_ reply: Document) {
         func errors(_ name: String) -> [BSON] { reply.find(name)?.value(in: reply.bytes).array ?? [] }
         labels = Set(errors("errorLabels").compactMap(\.string))
@@ -88,17 +88,17 @@ public struct MongoError: Error, Sendable, Hashable, CustomStringConvertible {
         isWriteConcern = false
     }
 
-    /// Whether the server is not, or not any more, what it was taken for.
+    /// Whether the server's role has changed.
     var isStateChange: Bool { Self.stateChanges.contains(code) || message.containsBytes("not master") }
-    /// Whether it is about to stop, which ends its connections, too.
+    /// Whether it is shutting down, which also ends its connections.
     var isShutdown: Bool { code == 11600 || code == 91 }
-    /// Whether a read may be tried again.
+    /// Whether a read may be retried.
     var isRetryableRead: Bool { Self.retryable.contains(code) || isStateChange }
-    /// Whether a write may be tried again; servers before 4.4 do not say so themselves.
+    /// Whether a write may be retried; servers before 4.4 do not say so themselves.
     func isRetryableWrite(wireVersion: Int) -> Bool {
         labels.contains("RetryableWriteError") || wireVersion < 9 && Self.retryable.contains(code)
     }
-    /// Whether a document with that key is there already.
+    /// Whether it is a duplicate key error.
     public var isDuplicateKey: Bool {
         Self.duplicateKeys.contains(code) || writeErrors.contains { Self.duplicateKeys.contains($0.code) }
     }

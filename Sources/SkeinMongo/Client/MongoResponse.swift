@@ -1,44 +1,45 @@
-// What has come of a command.
+// The response to a command.
 
 import Logging
 import NIOCore
 import SkeinCore
 
-/// The answer of a server, or the failure that prevented one.
+/// The response of a server, or a failure.
 public struct MongoResponse: Response {
-    /// What the caller attached.
+    /// The caller's metadata.
     public let meta: RequestMetadata
     /// The command: `find`, `insert`, `aggregate`.
     public let method: String
-    /// What the answer carries.
+    /// The result.
     public let content: MongoResult
     /// The session's logger.
     public let logger: Logger
     /// The failure, if there was one.
     public let failure: SkeinError?
-    /// What the server said when it refused, as a whole or a part of it.
+    /// The server's error, for the whole command or a part of it.
     public let mongoError: MongoError?
-    /// The server that was asked.
+    /// The server.
     public let peer: String
 
-    /// 200; 409 for a key that is there already, 500 for another refusal; 700 to 722 for a failure.
+    /// 200; 409 for a duplicate key, 500 for another error of the server; 700 to 722 for a failure.
     public var statusCode: Int {
         if let failure { return failure.code.rawValue }
         return mongoError.map { $0.isDuplicateKey ? 409 : 500 } ?? 200
     }
-    /// The status in words; the server's.
+    /// The server's error message, or the name of the failure.
     public var reason: String { failure?.code.name ?? mongoError?.message ?? "OK" }
-    /// What the answer carries, under the name that responses of all protocols have.
+    /// The result; aquests' name.
     public var data: MongoResult { content }
-    /// What the server said when it refused.
+    /// The server's error.
     public var refusal: (any Error)? { mongoError }
     /// The bytes of the reply and of the documents.
     public var contentSize: Int { content.size }
     /// 299.
     public static var highestSuccess: Int { 299 }
 
-    /// The first document, or, of a type that is a list, all of them; of commands without documents, what they were asked for.
-    /// - Throws: code 709 when it is none.
+    /// The first document, or, for a list type, all of them; for commands without documents, the requested member of
+    /// the reply.
+    /// - Throws: code 709 when it cannot be decoded.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try content.decode(type)
@@ -48,7 +49,7 @@ public struct MongoResponse: Response {
         }
     }
 
-    /// The documents, or the elements of what was asked for.
+    /// The documents, or the elements of the requested member.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         do {
             return try content.records.map { try $0.decode(type) }
@@ -60,14 +61,14 @@ public struct MongoResponse: Response {
     }
 }
 
-/// The result of a command: documents, counts, identifiers, and the server's reply as a whole.
+/// The result of a command, with the members of aquests and the server's reply.
 public struct MongoResult: Sendable {
-    /// The whole answer; of several, the last.
+    /// The whole reply; of several, the last.
     public let reply: Document
     private let shape: MongoCommand.Shape
     private let batches: [ByteBuffer]
 
-    /// The identifiers of the documents that were to be added, in their order; those that an error names were not.
+    /// The IDs of the documents to be inserted, in order; those with an error were not inserted.
     public let insertedIDs: [BSON]
 
     init(
@@ -91,16 +92,16 @@ public struct MongoResult: Sendable {
     /// The cursor that is still open; 0 for none.
     public var cursorID: Int64 { reply["cursor"]?["id"]?.int.map(Int64.init) ?? 0 }
 
-    /// How many documents a write was about, or `count` has counted.
+    /// The number of documents that a write matched, or that `count` has counted.
     public var count: Int { reply["n"]?.int ?? 0 }
-    /// How many documents an update has changed.
+    /// The number of documents that an update has changed.
     public var modifiedCount: Int { reply["nModified"]?.int ?? 0 }
-    /// The identifiers of documents that an upsert has made.
+    /// The IDs of documents that an upsert has inserted.
     public var upsertedIDs: [BSON] { (reply["upserted"]?.array ?? []).compactMap { $0["_id"] } }
 
     // MARK: Decoding
 
-    /// The parts of it that are records.
+    /// The records in it.
     var records: [BSONPlace] {
         switch shape {
         case .documents:
@@ -124,7 +125,7 @@ public struct MongoResult: Sendable {
         return try T(from: Records(records))
     }
 
-    /// All records as a list, or the first of them as a value.
+    /// All records as a list, or the first one as a value.
     private struct Records: Decoder {
         let places: [BSONPlace]
         let codingPath: [any CodingKey] = []
@@ -147,7 +148,7 @@ public struct MongoResult: Sendable {
         func singleValueContainer() throws -> any SingleValueDecodingContainer { Single(first: places.first) }
     }
 
-    /// The first record, if there is one.
+    /// The first record, if any.
     private struct Single: SingleValueDecodingContainer {
         let first: BSONPlace?
         let codingPath: [any CodingKey] = []

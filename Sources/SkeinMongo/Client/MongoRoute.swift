@@ -1,12 +1,12 @@
-// Which connection a command goes to: of a server that can take it, one of this loop's.
+// Selects a suitable server for a command, and one of this loop's connections to it.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Finds servers for the commands of one shard.
+/// Selects servers for the commands of one shard.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
     private let shard: Shard
     private let session: Session
@@ -26,7 +26,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
 
     var connectionCount: Int { pools.values.reduce(0) { $0 + $1.count } }
 
-    /// Sends a command, or lets it wait for a server that can take it.
+    /// Sends a command, or queues it until there is a suitable server.
     func send(_ call: MongoCall) {
         guard !isShutDown else { return call.failLater(shuttingDown) }
         if let (server, kind) = monitor.select(call.selector) { return send(call, to: server, kind) }
@@ -108,6 +108,6 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
         for pool in pools.values { pool.shutdown() }
     }
 
-    /// Keeps no connection from here on; what is under way goes on.
+    /// Closes idle connections, and keeps none from now on; commands in flight continue.
     func retire() { for pool in pools.values { pool.retire() } }
 }

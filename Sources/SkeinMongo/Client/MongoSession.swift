@@ -1,4 +1,4 @@
-// Sessions of the server's: what makes a write one that is done once, and several of them all or nothing
+// Server sessions, for retryable writes and transactions
 // (https://github.com/mongodb/specifications/blob/master/source/sessions/driver-sessions.md, …/transactions/transactions.md).
 
 import SkeinCore
@@ -11,22 +11,22 @@ import Synchronization
     import Foundation
 #endif
 
-/// A session as the server knows it.
+/// The identity of a session on the server.
 struct MongoServerSession: Sendable {
     let id: Document
-    /// Counts the writes and transactions.
+    /// The transaction number, a counter of writes and transactions.
     var number: Int64 = 0
-    /// Whether it was in use when a connection was lost, so that nobody knows what the server makes of it.
+    /// Whether a connection was lost while it was in use, so that its state on the server is unknown.
     var isDirty = false
     var lastUse = ContinuousClock.now
 
     init() { id = ["id": BSON(UUID())] }
 }
 
-/// Sessions that are kept for the next one who needs one.
+/// A pool of idle server sessions.
 final class MongoSessionPool: Sendable {
     private let idle = Mutex<[MongoServerSession]>([])
-    /// Servers forget a session after 30 minutes.
+    /// Servers drop a session after 30 minutes.
     private static let longestRest = Duration.seconds(25 * 60)
 
     func take() -> MongoServerSession {
@@ -40,7 +40,7 @@ final class MongoSessionPool: Sendable {
         }
     }
 
-    /// The names of all that are kept, which are not kept any more.
+    /// Removes all idle sessions, and returns their IDs.
     func takeAll() -> [BSON] {
         idle.withLock { idle in
             defer { idle = [] }
@@ -54,13 +54,13 @@ final class MongoSessionPool: Sendable {
     }
 }
 
-/// A session: reads see what its writes have done, and transactions are made in it.
+/// A session: its reads see its own writes, and transactions run in it.
 ///
-/// Commands in it are made by its databases: `session["blog"]["posts"].insert(…)`. One after the other: it is one thread of events.
+/// Commands use it through its databases: `session["blog"]["posts"].insert(…)`. They must be sent one after the other.
 public final class MongoSession: Sendable {
     private enum Transaction: Sendable {
         case none
-        /// Begun, and nothing sent.
+        /// Started, and nothing sent.
         case starting
         case inProgress
         case committed
@@ -72,12 +72,12 @@ public final class MongoSession: Sendable {
         var transaction = Transaction.none
         var pinned: Endpoint?
         var operationTime: BSONTimestamp?
-        /// Whether a commit of the transaction was sent before, so that the next one is another try.
+        /// Whether a commit of the transaction was sent before, so that the next one is a retry.
         var hasTriedCommit = false
         var isOver = false
     }
 
-    /// The client it belongs to.
+    /// The client of the session.
     public let client: MongoClient
     private let state: Mutex<State>
 
@@ -88,13 +88,13 @@ public final class MongoSession: Sendable {
 
     deinit { end() }
 
-    /// A database, whose commands are made in this session.
+    /// A database whose commands use this session.
     public subscript(name: String) -> MongoDatabase { MongoDatabase(client: client, name: name, session: self) }
 
-    /// The client's default database, whose commands are made in this session.
+    /// The client's default database, with this session.
     public var database: MongoDatabase { self[client.configuration.database] }
 
-    /// Ends the session; what was not committed is undone by the server after a while.
+    /// Ends the session; the server aborts an open transaction after a while.
     public func end() {
         let server = state.withLock { state -> MongoServerSession? in
             guard !state.isOver else { return nil }
@@ -107,8 +107,8 @@ public final class MongoSession: Sendable {
 
     // MARK: Transactions
 
-    /// Begins a transaction; the next command is its first.
-    /// - Throws: code 701 when one is under way.
+    /// Starts a transaction; the next command is its first.
+    /// - Throws: code 701 when one is in progress.
     public func startTransaction() throws(SkeinError) {
         let isFree = state.withLock { state in
             switch state.transaction {
@@ -126,8 +126,9 @@ public final class MongoSession: Sendable {
         }
     }
 
-    /// Makes what was done in the transaction last.
-    /// - Throws: what the server says; with the label `UnknownTransactionCommitResult` it is not known, and may be committed once more.
+    /// Commits the transaction.
+    /// - Throws: the server's error; with the label `UnknownTransactionCommitResult` the outcome is unknown, and the
+    ///   commit may be retried.
     public func commitTransaction() async throws {
         switch state.withLock({ $0.transaction }) {
         case .none, .aborted: throw SkeinError(.exception, because: "no transaction is under way in this session")
@@ -142,8 +143,8 @@ public final class MongoSession: Sendable {
         }
     }
 
-    /// Undoes what was done in the transaction. What goes wrong with that is undone by the server after a while.
-    /// - Throws: code 701 when none is under way.
+    /// Aborts the transaction. If that fails, the server aborts it after a while.
+    /// - Throws: code 701 when none is in progress.
     public func abortTransaction() async throws {
         let before = state.withLock { state in
             defer { state.transaction = .aborted }
@@ -158,8 +159,9 @@ public final class MongoSession: Sendable {
         }
     }
 
-    /// - Parameter isRetry: whether it may have been done already. Then it has to last for a majority: a primary that has lost its office
-    ///   may have taken the first one (transactions specification, "Majority write concern is used when retrying commitTransaction").
+    /// - Parameter isRetry: whether it may have been committed already. Then the write concern is majority: a former
+    ///   primary may have accepted the first attempt (transactions specification, "Majority write concern is used when
+    ///   retrying commitTransaction").
     private func finish(_ name: String, isRetry: Bool = false) -> Corequest<MongoResponse> {
         var command = MongoCommand([name: 1], on: "admin")
         var concern = client.configuration.writeConcern?.document
@@ -174,7 +176,7 @@ public final class MongoSession: Sendable {
         return client.start(command)
     }
 
-    // MARK: What commands ask
+    // MARK: Calls from commands
 
     var isInTransaction: Bool {
         state.withLock { state in
@@ -185,7 +187,7 @@ public final class MongoSession: Sendable {
         }
     }
 
-    /// Counts a write that the server is to recognise when it is sent again; nil in a transaction, which is repeated as a whole.
+    /// The transaction number for a retryable write; nil in a transaction, which is retried as a whole.
     func countsWrite() -> Int64? {
         guard !isInTransaction else { return nil }
         return state.withLock { state in
@@ -194,7 +196,7 @@ public final class MongoSession: Sendable {
         }
     }
 
-    /// The one server that knows of the transaction, where there are several that could.
+    /// The server that the transaction is pinned to, in a cluster with several routers.
     var pinned: Endpoint? { state.withLock { $0.pinned } }
 
     func pin(_ address: Endpoint) {
@@ -205,8 +207,8 @@ public final class MongoSession: Sendable {
 
     func unpin() { state.withLock { $0.pinned = nil } }
 
-    /// A command is about to be sent in it.
-    /// - Returns: why it cannot be.
+    /// A command is about to be sent in the session.
+    /// - Returns: the reason why it must not be.
     func begins(_ command: MongoCommand) -> SkeinError? {
         state.withLock { state in
             if state.isOver { return SkeinError(.exception, because: "the session has ended") }
@@ -220,7 +222,7 @@ public final class MongoSession: Sendable {
 
     private static let ends: Set<String> = ["commitTransaction", "abortTransaction"]
 
-    /// Adds what the server has to know.
+    /// Appends the session's members to a command.
     func write(into additions: inout Document, _ command: MongoCommand, topology: MongoTopology.Kind) {
         let (id, number, transaction, after) = state.withLock { state in
             defer {
@@ -249,7 +251,7 @@ public final class MongoSession: Sendable {
         }
     }
 
-    /// What is read has to be as new as what this session has seen.
+    /// Reads must be at least as recent as what this session has seen.
     private func addConcern(
         _ after: BSONTimestamp?, _ additions: inout Document, _ command: MongoCommand, _ level: MongoReadConcern?
     ) {
@@ -259,7 +261,7 @@ public final class MongoSession: Sendable {
         if !concern.isEmpty { additions.append("readConcern", .document(concern)) }
     }
 
-    /// Takes note of an answer.
+    /// Updates the session from a reply.
     func saw(_ reply: Document) {
         guard case .timestamp(let time)? = reply["operationTime"] else { return }
         state.withLock { state in
@@ -270,14 +272,14 @@ public final class MongoSession: Sendable {
 }
 
 extension MongoClient {
-    /// Begins a session. It ends with `end()`, or when nobody holds it any more.
+    /// Starts a session. It ends with `end()`, or with its last reference.
     public func startSession() -> MongoSession { MongoSession(self) }
 
-    /// Carries out commands all or nothing: commits when the work returns, undoes it when it throws, and begins again when the server
-    /// says that this may help (a conflict with another, a change of the primary).
+    /// Runs commands in a transaction: commits when the closure returns, aborts when it throws, and retries on
+    /// transient errors (a conflict with another transaction, a change of the primary).
     /// - Parameters:
-    ///   - limit: how long it is tried again. Default: 120 s.
-    ///   - work: makes its commands by the session's databases; it may be called several times.
+    ///   - limit: how long it is retried. Default: 120 s.
+    ///   - work: uses the session's databases; it may be called several times.
     public func transaction<Value: Sendable>(
         retryingFor limit: Duration = .seconds(120), _ work: @Sendable (MongoSession) async throws -> Value
     ) async throws -> Value {
@@ -323,7 +325,7 @@ extension MongoClient {
         }
     }
 
-    /// What the server has said can be done about an error. A connection that is lost in a transaction is as good as a conflict.
+    /// The error labels of an error. A lost connection in a transaction counts as a transient error.
     private static func labels(_ error: any Error) -> Set<String> {
         guard let error = error as? SkeinError else { return (error as? MongoError)?.labels ?? [] }
         if let cause = error.cause as? MongoError { return cause.labels }

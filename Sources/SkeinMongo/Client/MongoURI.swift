@@ -4,8 +4,9 @@ import SkeinCore
 import SkeinTransport
 
 extension MongoConfiguration {
-    /// Reads a connection string: `mongodb://user:password@host1:27017,host2/database?replicaSet=rs0&tls=true`, or `host/database`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// Parses a connection string: `mongodb://user:password@host1:27017,host2/database?replicaSet=rs0&tls=true`, or
+    /// `host/database`.
+    /// - Throws: code 701 with the error in it.
     public init(_ text: String) throws(SkeinError) {
         self.init()
         let uri = text.containsBytes("://") ? text : "mongodb://\(text)"

@@ -3,13 +3,13 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of MongoDB: `try client.mongo("mongodb://host/blog")["posts"].findOne(["author": "Ada"])`.
+    /// A MongoDB database: `try client.mongo("mongodb://host/blog").findone("posts", ["author": "Ada"])`.
     ///
-    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// Calls with one address return the same client, with one set of connections.
     ///
-    /// With the name of an alias, it is the client of the member whose turn it is.
+    /// With the name of an alias, it is the client of the member that the balancer picks.
     /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// - Throws: code 701 with the error in it.
     public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
         try backEnd(uri, .mongo) { (uri, dialer, session) throws(SkeinError) in
             MongoClient(try MongoConfiguration(uri), session: session, dialer: dialer)

@@ -1,25 +1,25 @@
-// Many writes in few messages, and one answer made of theirs
+// Bulk writes: several writes in few messages, with a combined response
 // (https://github.com/mongodb/specifications/blob/master/source/crud/bulk-write.md).
 
 import NIOCore
 import SkeinCore
 
-/// One of many writes.
+/// One write of a bulk write.
 public enum BulkWrite: Sendable {
-    /// Adds a document.
+    /// Inserts a document.
     case insert(Document)
-    /// Changes the first document that is like a filter, by operators.
+    /// Updates the first document that matches a filter, by operators.
     case updateOne(Document, Document, upserts: Bool = false)
-    /// Changes all documents that are like a filter, by operators.
+    /// Updates all documents that match a filter, by operators.
     case updateMany(Document, Document, upserts: Bool = false)
-    /// Replaces the first document that is like a filter.
+    /// Replaces the first document that matches a filter.
     case replaceOne(Document, Document, upserts: Bool = false)
-    /// Deletes the first document that is like a filter.
+    /// Deletes the first document that matches a filter.
     case deleteOne(Document)
-    /// Deletes all documents that are like a filter.
+    /// Deletes all documents that match a filter.
     case deleteMany(Document)
 
-    /// The command that does it, and the name of its list.
+    /// The command for it, and the name of its list.
     fileprivate var verb: (name: String, list: String) {
         switch self {
         case .insert: ("insert", "documents")
@@ -28,7 +28,7 @@ public enum BulkWrite: Sendable {
         }
     }
 
-    /// Whether the server can see that it is sent again.
+    /// Whether the server can detect that it is repeated.
     fileprivate var isOnce: Bool {
         switch self {
         case .updateMany, .deleteMany: false
@@ -36,7 +36,7 @@ public enum BulkWrite: Sendable {
         }
     }
 
-    /// Why it would not do what it says.
+    /// The reason why it is invalid.
     fileprivate var problem: String? {
         switch self {
         case .updateOne(_, let change, _), .updateMany(_, let change, _):
@@ -70,7 +70,7 @@ public enum BulkWrite: Sendable {
 }
 
 extension Document {
-    /// The document, with an identifier as its first member.
+    /// The document, with an ID as its first member.
     fileprivate var withID: Document {
         guard !contains("_id") else { return self }
         var writer = BSONWriter()
@@ -80,17 +80,17 @@ extension Document {
     }
 }
 
-/// Writes that go into one message.
+/// Writes that are sent in one message.
 private struct WriteBatch: Sendable {
     let command: MongoCommand
-    /// Their places in the whole list.
+    /// Their indices in the whole list.
     let places: [Int]
-    /// The identifiers of documents that are added.
+    /// The IDs of documents to be inserted.
     let ids: [BSON]
 }
 
 extension MongoCollection {
-    /// Starts writes; those of one message as one command, others one after the other.
+    /// Starts writes; those of one message as one command, several commands one after the other.
     func write(_ writes: [BulkWrite], _ name: String, ordered: Bool = true) -> Corequest<MongoResponse> {
         let client = client
         func refuse(_ why: String) -> Corequest<MongoResponse> {
@@ -105,14 +105,14 @@ extension MongoCollection {
             return client.startAll(name) { await client.send(batches, name, ordered: ordered) }
         }
         return client.startAll(name) {
-            // No server has been heard yet, so that nobody knows how much one takes.
+            // No server has responded yet, so the limits are unknown.
             let first = await client["admin"].run(["ping": 1]).dispatch()
             if let failure = first.failure { return client.response(name, [:], failure: failure) }
             return await client.send(batches(writes, ordered: ordered), name, ordered: ordered)
         }
     }
 
-    /// Puts as many as there may be of one kind together: those that stand together, or, where the order does not matter, all of a kind.
+    /// Groups writes of one kind: adjacent ones, or, when the order does not matter, all of one kind.
     private func batches(_ writes: [BulkWrite], ordered: Bool) -> [WriteBatch] {
         var batches: [WriteBatch] = []
         var part: [(place: Int, document: Document, isOnce: Bool)] = []
@@ -130,7 +130,7 @@ extension MongoCollection {
             size = 0
         }
         let all = Array(writes.enumerated())
-        // Each kind where its first one stands.
+        // Each kind at the position of its first write.
         let kinds = all.map(\.element.verb.name).uniqued()
         let groups = ordered ? [all] : kinds.map { kind in all.filter { $0.element.verb.name == kind } }
         var last = writes[0].verb
@@ -148,7 +148,7 @@ extension MongoCollection {
 }
 
 extension MongoClient {
-    /// Sends writes one message after the other and adds up what they bring.
+    /// Sends the batches one after the other and combines the results.
     fileprivate func send(_ batches: [WriteBatch], _ name: String, ordered: Bool) async -> MongoResponse {
         var sum = WriteSum()
         for batch in batches {
@@ -163,14 +163,14 @@ extension MongoClient {
 }
 
 extension [String] {
-    /// Each once, in the order of their first places.
+    /// The distinct elements, in the order of their first occurrence.
     fileprivate func uniqued() -> [String] {
         var seen: Set<String> = []
         return filter { seen.insert($0).inserted }
     }
 }
 
-/// The sum of several answers.
+/// The combined result of several replies.
 private struct WriteSum {
     private var counts: [String: Int] = [:]
     private var upserted: [BSON] = []

@@ -1,17 +1,17 @@
-// What others change, as it happens
+// Change streams
 // (https://github.com/mongodb/specifications/blob/master/source/change-streams/change-streams.md).
 
 import SkeinCore
 
-/// What a change stream says besides its pipeline.
+/// The options of a change stream beside its pipeline.
 public struct ChangeStreamOptions: Sendable {
-    /// Whether updates come with the document as it is then: `updateLookup`, `whenAvailable`, `required`. Default: without.
+    /// Whether updates include the current document: `updateLookup`, `whenAvailable`, `required`. Default: they do not.
     public var fullDocument: String?
-    /// The token behind which it begins; see ``MongoChangeStream/AsyncIterator/resumeToken``. Default: now.
+    /// The token after which it starts; see ``MongoChangeStream/AsyncIterator/resumeToken``. Default: now.
     public var resumeAfter: Document?
-    /// How long the server waits for a change before it says that there is none. Default: 10 s.
+    /// How long the server waits for a change before it returns an empty batch. Default: 10 s.
     public var patience: Duration = .seconds(10)
-    /// How many changes come in one answer. Default: the server's choice.
+    /// The number of changes per batch. Default: the server's choice.
     public var batchSize: Int?
 
     /// The defaults.
@@ -22,18 +22,19 @@ public struct ChangeStreamOptions: Sendable {
 }
 
 extension MongoCollection {
-    /// Hears what is changed in the collection, from the first step of a walk on: `for try await change in posts.watch()`.
+    /// Receives changes of the collection, from the first step of an iteration on:
+    /// `for try await change in posts.watch()`.
     ///
-    /// It needs a replica set. It goes on behind the last change that was seen when its server is lost.
+    /// It needs a replica set. When its server is lost, it resumes after the last change.
     /// - Parameters:
-    ///   - pipeline: stages that changes go through.
-    ///   - options: where it begins, and what comes along.
+    ///   - pipeline: stages that filter or transform changes.
+    ///   - options: the start, and the contents of changes.
     public func watch(
         _ pipeline: [Document] = [], _ options: ChangeStreamOptions = ChangeStreamOptions()
     ) -> MongoChangeStream { MongoChangeStream(collection: self, pipeline: pipeline, options: options) }
 }
 
-/// Changes as they happen. Each walk over it begins anew.
+/// Changes as they happen. Each iteration starts anew.
 public struct MongoChangeStream: AsyncSequence, Sendable {
     public typealias Element = Document
 
@@ -41,12 +42,12 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
     fileprivate let pipeline: [Document]
     fileprivate let options: ChangeStreamOptions
 
-    /// Begins a walk; the server is asked at its first step.
+    /// Starts an iteration; its first step contacts the server.
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(collection: collection, pipeline: pipeline, options: options)
     }
 
-    /// A walk over the changes.
+    /// Iterates over the changes.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let collection: MongoCollection
         fileprivate let pipeline: [Document]
@@ -56,7 +57,7 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
         private var place = 0
         private var batchToken: Document?
         private var startTime: BSON?
-        /// The place behind the last change that was taken; with it, a later stream goes on there.
+        /// The token after the last change that was taken; with it, a later stream resumes there.
         public private(set) var resumeToken: Document?
 
         fileprivate init(collection: MongoCollection, pipeline: [Document], options: ChangeStreamOptions) {
@@ -66,8 +67,9 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
             resumeToken = options.resumeAfter
         }
 
-        /// The next change, for which it waits.
-        /// - Throws: what the server says, when that cannot be mended by going on elsewhere; `CancellationError` when the task is cancelled.
+        /// Waits for the next change.
+        /// - Throws: the server's error, unless the stream can be resumed; `CancellationError` when the task is
+        ///   cancelled.
         public mutating func next() async throws -> Document? {
             while place >= batch.count {
                 try Task.checkCancellation()
@@ -125,7 +127,7 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
             }
         }
 
-        /// Whether another server, or the same one a moment later, can go on.
+        /// Whether the stream can be resumed, on another server or on the same one later.
         private static func isResumable(_ error: any Error) -> Bool {
             guard let error = error as? SkeinError else { return false }
             if let refusal = error.cause as? MongoError {

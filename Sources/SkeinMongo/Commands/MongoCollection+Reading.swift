@@ -1,22 +1,22 @@
-// Commands that read.
+// Read commands.
 
 import SkeinCore
 
-/// What a `find` says besides its filter.
+/// The options of a `find` beside its filter.
 public struct FindOptions: Sendable {
     /// The order: members with 1 for ascending, -1 for descending.
     public var sort: Document?
-    /// Members that are wanted (1) or not wanted (0).
+    /// Members to include (1) or to exclude (0).
     public var projection: Document?
-    /// How many are left out first.
+    /// The number of documents to skip.
     public var skip = 0
-    /// How many at most. Default: all.
+    /// The maximum number of documents. Default: all.
     public var limit: Int?
-    /// How many come in one answer. Default: the server's choice.
+    /// The number of documents per batch. Default: the server's choice.
     public var batchSize: Int?
-    /// The index that is to be used: its name, or its keys.
+    /// The index to use: its name, or its keys.
     public var hint: BSON?
-    /// Rules of comparing texts, such as `["locale": "de"]`.
+    /// Collation rules, such as `["locale": "de"]`.
     public var collation: Document?
 
     /// Options, each with its default.
@@ -45,15 +45,16 @@ public struct FindOptions: Sendable {
 }
 
 extension MongoCollection {
-    /// Finds all documents that are like a filter, in one answer: `find(["age": ["$gte": 18]], sort: ["name": 1]).fetch([Person].self)`.
+    /// Finds all documents that match a filter, in one response:
+    /// `find(["age": ["$gte": 18]], sort: ["name": 1]).fetch([Person].self)`.
     ///
-    /// For more than fits into memory, there is ``stream(_:_:)``.
+    /// For results larger than the memory, use ``stream(_:_:)``.
     /// - Parameters:
-    ///   - filter: what they have to be like. Default: anything.
+    ///   - filter: the filter. Default: all documents.
     ///   - sort: the order: members with 1 for ascending, -1 for descending.
-    ///   - projection: members that are wanted (1) or not wanted (0).
-    ///   - skip: how many are left out first.
-    ///   - limit: how many at most. Default: all.
+    ///   - projection: members to include (1) or to exclude (0).
+    ///   - skip: the number of documents to skip.
+    ///   - limit: the maximum number of documents. Default: all.
     @discardableResult
     public func find(
         _ filter: Document = [:], sort: Document? = nil, projection: Document? = nil, skip: Int = 0, limit: Int? = nil
@@ -61,7 +62,7 @@ extension MongoCollection {
         find(filter, FindOptions(sort: sort, projection: projection, skip: skip, limit: limit))
     }
 
-    /// Finds all documents that are like a filter, with every option.
+    /// Finds all documents that match a filter, with all options.
     @discardableResult
     public func find(_ filter: Document, _ options: FindOptions) -> Corequest<MongoResponse> {
         client.start(
@@ -71,10 +72,10 @@ extension MongoCollection {
             }.with { $0.drains = true })
     }
 
-    /// Finds the first document that is like a filter.
+    /// Finds the first document that matches a filter.
     /// - Parameters:
-    ///   - timeout: from the moment it gets its place to its answer. Default: the client's.
-    ///   - meta: what travels along to the response.
+    ///   - timeout: from the moment it gets a slot to its response. Default: the client's.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
     @discardableResult
     public func findOne(
@@ -88,7 +89,7 @@ extension MongoCollection {
         return client.start(command, timeout: timeout, meta: meta, callback: callback)
     }
 
-    /// Begins a cursor, with as many documents as its first answer brings.
+    /// Opens a cursor, with its first batch.
     package func begin(_ filter: Document, _ options: FindOptions, batchSize: Int?) -> Corequest<MongoResponse> {
         client.start(
             reading("find", shape: .documents) { document in
@@ -112,13 +113,13 @@ extension MongoCollection {
         return command
     }
 
-    /// Sends documents through a pipeline of stages: `aggregate([["$match": […]], ["$group": […]]])`; all results in one answer.
+    /// Runs an aggregation pipeline: `aggregate([["$match": […]], ["$group": […]]])`; all results are in one response.
     @discardableResult
     public func aggregate(_ pipeline: [Document], options: Document = [:]) -> Corequest<MongoResponse> {
         client.start(aggregation(pipeline, options).with { $0.drains = true })
     }
 
-    /// - Parameter batchSize: documents in one answer. Default: the server's choice.
+    /// - Parameter batchSize: documents per batch. Default: the server's choice.
     func aggregation(_ pipeline: [Document], _ options: Document, batchSize: Int? = nil) -> MongoCommand {
         let writes = pipeline.last.map { $0.contains("$out") || $0.contains("$merge") } ?? false
         let command = reading("aggregate", shape: .documents) { document in
@@ -135,7 +136,7 @@ extension MongoCollection {
         }
     }
 
-    /// The different values of a member: `distinct("author").fetch([String].self)`.
+    /// The distinct values of a member: `distinct("author").fetch([String].self)`.
     @discardableResult
     public func distinct(_ key: String, _ filter: Document = [:]) -> Corequest<MongoResponse> {
         client.start(
@@ -145,7 +146,7 @@ extension MongoCollection {
             })
     }
 
-    /// How many documents are like a filter: `count().fetch(Int.self)`.
+    /// The number of documents that match a filter: `count().fetch(Int.self)`.
     @discardableResult
     public func count(_ filter: Document = [:], skip: Int = 0, limit: Int? = nil) -> Corequest<MongoResponse> {
         client.start(

@@ -1,17 +1,17 @@
-// A collection and the commands about it.
+// A collection and its commands.
 
 import SkeinCore
 
-/// A collection: documents with identifiers (`_id`). Every command starts at once and returns a corequest.
+/// A collection: documents with IDs (`_id`). Every command starts at once and returns a corequest.
 public struct MongoCollection: Sendable {
-    /// The database it is in.
+    /// The database of the collection.
     public let database: MongoDatabase
     /// Its name.
     public let name: String
 
     var client: MongoClient { database.client }
 
-    /// A command about this collection.
+    /// A command for this collection.
     func command(_ verb: String, _ members: Document = [:]) -> MongoCommand {
         var document: Document = [verb: .string(name)]
         for (key, value) in members { document.append(key, value) }
@@ -20,7 +20,7 @@ public struct MongoCollection: Sendable {
         return command
     }
 
-    /// A command that reads.
+    /// A read command.
     func reading(
         _ verb: String, shape: MongoCommand.Shape, _ fill: (inout Document) -> Void
     ) -> MongoCommand {
@@ -35,8 +35,8 @@ public struct MongoCollection: Sendable {
         return command
     }
 
-    /// A command that writes.
-    /// - Parameter isOnce: whether it is about single documents, so that the server can see that it is sent again.
+    /// A write command.
+    /// - Parameter isOnce: whether it writes single documents, so that the server can detect that it is repeated.
     func writing(_ verb: String, isOnce: Bool, _ fill: (inout MongoCommand) -> Void) -> MongoCommand {
         var command = command(verb)
         command.isOnce = isOnce
@@ -49,13 +49,13 @@ public struct MongoCollection: Sendable {
         return command
     }
 
-    // MARK: The collection itself
+    // MARK: Management
 
-    /// Makes indexes: `createIndexes(["author": 1, "date": -1])`.
+    /// Creates indexes: `createIndexes(["author": 1, "date": -1])`.
     /// - Parameters:
     ///   - keys: for each index, its members with 1 for ascending, -1 for descending, or the kind of index.
-    ///   - unique: whether no two documents may have the same.
-    ///   - options: what else is said of each, such as `["expireAfterSeconds": 3600]`.
+    ///   - unique: whether the indexes are unique.
+    ///   - options: further options of each index, such as `["expireAfterSeconds": 3600]`.
     @discardableResult
     public func createIndexes(
         _ keys: Document..., unique: Bool = false, options: Document = [:]
@@ -81,19 +81,20 @@ public struct MongoCollection: Sendable {
             })
     }
 
-    /// Deletes an index by its name; `*` for all.
+    /// Drops an index by its name; `*` for all.
     @discardableResult
     public func dropIndex(_ index: String) -> Corequest<MongoResponse> {
         client.start(command("dropIndexes", ["index": .string(index)]))
     }
 
-    /// Makes the collection, which the first document would do as well, with options: `["capped": true, "size": 1_000_000]`.
+    /// Creates the collection with options: `["capped": true, "size": 1_000_000]`. Without options, the first insert
+    /// creates it, too.
     @discardableResult
     public func create(_ options: Document = [:]) -> Corequest<MongoResponse> {
         client.start(command("create", options))
     }
 
-    /// Deletes it with all its documents.
+    /// Drops the collection.
     @discardableResult
     public func drop() -> Corequest<MongoResponse> { client.start(command("drop")) }
 }

@@ -1,4 +1,4 @@
-// Documents by the thousand and the million: read a batch at a time, when the consumer is ready for it.
+// Streaming of large results: read in batches, when the consumer is ready.
 
 import NIOCore
 import SkeinCore
@@ -6,9 +6,9 @@ import SkeinTransport
 import Synchronization
 
 extension MongoCollection {
-    /// Reads documents as they are wanted: `for try await post in posts.stream(["author": "Ada"])`.
+    /// Reads documents on demand: `for try await post in posts.stream(["author": "Ada"])`.
     /// - Parameters:
-    ///   - filter: what they have to be like. Default: anything.
+    ///   - filter: the filter. Default: all documents.
     ///   - options: order, projection, limits.
     public func stream(_ filter: Document = [:], _ options: FindOptions = FindOptions()) -> MongoCursor {
         MongoCursor(
@@ -19,14 +19,14 @@ extension MongoCollection {
             }, batchSize: options.batchSize)
     }
 
-    /// Reads the results of a pipeline as they are wanted.
+    /// Reads the results of a pipeline on demand.
     public func stream(aggregate pipeline: [Document], options: Document = [:], batchSize: Int? = nil) -> MongoCursor {
         MongoCursor(
             collection: self, command: aggregation(pipeline, options, batchSize: batchSize), batchSize: batchSize)
     }
 }
 
-/// Documents as they are wanted. Each walk over it asks anew.
+/// Documents on demand. Each iteration runs the query again.
 public struct MongoCursor: AsyncSequence, Sendable {
     public typealias Element = Document
 
@@ -34,15 +34,15 @@ public struct MongoCursor: AsyncSequence, Sendable {
     fileprivate let command: MongoCommand
     fileprivate let batchSize: Int?
 
-    /// Begins a walk; the server is asked at its first step.
+    /// Starts an iteration; its first step contacts the server.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(cursor: self) }
 
-    /// The documents as values of a type.
+    /// The documents, decoded as a type.
     public func decode<T: Decodable & SendableMetatype>(_ type: T.Type) -> AsyncThrowingMapSequence<MongoCursor, T> {
         map { try $0.decode(type) }
     }
 
-    /// A walk over the documents.
+    /// Iterates over the documents.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let cursor: MongoCursor
         private var open: OpenCursor?
@@ -52,8 +52,8 @@ public struct MongoCursor: AsyncSequence, Sendable {
 
         fileprivate init(cursor: MongoCursor) { self.cursor = cursor }
 
-        /// The next document; nil behind the last.
-        /// - Throws: what the server says, such as that it has closed the cursor, and what happens to the connection.
+        /// The next document; nil after the last.
+        /// - Throws: the server's error, for example when it has closed the cursor, and failures of the connection.
         public mutating func next() async throws -> Document? {
             while place >= batch.count {
                 let answer: MongoResult
@@ -80,7 +80,7 @@ public struct MongoCursor: AsyncSequence, Sendable {
     }
 }
 
-/// A cursor on a server, which is closed there when nobody reads it any more.
+/// An open cursor on a server, which is closed with its last reference.
 final class OpenCursor: Sendable {
     private let id: Int64
     private let collection: MongoCollection
@@ -103,7 +103,7 @@ final class OpenCursor: Sendable {
     }
 
     /// The next batch.
-    /// - Parameter patience: how long the server may wait for one; nil when it need not.
+    /// - Parameter patience: how long the server may wait for a batch; nil for no wait.
     func more(_ batchSize: Int?, patience: Duration? = nil) async throws -> MongoResult {
         var command = collection.getMore(id, batchSize: batchSize)
         if let server { command.selector = server }

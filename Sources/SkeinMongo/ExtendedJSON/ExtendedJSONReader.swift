@@ -1,4 +1,4 @@
-// JSON as people write it, with the types that it names, in the order in which it stands there.
+// Extended JSON: parsed with its types, in document order.
 
 import SkeinCore
 
@@ -9,8 +9,8 @@ import SkeinCore
 #endif
 
 extension Document {
-    /// Reads extended JSON, canonical or relaxed: `{"_id": {"$oid": "…"}, "age": {"$gte": 18}}`.
-    /// - Throws: what is wrong with it, and where.
+    /// Parses extended JSON, canonical or relaxed: `{"_id": {"$oid": "…"}, "age": {"$gte": 18}}`.
+    /// - Throws: the error, with its position.
     public init(extendedJSON text: String) throws(BSONError) {
         guard case .document(let document) = try BSON(extendedJSON: text) else {
             throw BSONError("the text is no document: it does not begin with {")
@@ -20,8 +20,8 @@ extension Document {
 }
 
 extension BSON {
-    /// Reads a value of extended JSON.
-    /// - Throws: what is wrong with it, and where.
+    /// Parses a value of extended JSON.
+    /// - Throws: the error, with its position.
     public init(extendedJSON text: String) throws(BSONError) {
         let tree: JSONValue
         do {
@@ -68,9 +68,9 @@ private enum ExtendedJSONReader {
     }
 }
 
-/// Objects that stand for a value of another type: `{"$oid": "…"}`.
+/// Objects that represent a value of another type: `{"$oid": "…"}`.
 private enum ExtendedJSONForm {
-    /// The value; nil when it is a document like any other.
+    /// The value; nil for a regular document.
     static func value(_ members: [(String, BSON)]) throws(BSONError) -> BSON? {
         guard let (name, value) = members.first, name.hasBytePrefix("$") else { return nil }
         if name == "$code" || name == "$scope" { return try code(members) }

@@ -1,4 +1,4 @@
-// BSON as JSON that people read and that keeps the types
+// BSON as readable JSON that preserves types
 // (https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md).
 
 import SkeinCore
@@ -9,11 +9,11 @@ import SkeinCore
     import Foundation
 #endif
 
-/// How much of the types is kept in JSON.
+/// The style of extended JSON.
 public enum ExtendedJSONStyle: Sendable {
-    /// As plain as it can be: a number is a number, whatever its type.
+    /// Readable: numbers are plain, whatever their type.
     case relaxed
-    /// Every type is named, so that the same bytes come of it again.
+    /// With all types, so that the conversion back is exact.
     case canonical
 }
 

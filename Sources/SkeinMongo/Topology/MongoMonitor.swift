@@ -1,4 +1,4 @@
-// Asks each server again and again what it is, and tells those who wait for one of a kind.
+// Monitors the servers, and notifies calls that wait for one.
 
 import NIOCore
 import SkeinCore
@@ -11,26 +11,26 @@ import Synchronization
     import Foundation
 #endif
 
-/// Hears of changes. On any thread.
+/// Receives changes of the topology. On any thread.
 protocol MongoTopologyListener: AnyObject, Sendable {
     func topologyChanged(_ topology: MongoTopology)
 }
 
-/// Watches the servers of one client.
+/// Monitors the servers of one client.
 ///
-/// Unchecked: `checks` is touched on its shard's loop only.
+/// Unchecked: `checks` is used on its shard's loop only.
 final class MongoMonitor: @unchecked Sendable {
     private struct State: Sendable {
         var topology: MongoTopology
-        /// The newest moment of the servers' common clock, which each is told.
+        /// The latest cluster time, which is sent to all servers.
         var clusterTime: Document?
         var isShutDown = false
         var listeners: [any MongoTopologyListener] = []
     }
 
-    /// The probes to one server.
+    /// The monitoring of one server.
     ///
-    /// Unchecked: touched on the monitor's loop only.
+    /// Unchecked: used on the monitor's loop only.
     private final class Check: @unchecked Sendable {
         var connection: MongoConnection?
         var isUnderWay = false
@@ -53,13 +53,13 @@ final class MongoMonitor: @unchecked Sendable {
         state = Mutex(State(topology: MongoTopology(connector.configuration)))
     }
 
-    /// What is known now.
+    /// The current topology.
     var topology: MongoTopology { state.withLock { $0.topology } }
     var clusterTime: Document? { state.withLock { $0.clusterTime } }
 
     func add(_ listener: any MongoTopologyListener) { state.withLock { $0.listeners.append(listener) } }
 
-    /// A server that can take a command; nil while there is none.
+    /// A suitable server for a command; nil if there is none.
     func select(_ selector: MongoTopology.Selector) -> (server: MongoServer, kind: MongoTopology.Kind)? {
         state.withLock { state in
             let candidates = state.topology.candidates(
@@ -70,7 +70,7 @@ final class MongoMonitor: @unchecked Sendable {
         }
     }
 
-    /// Takes note of a moment of the servers' clock.
+    /// Updates the cluster time.
     func saw(clusterTime: Document) {
         guard let moment = Self.moment(clusterTime) else { return }
         state.withLock { state in
@@ -85,7 +85,7 @@ final class MongoMonitor: @unchecked Sendable {
 
     // MARK: Probes
 
-    /// Sees that every server is asked soon, since somebody waits for what it says.
+    /// Requests an early check of every server, since a call waits for one.
     func checkSoon() {
         shard.run {
             self.follow()
@@ -93,8 +93,8 @@ final class MongoMonitor: @unchecked Sendable {
         }
     }
 
-    /// A server was not what it was taken for, or not there.
-    /// - Parameter topologyVersion: what the server said that its state is, if it was the server who said so.
+    /// A server's role has changed, or it is unreachable.
+    /// - Parameter topologyVersion: the server's topology version, if its own reply reported the change.
     func lost(_ address: Endpoint, because problem: String, topologyVersion: Document? = nil) {
         shard.run {
             var server = MongoServer(address, problem: problem)
@@ -105,7 +105,7 @@ final class MongoMonitor: @unchecked Sendable {
         }
     }
 
-    /// Begins with servers that are new and ends with those that are gone.
+    /// Starts monitoring new servers and stops monitoring removed ones.
     private func follow() {
         let (addresses, isShutDown) = state.withLock { (Set($0.topology.servers.keys), $0.isShutDown) }
         for (address, check) in checks where isShutDown || !addresses.contains(address) {
@@ -179,7 +179,7 @@ final class MongoMonitor: @unchecked Sendable {
     private func missed(_ address: Endpoint, _ check: Check, _ problem: String) {
         check.connection?.close()
         check.connection = nil
-        // One that was there a moment ago is asked once more at once.
+        // A server that was reachable until now is checked once more immediately.
         if topology.servers[address].map({ $0.kind != .unknown }) == true { check.isWanted = true }
         ended(check, with: MongoServer(address, problem: problem))
     }
@@ -188,7 +188,7 @@ final class MongoMonitor: @unchecked Sendable {
         check.isUnderWay = false
         apply(server)
         guard checks[server.address] === check else { return }
-        // Without an answer it is asked as often as may be, for as long as somebody waits.
+        // An unreachable server is checked at the maximum rate while a call waits for one.
         let isWanted = check.isWanted || server.kind == .unknown && isAwaited
         schedule(server.address, check, after: isWanted ? .zero : TimeAmount(configuration.heartbeatInterval))
     }
@@ -202,12 +202,12 @@ final class MongoMonitor: @unchecked Sendable {
         for listener in listeners { listener.topologyChanged(topology) }
     }
 
-    /// Whether calls wait for a server.
+    /// The number of calls that wait for a server.
     private let waiting = Atomic<Int>(0)
     private var isAwaited: Bool { waiting.load(ordering: .relaxed) > 0 }
     func waits(_ change: Int) { waiting.wrappingAdd(change, ordering: .relaxed) }
 
-    /// Asks nobody any more.
+    /// Stops monitoring.
     func shutdown() {
         state.withLock { state in
             state.isShutDown = true

@@ -1,45 +1,45 @@
-// What is known of one server, from its last answer to `hello`
+// The state of one server, from its last `hello` reply
 // (https://github.com/mongodb/specifications/blob/master/source/server-discovery-and-monitoring/server-discovery-and-monitoring.md).
 
 import SkeinCore
 import SkeinTransport
 
-/// A server as it was when it was asked last.
+/// A server at the time of its last check.
 struct MongoServer: Sendable, Hashable {
     enum Kind: String, Sendable {
         case unknown, standalone, mongos, primary, secondary, arbiter
-        /// A member of a replica set that cannot be read from.
+        /// A replica set member that cannot serve reads.
         case other
-        /// One that has not been made a member yet.
+        /// A server that is not a member yet.
         case ghost
     }
 
     let address: Endpoint
     var kind = Kind.unknown
     var setName: String?
-    /// The members of its replica set, as it knows them.
+    /// The members of its replica set, according to this server.
     var members: Set<Endpoint> = []
-    /// By which name it is known in its set.
+    /// Its own name in the set.
     var me: Endpoint?
-    /// Who is the primary, as it knows it.
+    /// The primary, according to this server.
     var primary: Endpoint?
     var setVersion: Int?
     var electionID: ObjectID?
     var tags: [String: String] = [:]
-    /// The last write that it knows of, in milliseconds.
+    /// The time of the last write that it knows of, in milliseconds.
     var lastWrite: Int64?
-    /// When that was said, in milliseconds.
+    /// The time of that reply, in milliseconds.
     var heardAt: Int64 = 0
     var wireVersion = 0
     var hasSessions = false
     var maximumBatch = 100_000
     var maximumMessage = 48_000_000
-    /// Counts the changes of its state, within one process of the server.
+    /// A counter of state changes, within one server process.
     var topologyProcess: ObjectID?
     var topologyCounter: Int64 = -1
-    /// How long it takes to ask it, a moving mean.
+    /// The round-trip time, a moving average.
     var roundTrip: Duration = .zero
-    /// Why it is not known.
+    /// The reason why it is unknown.
     var problem: String?
 
     init(_ address: Endpoint, problem: String? = nil) {
@@ -48,8 +48,8 @@ struct MongoServer: Sendable, Hashable {
     }
 
     /// - Parameters:
-    ///   - hello: its answer.
-    ///   - roundTrip: how long it took.
+    ///   - hello: its reply.
+    ///   - roundTrip: the round-trip time.
     ///   - now: milliseconds since 1970.
     init(_ address: Endpoint, hello: Document, roundTrip: Duration, now: Int64) {
         self.address = address
@@ -92,8 +92,8 @@ struct MongoServer: Sendable, Hashable {
         name.string.flatMap { Endpoint(hostAndPort: $0.lowercased()[...], port: 27017) }
     }
 
-    /// Whether it takes commands.
+    /// Whether it accepts commands on data.
     var holdsData: Bool { [.standalone, .mongos, .primary, .secondary].contains(kind) }
-    /// Whether writes to it can be repeated without being done twice.
+    /// Whether writes to it can be retried safely.
     var retriesWrites: Bool { hasSessions && (kind == .primary || kind == .mongos) }
 }

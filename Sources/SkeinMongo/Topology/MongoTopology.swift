@@ -1,4 +1,4 @@
-// Which servers there are and what each is: put together of what each of them says, without I/O and without a clock
+// The servers of a deployment and their roles, derived from their replies, without I/O and clock
 // (https://github.com/mongodb/specifications/blob/master/source/server-discovery-and-monitoring/server-discovery-and-monitoring.md).
 
 import SkeinCore
@@ -25,7 +25,7 @@ struct MongoTopology: Sendable {
         kind = configuration.isDirect ? .single : configuration.replicaSet == nil ? .unknown : .replicaSetWithoutPrimary
     }
 
-    /// Takes note of what a server has said, or of why it has not.
+    /// Processes a server's reply, or its failure.
     mutating func update(_ server: MongoServer) {
         guard let old = servers[server.address], !Self.isStale(server, than: old) else { return }
         var server = server
@@ -46,10 +46,10 @@ struct MongoTopology: Sendable {
         }
     }
 
-    /// Whether something newer is known already.
+    /// Whether newer information is known already.
     private static func isStale(_ new: MongoServer, than old: MongoServer) -> Bool {
         guard let process = new.topologyProcess, process == old.topologyProcess else { return false }
-        // An error says no more than what the state that it names has said already.
+        // An error with a known topology version brings no news.
         return new.kind == .unknown
             ? new.topologyCounter <= old.topologyCounter : new.topologyCounter < old.topologyCounter
     }
@@ -84,7 +84,7 @@ struct MongoTopology: Sendable {
             servers[server.address] = MongoServer(server.address, problem: "it is a primary of an older election")
             return
         }
-        // There is one primary; another one has not noticed yet.
+        // There is one primary; a former one has not noticed yet.
         for other in servers.values where other.kind == .primary && other.address != server.address {
             servers[other.address] = MongoServer(other.address, problem: "another member has become the primary")
         }
@@ -92,7 +92,7 @@ struct MongoTopology: Sendable {
         for address in servers.keys where !server.members.contains(address) { drop(address) }
     }
 
-    /// Servers from 6.0 on compare elections first, those before it the versions of the configuration.
+    /// Servers from 6.0 on compare elections first, older ones the versions of the configuration.
     private mutating func isNewest(_ server: MongoServer) -> Bool {
         guard let id = server.electionID, let version = server.setVersion else {
             if let version = server.setVersion { newestElection.version = max(newestElection.version, version) }
@@ -121,14 +121,14 @@ struct MongoTopology: Sendable {
 
     // MARK: Selection
 
-    /// What a command needs.
+    /// The requirement of a command.
     enum Selector: Hashable, Sendable {
         case write
         case read(MongoReadPreference)
         case server(Endpoint)
     }
 
-    /// The servers that can take a command, those near enough (…/server-selection/server-selection.md).
+    /// The suitable servers within the latency window (…/server-selection/server-selection.md).
     func candidates(for selector: Selector, threshold: Duration, heartbeat: Duration) -> [MongoServer] {
         if case .server(let address) = selector { return servers[address].map { $0.holdsData ? [$0] : [] } ?? [] }
         let able: [MongoServer]
@@ -171,7 +171,7 @@ struct MongoTopology: Sendable {
         return []
     }
 
-    /// Those that are not farther behind than is allowed, as well as that can be told.
+    /// Secondaries within the staleness limit, by estimate.
     private func fresh(
         _ list: [MongoServer], _ preference: MongoReadPreference, _ heartbeat: Duration
     ) -> [MongoServer] {
@@ -189,7 +189,7 @@ struct MongoTopology: Sendable {
         }
     }
 
-    /// What there is, in a sentence, for those who wait in vain.
+    /// The state of the topology in a sentence, for timeout errors.
     var explanation: String {
         let list = servers.values.sorted { "\($0.address)" < "\($1.address)" }.map { server in
             "\(server.address) is \(server.kind == .unknown ? "not known" : "\(server.kind)")"

@@ -1,10 +1,11 @@
-// How messages are compressed: whole, one at a time.
+// Compression of messages.
 
 import CZlib
 import CZstd
 import NIOCore
 
-/// A compressor, with its number on the wire (https://github.com/mongodb/specifications/blob/master/source/compression/OP_COMPRESSED.md).
+/// A compressor, with its ID
+/// (https://github.com/mongodb/specifications/blob/master/source/compression/OP_COMPRESSED.md).
 public enum MongoCompressor: UInt8, Sendable, Hashable, CaseIterable {
     case zlib = 2
     case zstd = 3
@@ -17,13 +18,13 @@ public enum MongoCompressor: UInt8, Sendable, Hashable, CaseIterable {
         self = match
     }
 
-    /// What handshakes and credentials are in is never compressed.
+    /// Handshakes and commands with credentials must not be compressed.
     static let exempt: Set<String> = [
         "hello", "isMaster", "ismaster", "saslStart", "saslContinue", "getnonce", "authenticate", "createUser",
         "updateUser", "copydbSaslStart", "copydbgetnonce", "copydb",
     ]
 
-    /// The bytes in small; nil when it fails.
+    /// The compressed bytes; nil on failure.
     func compress(_ bytes: ByteBufferView) -> [UInt8]? {
         let count = bytes.count
         let bound = self == .zlib ? Int(compressBound(UInt(count))) : ZSTD_compressBound(count)
@@ -47,7 +48,7 @@ public enum MongoCompressor: UInt8, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// The bytes as they were; nil when they are not what they should be, or not as many as was said.
+    /// The decompressed bytes; nil for invalid data, or a wrong size.
     func decompress(_ bytes: ByteBufferView, size: Int) -> ByteBuffer? {
         var output = ByteBuffer()
         var isDone = false

@@ -1,25 +1,25 @@
-// Splits what a server sends into its answers.
+// Splits the server's bytes into replies.
 
 import NIOCore
 import SkeinCore
 
-/// Why bytes are no message; the connection cannot go on.
+/// A protocol error; the connection must be closed.
 struct MongoProtocolError: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
 }
 
-/// A stream of bytes, cut into messages.
+/// Splits a byte stream into messages.
 struct MongoDecoder {
-    /// What a message may be at most: what servers allow, and a little for what stands around it.
+    /// The size limit of a message: the servers' limit, plus overhead.
     static let maximumMessageSize = 48_000_000 + 16_384
 
     private var buffer = ByteBuffer()
 
     mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
-    /// The next whole message, or nil until more bytes arrive.
+    /// The next complete message, or nil until more bytes arrive.
     mutating func next() throws(MongoProtocolError) -> MongoReply? {
         guard let length: Int32 = buffer.getInteger(at: buffer.readerIndex, endianness: .little) else { return nil }
         guard length >= 21, length <= Self.maximumMessageSize else {
@@ -34,7 +34,7 @@ struct MongoDecoder {
         switch opcode {
         case MongoOpcode.message: return try Self.reply(message, of: whole, id, responseTo)
         case MongoOpcode.compressed:
-            // The checksum is of the message as it was before, which had a header of its own.
+            // The checksum covers the uncompressed message, with its own header.
             let (content, header) = try Self.expand(message, id, responseTo)
             return try Self.reply(content, of: header, id, responseTo)
         default: throw MongoProtocolError("a message is of the kind \(opcode), and not \(MongoOpcode.message)")
@@ -53,7 +53,7 @@ struct MongoDecoder {
             throw MongoProtocolError("a compressed message says that it has \(size) bytes")
         }
         let content: ByteBuffer?
-        if number == 0 {  // no compressor at all
+        if number == 0 {  // no compression
             content = message.readableBytes == size ? message : nil
         } else {
             guard let compressor = MongoCompressor(rawValue: number) else {

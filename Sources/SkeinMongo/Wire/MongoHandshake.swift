@@ -1,4 +1,4 @@
-// From the first byte to a connection that takes commands: who we are, what the server is, and the proof of the password
+// The handshake of a connection: client data, server properties, authentication
 // (https://github.com/mongodb/specifications/blob/master/source/mongodb-handshake/handshake.md, …/auth/auth.md).
 
 import Crypto
@@ -12,9 +12,9 @@ import SkeinTransport
     import Foundation
 #endif
 
-/// The conversation before the first command, without I/O.
+/// The handshake, without I/O.
 struct MongoHandshake {
-    /// What follows from an answer.
+    /// The action after a reply.
     enum Action {
         case send(Document, database: String)
         case ready
@@ -22,7 +22,7 @@ struct MongoHandshake {
 
     private enum State {
         case greeting
-        /// Greeted in the way that servers before 4.4.2 know.
+        /// The legacy hello, for servers before 4.4.2, was sent.
         case greetingOld
         case proving(Proof, conversation: BSON, rounds: Int)
         case authenticating
@@ -30,25 +30,25 @@ struct MongoHandshake {
 
     private let configuration: MongoConfiguration
     private let credentials: MongoCredentials?
-    /// Whether nobody else can read what is said.
+    /// Whether the connection is safe from eavesdroppers.
     private let isPrivate: Bool
     private var state = State.greeting
     private var speculation: Proof?
-    /// What the server has said about itself.
+    /// The server's hello reply.
     private(set) var hello = Document()
-    /// How messages are compressed from here on.
+    /// The negotiated compressor.
     private(set) var compressor: MongoCompressor?
 
     /// - Parameters:
-    ///   - isMonitor: only looks, and needs no credentials for that.
-    ///   - isPrivate: whether nobody else can read what is said.
+    ///   - isMonitor: whether it is for monitoring only, without credentials.
+    ///   - isPrivate: whether the connection is safe from eavesdroppers.
     init(_ configuration: MongoConfiguration, isMonitor: Bool = false, isPrivate: Bool = false) {
         self.configuration = configuration
         self.isPrivate = isPrivate
         credentials = isMonitor ? nil : configuration.credentials
     }
 
-    /// What is said first.
+    /// The first command.
     mutating func begin() throws(SkeinError) -> Document {
         var document: Document = ["hello": 1, "helloOk": true]
         document.append("client", .document(description))
@@ -65,7 +65,7 @@ struct MongoHandshake {
         if credentials.mechanism == .x509 {
             document.append("speculativeAuthenticate", .document(x509(credentials, adding: ["db": "$external"])))
         } else if credentials.mechanism != .plain {
-            // A guess at what the server will ask for saves a round, when it is right.
+            // Speculative authentication saves a round trip, if the server uses this mechanism.
             let proof = try Proof(credentials.mechanism ?? .scramSHA256, credentials)
             speculation = proof
             document.append(
@@ -74,7 +74,7 @@ struct MongoHandshake {
         return document
     }
 
-    /// - Throws: why there will be no session.
+    /// - Throws: the reason why the connection cannot be used.
     mutating func receive(_ reply: Document) throws(SkeinError) -> Action {
         switch state {
         case .greeting:
@@ -205,12 +205,12 @@ struct MongoHandshake {
     }
 }
 
-/// A conversation of SASL.
+/// A SASL exchange.
 private struct Proof {
     private enum Kind {
         case sha1(SCRAMClient<Insecure.SHA1>)
         case sha256(SCRAMClient<SHA256>)
-        /// The password as it is.
+        /// The password in clear text.
         case plain(String)
     }
 
@@ -247,7 +247,7 @@ private struct Proof {
         }
     }
 
-    /// Whether the server has shown that it knows the password, too, where it can.
+    /// Whether the server has proved that it knows the password, where the mechanism supports that.
     var isProved: Bool { if case .plain = kind { true } else { stage == .proved } }
 
     mutating func answer(_ challenge: String) throws(SkeinError) -> String {

@@ -1,28 +1,28 @@
-// OP_MSG, the one message there is in both directions, and the wrapping of a compressed one
+// OP_MSG, the only message type, and the envelope of a compressed message
 // (https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md, …/compression/OP_COMPRESSED.md).
 
 import NIOCore
 
-/// What a server says.
+/// A server's reply.
 struct MongoReply {
     let requestID: Int32
-    /// The request that it answers.
+    /// The request ID that it answers.
     let responseTo: Int32
-    /// Whether more answers follow to the same request.
+    /// Whether more replies to the same request follow.
     let moreToCome: Bool
     let document: Document
 }
 
-/// A command as it is written: the document, what is added to it, and documents that stand beside it.
+/// A command for encoding: the document, additional members, and a document sequence.
 struct MongoBody {
-    /// Its first member names the command.
+    /// Its first member is the name of the command.
     var document: Document
     var database: String
-    /// Members that are added at the end.
+    /// Members that are appended.
     var additions = Document()
-    /// Documents that belong to a member of the command, sent beside it (section kind 1).
+    /// Documents of a member, sent in a separate section (section kind 1).
     var sequence: (name: String, documents: [Document])?
-    /// No answer is wanted.
+    /// No reply is wanted.
     var isUnacknowledged = false
 }
 
@@ -31,7 +31,7 @@ enum MongoOpcode {
     static let message: Int32 = 2013
 }
 
-/// The flags of OP_MSG. What is not known among the first sixteen must not be passed over.
+/// The flags of OP_MSG. An unknown flag among the first sixteen is an error.
 enum MongoFlags {
     static let checksumPresent: UInt32 = 1
     static let moreToCome: UInt32 = 1 << 1
@@ -39,12 +39,12 @@ enum MongoFlags {
     static let required: UInt32 = 0xFFFF
 }
 
-/// Writes messages.
+/// Encodes messages.
 enum MongoWriter {
-    /// Writes a command.
+    /// Encodes a command.
     /// - Parameters:
-    ///   - compressor: how it is compressed; nil for not.
-    ///   - checksum: whether a CRC-32C follows it.
+    ///   - compressor: the compressor; nil for none.
+    ///   - checksum: whether a CRC-32C is appended.
     static func write(
         _ body: MongoBody, id: Int32, compressor: MongoCompressor? = nil, checksum: Bool = false,
         into output: inout ByteBuffer
@@ -96,7 +96,7 @@ enum MongoWriter {
         output.writeImmutableBuffer(members)
     }
 
-    /// Fills in the length of what has begun somewhere.
+    /// Fills in the length of a section.
     private static func end(_ start: Int, of output: inout ByteBuffer) {
         output.setInteger(UInt32(output.writerIndex - start), at: start, endianness: .little)
     }

@@ -1,4 +1,4 @@
-// A statement on its way over a connection.
+// A statement in flight.
 
 import NIOCore
 import SkeinCore
@@ -7,13 +7,13 @@ import SkeinTransport
 
 /// A call of PostgreSQL.
 ///
-/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+/// Unchecked: used on its shard's loop only, except for setup before submission.
 final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Sendable {
-    /// Where it is carried out.
+    /// The connection that executes it.
     enum Place {
-        /// On a connection that all share.
+        /// A shared connection.
         case shared(PipelinePool<PostgresConnection>)
-        /// On one that somebody has alone.
+        /// A leased connection.
         case own(PostgresConnection)
     }
 
@@ -21,18 +21,18 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
     let outcome: SQLOutcome
     private let place: Place
     private let maximumAnswerSize: Int
-    /// Whether it is sent as it is, as several statements can be.
+    /// Whether it is sent as a simple query, which may hold several statements.
     @exclusivity(unchecked) private(set) var isScript = false
     @exclusivity(unchecked) private var statement: PostgresStatement?
     @exclusivity(unchecked) private var answer: PostgresRowSet?
     @exclusivity(unchecked) private var error: SQLError?
     @exclusivity(unchecked) private var isComplete = false
-    /// Whether the server has begun to carry it out, so that an error is no longer about what was prepared.
+    /// Whether the server has started to execute it, so that an error no longer concerns the prepared statement.
     @exclusivity(unchecked) private var isBound = false
-    /// Whether the server has described other columns than those that were bound for.
+    /// Whether the server has described other columns than those of the Bind message.
     @exclusivity(unchecked) private var hasOtherColumns = false
     @exclusivity(unchecked) private var bytes = 0
-    /// Whether the connection was told to stop somebody's work, so that it may have been this one's.
+    /// Whether a cancellation was sent on the connection, so that it may have hit this statement.
     @exclusivity(unchecked) var mayBeHitByCancel = false
 
     init(
@@ -69,7 +69,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
 
     var isAbandoned: Bool { isOver }
 
-    /// It is executed with a statement that is prepared.
+    /// It is executed with a prepared statement.
     func starts(with statement: PostgresStatement?) {
         self.statement = statement
         answer = nil
@@ -81,7 +81,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         bytes = 0
     }
 
-    // MARK: The answer
+    // MARK: The response
 
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError) {
         switch message {
@@ -92,13 +92,13 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
             try answer?.append(row)
         case .bindComplete: isBound = true
         case .closeComplete, .parseComplete, .noData, .portalSuspended: break
-        case .parameterDescription where !isScript: break  // those that it was prepared with
+        case .parameterDescription where !isScript: break  // the prepared parameter types
         case .rowDescription(let columns) where !isScript:
             if let statement, columns != statement.columns { hasOtherColumns = true }
         case .commandComplete(let tag):
             isComplete = true
             connection.saw(tag)
-            guard !isOver else { return }  // the outcome is published
+            guard !isOver else { return }  // the result is published
             outcome.command = tag.command
             outcome.affected = tag.rows
             if answer == nil, let statement, !statement.layout.types.isEmpty {
@@ -139,7 +139,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError) {
         guard isComplete || error != nil else { throw .unexpected("the server did not complete a statement") }
         guard !isOver else { return }
-        // A failed one is undone, too, and its error says more.
+        // A failed transaction was rolled back, too, and its error is more specific.
         if case .shared = place, status != .idle, giveBack == nil || error == nil {
             return fail(PostgresKeyword.leftOpen(peer))
         }
@@ -158,20 +158,20 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
             return succeed(bytes: bytes)
         }
         if let statement, !isBound, error.isStale || hasOtherColumns {
-            // What was prepared is not valid any more, which the server finds out before it does anything.
+            // The server detects an invalid prepared statement before it executes anything.
             connection.forget(statement)
             if error.sqlState == "26000" { connection.noteOtherSession() }
             if core.attempts < 3, status == .idle { return connection.send(self, at: shard.now) }
             error.hint = error.hint ?? "a table has changed; do the transaction again, for which it is prepared anew"
         }
         if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, core.attempts < 3, isAtomic {
-            // Another caller's cancellation came too late for its own statement; this one was undone.
+            // Another caller's cancellation hit this statement, which was rolled back.
             return pool.submit(self)
         }
         refused(error, on: connection)
     }
 
-    /// The server has refused it.
+    /// The server has returned an error.
     func refused(_ error: SQLError, on connection: PostgresConnection) {
         guard !isOver else { return }
         if error.sqlState == "42601", !isScript, sql.text.utf8.contains(UInt8(ascii: ";")) {
@@ -189,7 +189,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
 
     var call: PostgresCall? { self }
 
-    /// Runs on a connection that nobody shares meanwhile: several statements may change its state.
+    /// Runs on an exclusive connection: several statements may change its session.
     private func runAlone(_ pool: PipelinePool<PostgresConnection>) {
         Task(executorPreference: shard.executor) {
             do {
@@ -205,7 +205,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         }
     }
 
-    /// Returns the connection that was borrowed for a script.
+    /// Returns the connection that was leased for a script.
     @exclusivity(unchecked) var giveBack: (() -> Void)?
 
     // MARK: The connection's end
@@ -216,7 +216,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         fail(reason)
     }
 
-    /// Whether it is done as a whole or not at all; a procedure may have committed a part of its work.
+    /// Whether it is atomic; a procedure may have committed a part of its work.
     private var isAtomic: Bool {
         let atomic = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN"]
         return atomic.contains(SQLKeyword.first(of: sql.text))
@@ -224,7 +224,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
 
     func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {
         guard !isOver else { return }
-        // The server says that it has stopped: what it had not completed was undone, and what was behind it never read.
+        // The server has shut down: incomplete statements were rolled back, and later ones never read.
         if let fatal, fatal.sqlState.hasBytePrefix("57P"), !isComplete, case .shared(let pool) = place, !isScript,
             core.attempts < 2, !mayHaveBegun || isAtomic
         {
@@ -241,12 +241,12 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
 }
 
 extension SQLError {
-    /// Whether it says, of a statement that was not bound, that it has to be prepared again: it is not known, or its plan would answer
-    /// with other columns.
+    /// Whether the error says that a statement must be prepared again: it is unknown, or its plan would return other
+    /// columns.
     var isStale: Bool { sqlState == "26000" || sqlState == "0A000" }
 }
 
-/// Statements that change the session they run in, which they must not do to all who share it.
+/// Statements that change the session, which is not allowed on a shared connection.
 enum PostgresKeyword {
     static func problem(_ text: String) -> SkeinError? {
         let word = SQLKeyword.first(of: text)
@@ -262,8 +262,8 @@ enum PostgresKeyword {
         return SkeinError(.exception, because: "\(word) cannot be executed on its own: \(advice)")
     }
 
-    /// Whether a statement that is not refused may leave something behind in its session. What is done inside of functions cannot be
-    /// seen, but for those of the server that are made for it.
+    /// Whether an allowed statement may change its session. The effects of functions are unknown, except for the
+    /// server's own functions for this purpose.
     static func mayChangeSession(_ text: String) -> Bool {
         ["DO", "CALL"].contains(SQLKeyword.first(of: text))
             || SQLKeyword.mentions(
@@ -271,7 +271,7 @@ enum PostgresKeyword {
             || SQLKeyword.mentions(["temp", "temporary", "pg_temp"], asWords: true, in: text)
     }
 
-    /// A statement has left a shared connection inside of a transaction.
+    /// A statement has left a transaction open on a shared connection.
     static func leftOpen(_ peer: String) -> SkeinError {
         SkeinError(
             .exception, peer: peer,

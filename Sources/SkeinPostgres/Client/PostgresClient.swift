@@ -1,4 +1,4 @@
-// PostgreSQL as its users see it.
+// The PostgreSQL client.
 
 import NIOCore
 @_exported import SkeinCore
@@ -6,14 +6,14 @@ import NIOCore
 import SkeinTransport
 import Synchronization
 
-/// A database of PostgreSQL: its statements share a few connections on each event loop, on which they are pipelined.
+/// A PostgreSQL client: statements share a few connections on each event loop, on which they are pipelined.
 ///
-/// Each statement is on its own: one that fails does not touch the others, and their order is not fixed. What belongs together is a
-/// ``transaction(_:_:)``.
+/// Statements are independent: one that fails does not affect the others, and their order is not fixed. Use
+/// ``transaction(_:_:)`` for related statements.
 public final class PostgresClient: SQLDatabase, BackEnd {
-    /// The settings it was made with.
+    /// The settings of the client.
     public let configuration: PostgresConfiguration
-    /// What is named in messages.
+    /// The name in messages.
     private let name: String
     private let session: Session
     private let pools: ShardLocal<PipelinePool<PostgresConnection>>
@@ -32,10 +32,10 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         }
     }
 
-    /// PostgreSQL's.
+    /// The dialect of PostgreSQL.
     public var dialect: SQLDialect { .postgres }
 
-    /// Connections open now.
+    /// Open connections.
     public var connectionCount: Int {
         get async {
             var count = 0
@@ -55,10 +55,11 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         start(sql, timeout: timeout, meta: meta, isScript: false, callback: callback)
     }
 
-    /// Executes several statements at once, as one transaction, by the simple protocol. Values come as text.
+    /// Executes several statements at once, as one transaction, by the simple query protocol. Values are returned as
+    /// text.
     /// - Parameters:
-    ///   - script: statements with semicolons between.
-    ///   - timeout: for all of them. Default: the client's.
+    ///   - script: statements separated by semicolons.
+    ///   - timeout: for all statements. Default: the client's.
     /// - Returns: the corequest, already started; its rows are those of the last statement.
     @discardableResult
     public func script(_ script: SQL, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata()) -> Corequest<
@@ -81,8 +82,8 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         return corequest
     }
 
-    /// Begins a transaction that is ended by hand.
-    /// - Throws: code 702 when no connection was free in time, the server's word when it refuses.
+    /// Begins a transaction that the caller ends.
+    /// - Throws: code 702 when no connection was free in time, the server's error.
     public func begin(_ options: SQLTransactionOptions) async throws -> PostgresTransaction {
         let lease = try await grant()
         let transaction = PostgresTransaction(lease)
@@ -98,9 +99,9 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         }
     }
 
-    /// Does something on a connection that nobody shares meanwhile: settings, cursors, prepared transactions. When it comes back, what
-    /// was set is as before.
-    /// - Returns: what the work returns.
+    /// Runs an operation on an exclusive connection: for settings, cursors, prepared transactions. Afterwards, the
+    /// session is reset.
+    /// - Returns: the result of the operation.
     public func withConnection<T: Sendable>(_ work: (PostgresLease) async throws -> T) async throws -> T {
         let lease = try await grant()
         do {
@@ -122,7 +123,7 @@ public final class PostgresClient: SQLDatabase, BackEnd {
 
     deinit { if !isShutDown.load(ordering: .acquiring) { pools.retire() } }
 
-    /// Closes every connection and fails what waits for one.
+    /// Closes every connection and fails waiting calls.
     package func shutdown() async {
         isShutDown.store(true, ordering: .releasing)
         await pools.shutdown()

@@ -1,4 +1,4 @@
-// Where a database is and how it is talked to: what a connection string says.
+// Connection settings of a PostgreSQL client, from a connection string.
 
 import NIOCore
 import SkeinCore
@@ -14,75 +14,75 @@ import SkeinTransport
 public struct PostgresConfiguration: Hashable, Sendable {
     /// Whether connections are encrypted (`sslmode`).
     public enum TLSMode: String, Sendable {
-        /// They are not.
+        /// They are not encrypted.
         case disable
-        /// They are when the server can; whoever stands between can prevent it.
+        /// They are encrypted if the server supports it; an attacker in the network can prevent it.
         case prefer
-        /// They are, whoever the server may be.
+        /// They are encrypted, without verification of the server.
         case require
-        /// They are, and the server proves who it is.
+        /// They are encrypted, and the server's certificate is verified.
         case verifyFull = "verify-full"
     }
 
-    /// Which of several hosts is wanted (`target_session_attrs`).
+    /// The required properties of the host, if there are several (`target_session_attrs`).
     public enum Target: String, Sendable {
-        /// The first that answers.
+        /// Any host.
         case any
-        /// One that can be written to by default.
+        /// A host with read-write transactions by default.
         case readWrite = "read-write"
-        /// One that cannot.
+        /// A host with read-only transactions by default.
         case readOnly = "read-only"
-        /// One that is no standby.
+        /// A host that is not a standby.
         case primary
-        /// One that is.
+        /// A standby.
         case standby
-        /// A standby if there is one, else any.
+        /// A standby if there is one, else any host.
         case preferStandby = "prefer-standby"
     }
 
-    /// Whether the proof of the password is bound to the TLS connection (`channel_binding`).
+    /// Whether SCRAM is bound to the TLS connection (`channel_binding`).
     public enum ChannelBinding: String, Sendable {
         /// Never.
         case disable
-        /// When the server offers it.
+        /// If the server supports it.
         case prefer
-        /// Always; a server that does not offer it is refused.
+        /// Always; a server without support is refused.
         case require
     }
 
-    /// Where the server may be, in the order in which it is tried. Default: port 5432 of the local host.
+    /// The hosts, in the order in which they are tried. Default: port 5432 of the local host.
     public var hosts: [Endpoint] = [.host("localhost", port: 5432)]
-    /// Who asks. Default: `PGUSER`, else the name of the process's user.
+    /// The user. Default: `PGUSER`, else the name of the process's user.
     public var user: String
-    /// Default: `PGPASSWORD`, else none.
+    /// The password. Default: `PGPASSWORD`, else none.
     public var password: String?
-    /// Default: the user's name.
+    /// The database. Default: the user's name.
     public var database: String
-    /// Default: prefer, as everywhere; say `verify-full` where the network is not trusted.
+    /// The TLS mode. Default: prefer, as in libpq; use `verify-full` in untrusted networks.
     public var tls = TLSMode.prefer
-    /// Whose certificates are trusted, and what is shown.
+    /// The trust roots and the client certificate.
     public var tlsConfiguration = ClientTLSConfiguration()
-    /// Which of several hosts is wanted. Default: any.
+    /// The required properties of the host. Default: any.
     public var target = Target.any
-    /// Default: when the server offers it.
+    /// The channel binding of SCRAM. Default: if the server supports it.
     public var channelBinding = ChannelBinding.prefer
-    /// What the server's lists show. Default: `skein`.
+    /// The application name on the server. Default: `skein`.
     public var applicationName = "skein"
-    /// Further settings of sessions, such as `search_path` or `statement_timeout`.
+    /// Further session parameters, such as `search_path` or `statement_timeout`.
     public var settings: [String: String] = [:]
-    /// Connections, and how long they are kept.
+    /// The limits and timeouts of connections.
     public var pool = PoolLimits()
-    /// For a statement, from the moment it gets its place to the last row. Default: 30 s.
+    /// The timeout of a statement, from the moment it gets a slot to the last row. Default: 30 s.
     public var timeout: Duration = .seconds(30)
-    /// Statements that a connection keeps prepared; the least used one makes room. Default: 256.
+    /// Prepared statements cached by each connection; the least recently used one is evicted. Default: 256.
     public var statementCache = 256
-    /// Whether statements are prepared once on each connection (`prepared_statements` of a connection string). Default: yes; behind a
-    /// pooler that gives each transaction another session of the server, as PgBouncer does in transaction mode, each is prepared for
-    /// each execution, as soon as that is noticed.
+    /// Whether statements are prepared once on each connection (`prepared_statements` of a connection string). Default:
+    /// yes; behind a pooler that assigns sessions by transaction, as PgBouncer in transaction mode, they are prepared
+    /// for each execution once this is detected.
     public var preparesStatements = true
-    /// Bytes of a message from the server at most, which is the size of a row. Default: 64 MiB.
+    /// The size limit of a server message, which also limits a row. Default: 64 MiB.
     public var maximumMessageSize = 64 << 20
-    /// Bytes of the rows of an answer at most; larger ones are read by `stream`. Default: 256 MiB.
+    /// The size limit of a response's rows; use `stream` for larger results. Default: 256 MiB.
     public var maximumAnswerSize = 256 << 20
 
     /// The defaults, for a user and a database.
@@ -94,9 +94,9 @@ public struct PostgresConfiguration: Hashable, Sendable {
         self.database = database ?? user
     }
 
-    /// Whether no server is anywhere but on this machine.
+    /// Whether all hosts are on this machine.
     var isLocal: Bool { hosts.allSatisfy(\.isLocal) }
 
-    /// What is named in messages; without the password.
+    /// The name in messages, without the password.
     var description: String { "postgres://\(user)@\(hosts.map(\.description).joined(separator: ","))/\(database)" }
 }

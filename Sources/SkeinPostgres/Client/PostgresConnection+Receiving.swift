@@ -1,4 +1,4 @@
-// From the messages of the server to the operations that they answer.
+// Dispatches the server's messages to operations.
 
 import DequeModule
 import Logging
@@ -13,7 +13,7 @@ extension PostgresConnection {
         do throws(PostgresProtocolError) {
             while !isClosed, let message = try decoder.next() {
                 try handle(message)
-                // Where one row is, there are more, most of the time.
+                // In most cases, a row is followed by more rows.
                 if case .dataRow = message, let operation = due, let rows = operation.openRows {
                     operation.received(bytes: try decoder.takeRows(into: rows))
                 }
@@ -39,14 +39,14 @@ extension PostgresConnection {
             do throws(PostgresProtocolError) {
                 try operation.ready(status, on: self)
             } catch {
-                pipeline.prepend(first)  // to be told of the connection's end
+                pipeline.prepend(first)  // so that it is notified of the connection's end
                 throw error
             }
             if let call = operation.call, let giveBack = call.giveBack {
                 call.giveBack = nil
-                giveBack()  // undoes what a script has left open, before others are served
+                giveBack()  // rolls back what a script has left open, before other calls
             } else if !isLeased, status != .idle {
-                // What stands behind it was carried out inside of that transaction, and is undone with it.
+                // The following statements were executed inside of that transaction, and are rolled back with it.
                 return close(because: PostgresKeyword.leftOpen(peer))
             }
             link.madeProgress(at: shard.now)
@@ -61,7 +61,7 @@ extension PostgresConnection {
         case .parameterStatus(let name, let value): parameters[name] = value
         case .notification(let notification): onNotification?(notification)
         case .error(let error) where error.severity == "FATAL" || error.severity == "PANIC":
-            // It closes the connection next; what is under way then hears of it.
+            // The server closes the connection next; the calls in flight are failed then.
             fatal = error
         default:
             guard let operation = due else {
@@ -98,7 +98,7 @@ extension PostgresConnection {
         }
     }
 
-    /// A statement was executed that may have changed the session.
+    /// A statement that may have changed the session was executed.
     func saw(_ tag: PostgresTag) {
         switch tag.command {
         case "PREPARE": hasNamedStatements = true

@@ -1,5 +1,5 @@
-// One connection to a server of PostgreSQL, with statements of many callers under way, each with a Sync of its own, so that one that
-// fails does so alone.
+// One connection to a PostgreSQL server, with pipelined statements of several callers, each with its own Sync, so that
+// a failing one does not affect the others.
 
 import DequeModule
 import Logging
@@ -10,37 +10,37 @@ import SkeinTransport
 
 /// A connection.
 ///
-/// Unchecked: touched on its channel's loop only.
+/// Unchecked: used on its channel's loop only.
 final class PostgresConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
     let configuration: PostgresConfiguration
     let logger: Logger
     @exclusivity(unchecked) var decoder: PostgresDecoder
     @exclusivity(unchecked) var startup: PostgresStartup?
-    /// What waits for an answer, each with the number of writes before its own.
+    /// The operations that wait for a response, each with the number of writes before it.
     @exclusivity(unchecked) var pipeline = Deque<(operation: any PostgresOperation, write: Int)>()
-    /// Calls of one who has the connection alone: behind one that is being prepared, so that their order stays.
+    /// Calls of a lease that wait behind one that is being prepared, so that their order is kept.
     @exclusivity(unchecked) var held = Deque<PostgresCall>()
-    /// What happens when nothing is under way any more.
+    /// Called when no operation is in flight any more.
     @exclusivity(unchecked) var whenDrained: (() -> Void)?
     @exclusivity(unchecked) var statements: PostgresStatementCache
-    /// Operations that were answered.
+    /// Completed operations.
     @exclusivity(unchecked) var answered = 0
     @exclusivity(unchecked) var status = PostgresTransactionStatus.idle
     @exclusivity(unchecked) var key: (process: UInt32, secret: UInt32)?
-    /// What the server has said about itself.
+    /// The parameters reported by the server.
     @exclusivity(unchecked) var parameters: [String: String] = [:]
     @exclusivity(unchecked) var fatal: SQLError?
-    /// Whether a caller that had it alone has executed something, so that the session may not be as it was.
+    /// Whether a lease has executed a statement, so that the session may have changed.
     @exclusivity(unchecked) var isUsed = false
-    /// Whether statements were prepared by name in SQL, which a reset keeps.
+    /// Whether statements were prepared by name in SQL, which a reset does not drop.
     @exclusivity(unchecked) var hasNamedStatements = false
-    /// Whether the session cannot be made what it was.
+    /// Whether the session cannot be reset.
     @exclusivity(unchecked) var isSpoiled = false
     @exclusivity(unchecked) var isCancelling = false
-    /// Who hears of notifications.
+    /// Receives notifications.
     @exclusivity(unchecked) var onNotification: ((PostgresNotification) -> Void)?
-    /// Sends a cancellation over a connection of its own.
+    /// Sends a cancel request over a separate connection.
     let sendCancel: @Sendable (ByteBuffer) -> Void
     static let grace = TimeAmount.seconds(5)
 
@@ -64,10 +64,10 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     var underWay: Int { pipeline.count + held.count }
     var onlyAbandoned: Bool { pipeline.allSatisfy(\.operation.isAbandoned) && held.allSatisfy(\.isOver) }
-    /// Of several abandoned statements the server has read the next one already, and goes on with it when the first is cancelled: each
-    /// is cancelled in its turn.
+    /// When several abandoned statements are in flight, the server continues with the next one after a cancellation:
+    /// they are cancelled one by one.
     var isDone: Bool { pipeline.count < 2 && onlyAbandoned }
-    /// The operation that arriving messages answer; nil when it has not left yet.
+    /// The operation that arriving messages answer; nil when it was not sent yet.
     var due: (any PostgresOperation)? { pipeline.first.flatMap { link.writes > $0.write ? $0.operation : nil } }
 
     func encode(_ call: PostgresCall) {
@@ -79,7 +79,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         }
     }
 
-    /// Writes what one who has the connection alone has asked for, as far as its order allows.
+    /// Sends the waiting calls of a lease, as far as their order allows.
     func sendHeld() {
         while let call = held.first {
             if !call.isOver, !begin(call) { return }  // it is being prepared; the others wait
@@ -87,7 +87,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         }
     }
 
-    /// Writes a call, or lets it wait until its statement is prepared. Returns whether it was written, or never will be.
+    /// Sends a call, or queues it until its statement is prepared. Returns whether it was sent, or never will be.
     func begin(_ call: PostgresCall) -> Bool {
         if isLeased { isUsed = true }
         if call.isScript {
@@ -97,7 +97,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
             return true
         }
         let text = call.sql.text
-        // The same text may have been prepared while the connection was leased, when more is allowed.
+        // The same text may have been prepared during a lease, when more is allowed.
         if !isLeased, let problem = statements[text].map(\.sharedProblem) ?? PostgresKeyword.problem(text) {
             call.failLater(problem)
             return true
@@ -111,7 +111,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         return true
     }
 
-    /// A statement was prepared, or refused; those who have waited for it were written, or have failed.
+    /// A statement was prepared, or refused; the calls waiting for it were sent, or have failed.
     func wasPrepared() {
         guard !held.isEmpty else { return }
         held.removeFirst()
@@ -119,7 +119,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         link.flushSoon()
     }
 
-    /// Writes a call whose statement is prepared.
+    /// Sends a call with a prepared statement.
     func execute(_ call: PostgresCall, _ statement: PostgresStatement) {
         let values = call.sql.parameters
         guard values.count == statement.parameterTypes.count else {
@@ -139,8 +139,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         if !isLeased, statement.mayChangeSession { reset() }
     }
 
-    /// Makes the session what it was at its beginning, behind all that was written (the parts of DISCARD ALL, without the prepared
-    /// statements).
+    /// Resets the session, after all pending output (the parts of DISCARD ALL, without the prepared statements).
     func reset() {
         link.begins(at: shard.now)
         PostgresWriter.query(
@@ -154,7 +153,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         enqueue(PostgresChore { [weak self] error in if error != nil { self?.close() } })
     }
 
-    /// The statement of a text, which is being prepared when it was not known.
+    /// The statement of a text; an unknown one is being prepared.
     func statement(_ text: String) -> PostgresStatement {
         if let statement = statements[text] { return statement }
         let (statement, evicted) = statements.make(text)
@@ -166,7 +165,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         return statement
     }
 
-    /// Lets the server forget a statement.
+    /// Closes a statement on the server.
     func close(_ statement: PostgresStatement) {
         guard statement.isPrepared, !statement.name.isEmpty else { return }
         PostgresWriter.closeStatement(statement.name, into: &link.output)
@@ -174,17 +173,18 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         enqueue(PostgresChore())
     }
 
-    /// A statement is not valid any more. Not while an answer is under way: what is written ends with a Sync.
+    /// A statement is invalid. Not while a response is in flight: the output ends with a Sync.
     func forget(_ statement: PostgresStatement) {
         guard statements.forget(statement) else { return }
         close(statement)
         link.flushSoon()
     }
 
-    /// The server does not know a statement that was prepared on this connection: a pooler gives each transaction another session.
+    /// The server does not know a statement that was prepared on this connection: a pooler assigns different sessions
+    /// to transactions.
     func noteOtherSession() { statements.noteUnknown() }
 
-    /// Prepares a statement for something that is no call.
+    /// Prepares a statement for another operation than a call.
     func prepare(_ text: String, _ done: @escaping (Result<PostgresStatement, SkeinError>) -> Void) {
         guard isUsable else {
             return done(.failure(SkeinError(.connectionClosed, peer: peer, because: "the connection has ended")))
@@ -197,7 +197,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     private func enqueue(_ operation: any PostgresOperation) { pipeline.append((operation, link.writes)) }
 
-    /// Puts something into the pipeline that writes by itself.
+    /// Adds an operation to the pipeline that writes its own messages.
     func start(_ operation: any PostgresOperation, _ make: (inout ByteBuffer) -> Void) {
         link.begins(at: shard.now)
         if isLeased { isUsed = true }
@@ -209,22 +209,22 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
 
     func sayGoodbye() { if startup == nil { PostgresWriter.terminate(into: &link.output) } }
 
-    // MARK: Cancelling
+    // MARK: Cancellation
 
     func abandon(_ call: any PipelinedCall) {
         if pipeline.contains(where: { $0.operation === call }) { cancelIfAbandoned() }
         link.closeIfDone()
     }
 
-    /// Stops the work that the server is at, when nobody waits for it. The connection takes no more calls, since a cancellation that
-    /// comes too late would hit the next one.
+    /// Cancels the server's current work, when no caller waits for it. The connection accepts no more calls, since a
+    /// late cancellation would hit the next one.
     func cancelIfAbandoned() {
         guard let call = pipeline.first?.operation.call, call.isAbandoned else { return }
         for (operation, _) in pipeline { operation.call?.mayBeHitByCancel = true }
         cancelWork()
     }
 
-    /// Stops the work that the server is at. The connection ends with it.
+    /// Cancels the server's current work. The connection is closed afterwards.
     func cancelWork() {
         guard !isCancelling, !isClosed, !pipeline.isEmpty, let key else { return }
         isCancelling = true
@@ -233,7 +233,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         expectAnswer()
     }
 
-    /// Cancels the work of a lease and closes the connection, so that rows which nobody will read are not received.
+    /// Cancels the work of a lease and closes the connection, so that unread rows are not received.
     func abandonWork() {
         cancelWork()
         close()
@@ -264,7 +264,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         let unsent = held
         held = []
         for (place, (operation, write)) in lost.enumerated() {
-            // Only the first can have been begun when the server says that it ends.
+            // When the server shuts down, only the first operation can have started.
             operation.lost(why, fatal: fatal, mayHaveBegun: place == 0 && link.writes > write)
         }
         for call in unsent { call.wasNotSent(why) }
@@ -272,7 +272,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
         onNotification = nil
     }
 
-    /// Ends a lease: what is not committed is undone, and what was set is as before.
+    /// Ends a lease: uncommitted work is rolled back, and the session is reset.
     func putBack(to pool: PipelinePool<PostgresConnection>) {
         onNotification = nil
         link.pauseReading(false)

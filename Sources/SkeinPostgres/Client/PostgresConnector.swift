@@ -1,17 +1,17 @@
-// From the hosts of a connection string to a session on the one that is wanted.
+// Connects to one of the hosts of a connection string, with the required properties.
 
 import Logging
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Makes connections of one client.
+/// Opens the connections of one client.
 struct PostgresConnector: Sendable {
     let configuration: PostgresConfiguration
     let dialer: Dialer
     let logger: Logger
 
-    /// Connects to the first host that answers and is what is wanted, on a shard's loop; to another member of the alias when none does.
+    /// Connects to the first host that responds and has the required properties, on a shard's loop.
     func connect(_ shard: Shard) -> EventLoopFuture<PostgresConnection> {
         dialer.connect(on: shard.eventLoop) { [self] other in
             guard let other else { return connectToHosts(shard) }
@@ -39,7 +39,7 @@ struct PostgresConnector: Sendable {
             }
             return connection
         }.flatMapError { error in
-            // What a host says about the user holds for the others, which must not be told the password for nothing.
+            // A refusal of the user holds for all hosts, and the password must not be sent to the others needlessly.
             if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
             if place + 1 < configuration.hosts.count { return attempt(place + 1, shard, target: target) }
             if configuration.target == .preferStandby, target == .standby { return attempt(0, shard, target: .any) }
@@ -70,8 +70,8 @@ struct PostgresConnector: Sendable {
         return connect
     }
 
-    /// Asks the server to stop what a session is at (the protocol's "Canceling Requests in Progress"): on a connection of its own,
-    /// whose answer is its end.
+    /// Sends a cancel request for a session (the protocol's "Canceling Requests in Progress"): on a separate
+    /// connection, which the server closes in response.
     private func sendCancel(_ message: ByteBuffer, to host: Endpoint, _ shard: Shard) {
         Connector.connect(to: host, on: shard.eventLoop, connectOptions(host)).whenSuccess { connected in
             connected.channel.writeAndFlush(message, promise: nil)

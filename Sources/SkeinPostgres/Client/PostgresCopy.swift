@@ -1,4 +1,4 @@
-// COPY: rows in bulk, as bytes in a form that the statement names.
+// COPY: bulk transfer of rows, in a format that the statement names.
 
 import NIOCore
 import SkeinCore
@@ -9,19 +9,19 @@ import Synchronization
 extension PostgresClient {
     /// Sends rows in bulk: `copyIn("COPY weather FROM STDIN (FORMAT csv)", pieces)`.
     /// - Parameters:
-    ///   - sql: a COPY … FROM STDIN.
-    ///   - pieces: the bytes, cut anywhere. Sent at the rate of the server.
-    ///   - timeout: for all of it. Default: none but the caller's deadline.
-    /// - Returns: the rows that were added.
-    /// - Throws: what the server says, what the pieces throw, code 702 when the time is up, 712 when the task is cancelled; nothing was
-    ///   added then.
+    ///   - sql: a COPY … FROM STDIN statement.
+    ///   - pieces: the bytes, split anywhere. Sent as fast as the server reads.
+    ///   - timeout: for the whole operation. Default: none but the caller's deadline.
+    /// - Returns: the number of rows added.
+    /// - Throws: the server's error, the error of the pieces, code 702 after the timeout, 712 when the task is
+    ///   cancelled; no rows are added then.
     public func copyIn<Pieces: AsyncSequence & Sendable>(
         _ sql: SQL, _ pieces: Pieces, timeout: Duration? = nil
     ) async throws -> Int where Pieces.Element == ByteBuffer {
         try await withConnection { lease in
             let copy = try PostgresCopy(sql, lease, .toServer)
             copy.start(within: timeout)
-            // A task of its own: pieces that never come must not hold up the end.
+            // A separate task, so that pieces that never arrive do not delay the end.
             let feeding = Task(executorPreference: lease.shard.executor) {
                 do {
                     try await copy.untilAccepted()
@@ -42,22 +42,22 @@ extension PostgresClient {
     }
 
     /// Receives rows in bulk: `for try await piece in copyOut("COPY weather TO STDOUT (FORMAT csv)")`.
-    /// - Parameter sql: a COPY … TO STDOUT.
-    /// - Returns: the bytes as they come, at the rate of the consumer.
+    /// - Parameter sql: a COPY … TO STDOUT statement.
+    /// - Returns: the bytes as they arrive, with back-pressure.
     public func copyOut(_ sql: SQL) -> PostgresCopyOut { PostgresCopyOut(client: self, sql: sql) }
 }
 
-/// The bytes of a COPY … TO STDOUT. Each walk over it executes the statement.
+/// The bytes of a COPY … TO STDOUT statement. Each iteration executes the statement.
 public struct PostgresCopyOut: AsyncSequence, Sendable {
     public typealias Element = ByteBuffer
 
     fileprivate let client: PostgresClient
     fileprivate let sql: SQL
 
-    /// Begins a walk; the statement is executed at its first step.
+    /// Starts an iteration; its first step executes the statement.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(sequence: self) }
 
-    /// A walk over the bytes.
+    /// Iterates over the bytes.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let sequence: PostgresCopyOut
         private var copy: CopyHandle?
@@ -65,8 +65,8 @@ public struct PostgresCopyOut: AsyncSequence, Sendable {
 
         fileprivate init(sequence: PostgresCopyOut) { self.sequence = sequence }
 
-        /// The next piece; nil behind the last.
-        /// - Throws: what the server says, and what happens to the connection.
+        /// The next piece; nil after the last.
+        /// - Throws: the server's error, and failures of the connection.
         public mutating func next() async throws -> ByteBuffer? {
             if isOver { return nil }
             do {
@@ -88,16 +88,16 @@ public struct PostgresCopyOut: AsyncSequence, Sendable {
     }
 }
 
-/// What an iterator holds: with it goes the copying.
+/// The reference of an iterator: when it is released, the copying ends.
 private final class CopyHandle: Sendable {
     let copy: PostgresCopy
     init(_ copy: PostgresCopy) { self.copy = copy }
     deinit { copy.stop() }
 }
 
-/// One COPY under way, in either direction.
+/// One COPY operation, in either direction.
 ///
-/// Unchecked: touched on its connection's loop only, but for what has a lock of its own.
+/// Unchecked: used on its connection's loop only, except for state with its own lock.
 private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private let text: String
     private let lease: PostgresLease
@@ -106,9 +106,9 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private let accepted: EventLoopPromise<Void>
     private let done: EventLoopPromise<PostgresTag>
     private var error: SQLError?
-    /// Why it is given up on our side.
+    /// The reason why this side has aborted it.
     private var abortion: (any Error)?
-    /// Whether the server is told no more of what is copied.
+    /// Whether no more copy data is sent.
     private var isEnded = false
     private var timer: Scheduled<Void>?
     private var tag = PostgresTag(command: "", rows: 0)
@@ -154,9 +154,9 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     func untilAccepted() async throws { try await accepted.futureResult.get() }
     func outcome() async throws -> PostgresTag { try await done.futureResult.get() }
 
-    /// Sends all pieces, each when the socket takes it. On the loop.
+    /// Sends all pieces, each when the socket accepts it. On the loop.
     func feed<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws where Pieces.Element == ByteBuffer {
-        // Small pieces go together: a row is often one.
+        // Small pieces are combined: a piece is often a single row.
         var gathered = ByteBuffer()
         for try await piece in pieces {
             try Task.checkCancellation()
@@ -178,7 +178,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         }
     }
 
-    /// Says that all was sent, or that no more will be.
+    /// Ends the copy data, with success or failure.
     func finish(_ failure: (any Error)?) {
         lease.shard.run {
             guard !self.isOver, !self.isEnded else { return }
@@ -194,7 +194,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         }
     }
 
-    /// Gives it up. The server is told, also when it has got everything already.
+    /// Aborts the operation. The server is informed, even if it has received everything.
     func abort(_ failure: SkeinError) {
         lease.shard.run {
             guard !self.isOver, self.abortion == nil else { return }
@@ -231,7 +231,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         }
     }
 
-    // MARK: The answer
+    // MARK: The response
 
     var isAbandoned: Bool { false }
 
@@ -240,7 +240,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         case .copyIn where direction == .toServer, .copyOut where direction == .fromServer:
             isCopying = true
             if direction == .toServer, isEnded || abortion != nil {
-                // Given up, or a second COPY in the same text, for which there is nothing.
+                // Aborted, or a second COPY in the same text, which gets no data.
                 isEnded = true
                 connection.link.write { PostgresWriter.copyFail("there is nothing more to copy", into: &$0) }
             }
@@ -250,7 +250,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
             connection.link.write { PostgresWriter.copyFail("use copyIn(…) for this", into: &$0) }
             abortion = abortion ?? wrongDirection(connection)
         case .copyOut:
-            // What comes is thrown away until the server has heard that it is not wanted.
+            // Data is discarded until the server has processed the cancellation.
             isUnwanted = true
             abortion = abortion ?? wrongDirection(connection)
             connection.cancelWork()
@@ -277,7 +277,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) {
         isOver = true
         if let abortion {
-            // When the server was done before it heard of the end, what it did stands, and that is said.
+            // If the server completed before the abort arrived, its work is committed, and reported.
             end(
                 error == nil && isCopying && direction == .toServer ? Self.tooLate(abortion, connection.peer) : abortion
             )

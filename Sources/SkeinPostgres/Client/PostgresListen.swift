@@ -1,4 +1,4 @@
-// LISTEN and NOTIFY: words between sessions.
+// LISTEN and NOTIFY: notifications between sessions.
 
 import NIOCore
 import SkeinCore
@@ -6,10 +6,11 @@ import SkeinSQL
 import SkeinTransport
 
 extension PostgresClient {
-    /// Hears what others send by `NOTIFY`, on a connection of its own: `for try await word in try await db.listen("jobs")`.
-    /// - Parameter channels: their names.
-    /// - Returns: the words from now on. It ends with an error when the connection is lost, since what is sent meanwhile is lost, too.
-    /// - Throws: code 702 when no connection was free, what the server says.
+    /// Receives notifications, on a separate connection: `for try await notification in try await db.listen("jobs")`.
+    /// - Parameter channels: the channels.
+    /// - Returns: the notifications from now on. The sequence throws when the connection is lost, since notifications
+    ///   may be lost, too.
+    /// - Throws: code 702 when no connection was free, the server's error.
     public func listen(_ channels: String...) async throws -> PostgresNotifications {
         let lease = try await grant()
         let notifications = PostgresNotifications(lease)
@@ -22,14 +23,14 @@ extension PostgresClient {
         return notifications
     }
 
-    /// Sends a word to all who listen to a channel.
+    /// Sends a notification to all listeners of a channel.
     @discardableResult
     public func notify(_ channel: String, _ payload: String = "") -> Corequest<SQLResponse> {
         execute("SELECT pg_notify(\(channel), \(payload))")
     }
 }
 
-/// What others send by `NOTIFY`. One walk over it, until it is let go of or `stop()` is called.
+/// Notifications. It can be iterated over once, until it is released or `stop()` is called.
 public final class PostgresNotifications: AsyncSequence, Sendable {
     public typealias Element = PostgresNotification
 
@@ -56,7 +57,7 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
 
     deinit { inbox.finish(.finished) }
 
-    /// Hears nothing more, and gives the connection back.
+    /// Stops listening, and returns the connection.
     public func stop() async {
         inbox.finish(.finished)
         await lease.end()
@@ -64,11 +65,11 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(notifications: self) }
 
-    /// A walk over the words.
+    /// Iterates over the notifications.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let notifications: PostgresNotifications
 
-        /// The next word.
+        /// The next notification.
         /// - Throws: code 710 when the connection is lost.
         public mutating func next() async throws -> PostgresNotification? {
             let connection = notifications.lease.connection

@@ -1,29 +1,29 @@
-// A statement that a connection has prepared, or is preparing.
+// A statement that is prepared, or is being prepared, on a connection.
 
 import NIOCore
 import SkeinCore
 import SkeinSQL
 
-/// Something that stands in a connection's pipeline and is answered in its turn, up to ReadyForQuery.
+/// An entry of a connection's pipeline, answered up to ReadyForQuery.
 protocol PostgresOperation: AnyObject {
-    /// Whether nobody waits for it any more.
+    /// Whether no caller waits for it any more.
     var isAbandoned: Bool { get }
-    /// Takes a message of its answer.
-    /// - Throws: when it cannot be one.
+    /// Receives a message of its response.
+    /// - Throws: when the message is not allowed.
     func receive(_ message: PostgresMessage, on connection: PostgresConnection) throws(PostgresProtocolError)
     /// The call, if it is one.
     var call: PostgresCall? { get }
-    /// Where rows go that come behind others.
+    /// The rows to which further rows can be appended directly.
     var openRows: PostgresRowSet? { get }
-    /// Takes note of rows that went there.
+    /// Counts rows that were appended directly.
     func received(bytes: Int)
-    /// The answer is complete.
-    /// - Throws: when something is missing.
+    /// The response is complete.
+    /// - Throws: when a message is missing.
     func ready(_ status: PostgresTransactionStatus, on connection: PostgresConnection) throws(PostgresProtocolError)
-    /// The connection has ended before that.
+    /// The connection ended before the response.
     /// - Parameters:
-    ///   - fatal: what the server said at its end.
-    ///   - mayHaveBegun: whether the server may have looked at it before.
+    ///   - fatal: the server's error at its end.
+    ///   - mayHaveBegun: whether the server may have started it before.
     func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool)
 }
 
@@ -33,28 +33,28 @@ extension PostgresOperation {
     func received(bytes: Int) {}
 }
 
-/// A prepared statement and those that wait until it is one.
+/// A prepared statement and the calls that wait for it.
 final class PostgresStatement: PostgresOperation {
-    /// Empty for one that is prepared for each execution.
+    /// Empty for a statement that is prepared for each execution.
     let name: String
     let text: String
     private(set) var parameterTypes: [UInt32] = []
     private(set) var layout = PostgresLayout.none
     private(set) var columns: [PostgresColumn] = []
-    /// The last part of each Bind: in which format each column is wanted.
+    /// The last part of each Bind: the result format of each column.
     private(set) var resultFormats = ByteBuffer()
     var isPrepared = false
     private var isDescribed = false
     private var error: SQLError?
-    /// Those that are executed as soon as it is prepared.
+    /// Calls that are executed once it is prepared.
     var waiting: [PostgresCall] = []
-    /// Others that need to know of it.
+    /// Other observers of the preparation.
     var whenPrepared: [(Result<PostgresStatement, SkeinError>) -> Void] = []
-    /// When it was used last, as a count.
+    /// A counter for the time of last use.
     var lastUse = 0
-    /// Why it is not executed on a connection that many share.
+    /// The reason why it is not allowed on a shared connection.
     let sharedProblem: SkeinError?
-    /// Whether its session has to be made what it was behind it.
+    /// Whether the session has to be reset after it.
     let mayChangeSession: Bool
 
     init(name: String, text: String) {
@@ -89,7 +89,7 @@ final class PostgresStatement: PostgresOperation {
         if let error {
             connection.forget(self)
             let failure = error.failure(peer: connection.peer)
-            // One that was given up stood before, and its cancellation came too late for it: nothing is wrong with the statement.
+            // An abandoned statement preceded it, whose late cancellation hit this one: the statement itself is valid.
             let isStray = error.sqlState == "57014" && !connection.isUsable
             for call in calls { if isStray { call.wasNotSent(failure) } else { call.refused(error, on: connection) } }
             for other in others { other(.failure(failure)) }
@@ -108,14 +108,14 @@ final class PostgresStatement: PostgresOperation {
     func lost(_ reason: SkeinError, fatal: SQLError?, mayHaveBegun: Bool) {
         let calls = waiting
         waiting = []
-        // None of them was sent: only the statement was.
+        // No call was sent, only the statement.
         for call in calls { call.wasNotSent(reason) }
         for other in whenPrepared { other(.failure(reason)) }
         whenPrepared = []
     }
 }
 
-/// A word of the connection's own, whose answer only has to be a good one.
+/// A command of the connection itself, which only has to succeed.
 final class PostgresChore: PostgresOperation {
     private let done: (SQLError?) -> Void
     private var error: SQLError?

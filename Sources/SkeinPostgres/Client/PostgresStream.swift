@@ -1,4 +1,4 @@
-// Rows by the thousand and the million: read from a portal, a piece at a time, when the consumer is ready for it.
+// Streaming of large results: read from a portal, in batches, when the consumer is ready.
 
 import NIOCore
 import SkeinCore
@@ -6,18 +6,18 @@ import SkeinSQL
 import SkeinTransport
 
 extension PostgresClient {
-    /// Reads rows as they are wanted, on a connection of their own: `for try await row in db.stream("SELECT …")`.
+    /// Reads rows on demand, on an exclusive connection: `for try await row in db.stream("SELECT …")`.
     ///
-    /// The server makes the rows when they are asked for, a piece ahead; the consumer's rate is the whole way's.
+    /// The server produces the rows on demand, one batch ahead of the consumer.
     /// - Parameters:
     ///   - sql: a statement that returns rows.
-    ///   - piece: rows that are asked for at one time. Default: 1000.
+    ///   - piece: rows per batch. Default: 1000.
     public func stream(_ sql: SQL, piece: Int = 1000) -> PostgresRows {
         PostgresRows(client: self, sql: sql, piece: max(1, piece))
     }
 }
 
-/// Rows as they are wanted. Each walk over it executes the statement.
+/// Rows on demand. Each iteration executes the statement.
 public struct PostgresRows: AsyncSequence, Sendable {
     public typealias Element = Row
 
@@ -25,10 +25,10 @@ public struct PostgresRows: AsyncSequence, Sendable {
     fileprivate let sql: SQL
     fileprivate let piece: Int
 
-    /// Begins a walk; the statement is executed at its first step.
+    /// Starts an iteration; its first step executes the statement.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(sequence: self) }
 
-    /// A walk over the rows.
+    /// Iterates over the rows.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let sequence: PostgresRows
         private var cursor: CursorHandle?
@@ -37,8 +37,8 @@ public struct PostgresRows: AsyncSequence, Sendable {
 
         fileprivate init(sequence: PostgresRows) { self.sequence = sequence }
 
-        /// The next row; nil behind the last.
-        /// - Throws: what the server says, and what happens to the connection.
+        /// The next row; nil after the last.
+        /// - Throws: the server's error, and failures of the connection.
         public mutating func next() async throws -> Row? {
             while !isOver {
                 if let row = rows.popFirst() { return row }
@@ -61,9 +61,9 @@ public struct PostgresRows: AsyncSequence, Sendable {
     }
 }
 
-/// A portal under way.
+/// An open portal.
 ///
-/// Unchecked: touched on its connection's loop only, but for the inbox.
+/// Unchecked: used on its connection's loop only, except for the inbox.
 private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private let lease: PostgresLease
     private var statement: PostgresStatement
@@ -76,7 +76,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     private var isEnding = false
     private var isBound = false
     private var isSecond = false
-    /// Whether the server has described other columns than those that were bound for.
+    /// Whether the server has described other columns than those of the Bind message.
     private var hasOtherColumns = false
     private var isUnwanted = false
 
@@ -155,7 +155,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         lease.connection.link.write { PostgresWriter.sync(into: &$0) }
     }
 
-    // MARK: The answer
+    // MARK: The response
 
     var isAbandoned: Bool { false }
     var openRows: PostgresRowSet? { hasOtherColumns ? nil : rows }
@@ -210,7 +210,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
         end(error.map { .failed($0.failure(peer: connection.peer)) } ?? .finished, on: connection)
     }
 
-    /// Prepares the statement anew: a table has changed, or another session of the server was given.
+    /// Prepares the statement again: a table has changed, or a pooler has assigned another session.
     private func startAgain(on connection: PostgresConnection) {
         isSecond = true
         connection.prepare(sql.text) { result in
@@ -240,7 +240,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
     }
 }
 
-/// What an iterator holds: with it goes the portal.
+/// The reference of an iterator: when it is released, the portal is closed.
 private final class CursorHandle: Sendable {
     private let cursor: PostgresCursor
 

@@ -1,4 +1,4 @@
-// A connection that one caller has alone, and a transaction on it.
+// A leased connection, and a transaction on it.
 
 import NIOCore
 import SkeinCore
@@ -6,7 +6,7 @@ import SkeinSQL
 import SkeinTransport
 import Synchronization
 
-/// A connection that nobody shares. Statements on it are carried out in the order in which they are started.
+/// An exclusive connection. Its statements are executed in the order in which they are started.
 public final class PostgresLease: SQLExecutor, Sendable {
     let connection: PostgresConnection
     private let pool: PipelinePool<PostgresConnection>
@@ -30,7 +30,7 @@ public final class PostgresLease: SQLExecutor, Sendable {
         connection.shard.run { connection.putBack(to: pool) }
     }
 
-    /// PostgreSQL's.
+    /// The dialect of PostgreSQL.
     public var dialect: SQLDialect { .postgres }
     var shard: Shard { connection.shard }
 
@@ -54,7 +54,7 @@ public final class PostgresLease: SQLExecutor, Sendable {
         return corequest
     }
 
-    /// Gives the connection back; what was not committed is undone.
+    /// Returns the connection; uncommitted work is rolled back.
     func end() async {
         guard !isOver.exchange(true, ordering: .acquiringAndReleasing) else { return }
         let (connection, pool) = (connection, pool)
@@ -62,13 +62,13 @@ public final class PostgresLease: SQLExecutor, Sendable {
     }
 }
 
-/// A transaction. Its statements are carried out in the order in which they are started, each waiting for nobody.
+/// A transaction. Its statements are executed in the order in which they are started, without delay by other callers.
 public final class PostgresTransaction: SQLTransaction, Sendable {
     private let lease: PostgresLease
 
     init(_ lease: PostgresLease) { self.lease = lease }
 
-    /// PostgreSQL's.
+    /// The dialect of PostgreSQL.
     public var dialect: SQLDialect { .postgres }
 
     @discardableResult
@@ -76,8 +76,8 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
         _ sql: SQL, timeout: Duration?, meta: RequestMetadata, callback: SQLResponse.Callback?
     ) -> Corequest<SQLResponse> { lease.execute(sql, timeout: timeout, meta: meta, callback: callback) }
 
-    /// Makes what was done last, and gives the connection back.
-    /// - Throws: what the server says; code 500 when one of the statements had failed, so that nothing was done.
+    /// Commits the transaction, and returns the connection.
+    /// - Throws: the server's error; code 500 when a statement had failed, so that the transaction was rolled back.
     public func commit() async throws {
         let response = await lease.execute("COMMIT").dispatch()
         await lease.end()
@@ -88,18 +88,18 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
         }
     }
 
-    /// Undoes what was done, and gives the connection back.
+    /// Rolls the transaction back, and returns the connection.
     public func rollback() async throws {
         let response = await lease.execute("ROLLBACK").dispatch()
         await lease.end()
         try response.raiseForStatus()
     }
 
-    /// Gives the connection back; what was not committed is undone.
+    /// Returns the connection; uncommitted work is rolled back.
     public func end() async { await lease.end() }
 
-    /// Does something that is undone when it throws, without undoing the rest.
-    /// - Returns: what the work returns.
+    /// Runs an operation in a savepoint, which is rolled back alone when the operation throws.
+    /// - Returns: the result of the operation.
     public func savepoint<T: Sendable>(_ name: String = "skein", _ work: () async throws -> T) async throws -> T {
         try await execute("SAVEPOINT \(identifier: name)").commit()
         do {

@@ -1,12 +1,13 @@
-// Connection strings as libpq reads them: URIs with several hosts, and words with values (PostgreSQL manual, section 34.1.1).
+// Connection strings as in libpq: URIs with several hosts, and keyword/value pairs (PostgreSQL manual, section 34.1.1).
 
 import SkeinCore
 import SkeinTransport
 
 extension PostgresConfiguration {
-    /// Reads a connection string: `postgres://user:password@host:5432,host2/database?sslmode=verify-full`, `host=… dbname=…`, or
+    /// Parses a connection string: `postgres://user:password@host:5432,host2/database?sslmode=verify-full`,
+    /// `host=… dbname=…`, or
     /// `user:password@host/database`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// - Throws: code 701 with the error in it.
     public init(_ text: String) throws(SkeinError) {
         self.init()
         let isWords = !text.containsBytes("://") && text.containsBytes("=") && !text.containsBytes("@")

@@ -3,13 +3,13 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A database of PostgreSQL: `try client.postgres("postgres://user:password@host/blog").execute("SELECT …")`.
+    /// A PostgreSQL client: `try client.postgres("postgres://user:password@host/blog").execute("SELECT …")`.
     ///
-    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// Calls with one address return the same client, with one set of connections.
     ///
-    /// With the name of an alias, it is the client of the member whose turn it is.
-    /// - Parameter url: a connection string as libpq reads them, with several hosts if there are, or `user:password@host/database`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// With the name of an alias, it is the client of the member that the balancer picks.
+    /// - Parameter url: a connection string as in libpq, with one or several hosts, or `user:password@host/database`.
+    /// - Throws: code 701 with the error in it.
     public func postgres(_ url: String) throws(SkeinError) -> PostgresClient {
         try backEnd(url, .postgres) { (url, dialer, session) throws(SkeinError) in
             PostgresClient(try PostgresConfiguration(url), session: session, dialer: dialer)

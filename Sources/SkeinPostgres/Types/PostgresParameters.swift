@@ -1,5 +1,5 @@
-// Writes values as the server wants them: in binary form where its type is known and fits, else as text, which the server reads for
-// any type and refuses by itself when it is none.
+// Encodes parameters: in binary format where the type is known and matches, else as text, which the server parses for
+// any type and validates.
 
 import NIOCore
 import SkeinSQL
@@ -20,7 +20,7 @@ struct PostgresParameters {
         switch (value, PostgresType.format(type)) {
         case (.integer(let number), .int2): Int16(exactly: number) != nil
         case (.integer(let number), .int4): Int32(exactly: number) != nil
-        // What is beyond the range of the type is sent as text, so that the server says so.
+        // A value beyond the range of the type is sent as text, so that the server reports the error.
         case (.double(let number), .float4):
             !number.isFinite || Float(number).isFinite && (Float(number) != 0 || number == 0)
         case (.timestamp(let value), .timestamp), (.timestamp(let value), .timestampZoned):
@@ -84,7 +84,7 @@ struct PostgresParameters {
             [.int2, .int4, .int8].contains(format),
             let whole = Int64(exactly: number)
         {
-            return "\(whole)"  // which has no exponent, as the text of a number of floating point may have
+            return "\(whole)"  // without an exponent, which the text of a floating-point number may have
         }
         return value.description
     }

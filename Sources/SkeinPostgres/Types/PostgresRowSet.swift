@@ -1,17 +1,17 @@
-// The rows of an answer of PostgreSQL: the cells as they came, and where each begins.
+// The rows of a result: the cells as received, with their offsets.
 
 import NIOCore
 import SkeinCore
 import SkeinSQL
 
-/// What a statement's rows consist of.
+/// The structure of a statement's rows.
 final class PostgresLayout: Sendable {
     let columns: RowColumns
     let types: [UInt32]
-    /// How each column is read in binary form; nil where it comes as text.
+    /// The binary format of each column; nil for text.
     let formats: [PostgresFormat?]
 
-    /// - Parameter isBinary: whether what can come in binary form does.
+    /// - Parameter isBinary: whether columns are in binary format where that is supported.
     init(_ columns: [PostgresColumn], isBinary: Bool) {
         self.columns = RowColumns(columns.map(\.name))
         types = columns.map(\.type)
@@ -21,12 +21,12 @@ final class PostgresLayout: Sendable {
     static let none = PostgresLayout([], isBinary: true)
 }
 
-/// Rows under way, and rows that are complete.
+/// Rows that are being received, or complete rows.
 final class PostgresRowSet: RowSet, @unchecked Sendable {
     private let layout: PostgresLayout
     var columns: RowColumns { layout.columns }
     @exclusivity(unchecked) private var bytes = ByteBuffer()
-    /// Where each cell's length stands.
+    /// The offset of each cell's length.
     @exclusivity(unchecked) private var places: [UInt32] = []
     @exclusivity(unchecked) private var rows = 0
 
@@ -34,26 +34,26 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
         self.layout = layout
     }
 
-    /// The memory that the cells take.
+    /// The memory of the cells.
     var size: Int { bytes.readableBytes }
 
     /// Adds a row.
-    /// - Throws: when it is no row of these columns.
+    /// - Throws: when it does not match the columns.
     func append(_ row: ByteBuffer) throws(PostgresProtocolError) {
         let base = bytes.writerIndex
         try checkRoom(row.readableBytes)
         let isWhole = row.withUnsafeReadableBytes { note($0, from: 0, to: $0.count, base: base) }
         guard isWhole else { throw .malformed(message: UInt8(ascii: "D")) }
         if rows == 0 {
-            bytes = row.slice()  // most answers have one row: it stays where it arrived
+            bytes = row.slice()  // most results have one row: it is not copied
         } else {
             bytes.writeImmutableBuffer(row)
         }
         rows += 1
     }
 
-    /// Adds the rows that stand at the beginning of a buffer, with their headers, in one go.
-    /// - Returns: how many bytes they are.
+    /// Adds the rows at the beginning of a buffer, with their headers, in one pass.
+    /// - Returns: the number of bytes consumed.
     func appendAll(from buffer: ByteBuffer, limit: Int) throws(PostgresProtocolError) -> Int {
         let base = bytes.writerIndex
         var isWhole = true
@@ -61,7 +61,7 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
             var place = 0
             while place &+ 5 <= raw.count, raw[place] == UInt8(ascii: "D") {
                 let length = Int(UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: place &+ 1, as: UInt32.self)))
-                // What is wrong with one that is none, or not whole, is said elsewhere.
+                // An incomplete or invalid message is handled elsewhere.
                 guard length >= 4, length <= limit, place &+ 1 &+ length <= raw.count else { break }
                 let end = place &+ 1 &+ length
                 guard note(raw, from: place &+ 5, to: end, base: base) else {
@@ -86,7 +86,7 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
         }
     }
 
-    /// Notes where the cells of a row are; returns whether it is a row of these columns.
+    /// Records the offsets of a row's cells; returns whether it matches the columns.
     @inline(__always)
     private func note(_ raw: UnsafeRawBufferPointer, from start: Int, to end: Int, base: Int) -> Bool {
         let width = layout.types.count
@@ -106,7 +106,7 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
 
     var count: Int { rows }
 
-    /// Calls with a cell's bytes; nil for none.
+    /// Calls with a cell's bytes; nil for NULL.
     @inline(__always)
     private func withCell<T>(_ row: Int, _ column: Int, _ body: (UnsafeRawBufferPointer?) throws -> T) rethrows -> T {
         let place = Int(places[row * layout.types.count + column])

@@ -1,9 +1,9 @@
-// Values that come as text: those of scripts, and those whose parts may be of any type.
+// Values in text format: those of scripts, and those with parts of any type.
 
 import SkeinCore
 import SkeinSQL
 
-/// Reads the texts that PostgreSQL's output functions write.
+/// Parses the output format of PostgreSQL's types.
 enum PostgresTextReader {
     /// A text as a value; nil when it stays text.
     static func value(_ text: String, _ type: UInt32) -> SQLValue? {
@@ -22,14 +22,14 @@ enum PostgresTextReader {
     }
 }
 
-/// The parts of an array's or a record's text (PostgreSQL's manual, sections 8.15.2 and 8.16.6).
+/// Parses the text of an array or a record (PostgreSQL's manual, sections 8.15.2 and 8.16.6).
 struct PostgresTextParser {
     private let bytes: [UInt8]
     private var place = 0
 
     init(_ text: String) { bytes = Array(text.utf8) }
 
-    /// The whole text as a value; nil when it does not have that form, such as an array with lower bounds.
+    /// The whole text as a value; nil when it has another form, such as an array with lower bounds.
     mutating func value(_ form: PostgresTextForm) -> SQLValue? {
         let value: SQLValue?
         switch form {
@@ -58,7 +58,7 @@ struct PostgresTextParser {
     }
 
     private mutating func array(_ element: PostgresTextForm?, depth: Int) -> SQLValue? {
-        // The server knows six dimensions.
+        // The server supports six dimensions.
         guard depth <= 6, take("{") else { return nil }
         var elements: [SQLValue] = []
         if take("}") { return .array([]) }
@@ -82,7 +82,7 @@ struct PostgresTextParser {
         return take("}") ? .array(elements) : nil
     }
 
-    /// A part, without its quotation marks and backslashes; two quotation marks inside of others are one.
+    /// A part, unquoted and unescaped; a doubled quotation mark inside of quotes is one.
     private mutating func word(until ends: String) -> (text: String, isQuoted: Bool) {
         var word: [UInt8] = []
         var isInside = false
@@ -111,7 +111,7 @@ struct PostgresTextParser {
 }
 
 extension PostgresText {
-    /// PostgreSQL's text of an array that is written in JSON; nil when the text is not such an array.
+    /// PostgreSQL's text for an array written in JSON; nil when the text is not such an array.
     static func array(fromJSON text: String) -> String? {
         guard text.trimmingBlanks().hasBytePrefix("["), let elements = (try? JSONValue(json: text))?.elements else {
             return nil

@@ -1,22 +1,22 @@
-// The types of PostgreSQL that are known here, by their numbers (`pg_type.dat`), and which of them travel in binary form.
+// The known types of PostgreSQL, by OID (`pg_type.dat`), and their formats.
 
-/// How the binary form of a type is read.
+/// The binary format of a type.
 enum PostgresFormat: UInt8 {
     case bool, int2, int4, int8, oid, float4, float8, numeric, text, bytes, json, jsonb, uuid
     case timestamp, timestampZoned, date, time, timeZoned, interval
     case array, range, multirange
 }
 
-/// What stands in a text that has parts.
+/// The structure of a composite text value.
 indirect enum PostgresTextForm {
     case record
     /// - Parameter of: the form of an element; nil for plain text.
     case array(of: PostgresTextForm?)
 }
 
-/// What is known of a type by its number.
+/// The properties of a type by its OID.
 enum PostgresType {
-    /// How a type's binary form is read; nil for a type that is asked for as text.
+    /// The binary format of a type; nil for a type that is requested as text.
     static func format(_ oid: UInt32) -> PostgresFormat? {
         switch oid {
         case 16: .bool
@@ -47,8 +47,8 @@ enum PostgresType {
         }
     }
 
-    /// What a type that is asked for as text consists of: the fields of a record may be of any type, whose binary form only the server
-    /// knows.
+    /// The structure of a type that is requested as text: the fields of a record may have any type, whose binary format
+    /// only the server knows.
     static func textForm(_ oid: UInt32) -> PostgresTextForm? {
         switch oid {
         case 2249: .record
@@ -58,7 +58,7 @@ enum PostgresType {
         }
     }
 
-    /// Whether a type is an array, whatever of.
+    /// Whether a type is an array of any type.
     static func isArray(_ oid: UInt32) -> Bool {
         if case .array? = format(oid) { return true }
         if case .array? = textForm(oid) { return true }
@@ -91,7 +91,7 @@ enum PostgresType {
         }
     }
 
-    /// Microseconds from the beginning of 1970 to that of 2000, where PostgreSQL's time begins.
+    /// Microseconds from 1970 to 2000, the epoch of PostgreSQL.
     static let epoch: Int64 = 946_684_800_000_000
     /// The same in days.
     static let epochDays: Int32 = 10957

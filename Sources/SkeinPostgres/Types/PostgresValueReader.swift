@@ -1,4 +1,4 @@
-// Makes values of cells in binary form (`*_send` in PostgreSQL's sources is the only definition there is).
+// Decodes values in binary format (defined only by `*_send` in PostgreSQL's sources).
 
 import NIOCore
 import SkeinCore
@@ -10,15 +10,15 @@ import SkeinSQL
     import Foundation
 #endif
 
-/// Reads cells. Every length in them is checked against what is there: they are a peer's bytes.
+/// Decodes cells. Every length is checked against the available bytes, since they come from a peer.
 struct PostgresValueReader {
-    /// Arrays inside of records inside of arrays, at most.
+    /// The maximum nesting of arrays and records.
     private static let maximumDepth = 32
 
     private var depth = 0
 
-    /// A cell as a value; of a type that is not known, its text.
-    /// - Throws: code 709 when the bytes are no value of the type.
+    /// A cell as a value; for an unknown type, its text.
+    /// - Throws: code 709 when the bytes are invalid for the type.
     static func read(_ bytes: UnsafeRawBufferPointer, _ type: UInt32, isBinary: Bool) throws -> SQLValue {
         var reader = PostgresValueReader()
         if isBinary, let format = PostgresType.format(type) { return try reader.value(bytes, type, format) }
@@ -52,7 +52,7 @@ struct PostgresValueReader {
         case .int8: return .integer(try integer(bytes, type, Int64.self))
         case .oid: return .integer(Int64(try integer(bytes, type, UInt32.self)))
         case .float4:
-            // By its fewest digits: as the nearest Double, 0.1 would be 0.10000000149011612.
+            // By its shortest digits: as the nearest Double, 0.1 would be 0.10000000149011612.
             let value = Float(bitPattern: try integer(bytes, type, UInt32.self))
             return .double(Double("\(value)") ?? Double(value))
         case .float8: return .double(Double(bitPattern: try integer(bytes, type, UInt64.self)))
@@ -72,7 +72,7 @@ struct PostgresValueReader {
             if raw == .max || raw == .min { return .timestamp(SQLTimestamp(microseconds: raw, isZoned: isZoned)) }
             let (moment, overflow) = raw.addingReportingOverflow(PostgresType.epoch)
             guard overflow else { return .timestamp(SQLTimestamp(microseconds: moment, isZoned: isZoned)) }
-            // The last years that the server knows (294247 to 294276) are its text.
+            // The last years that the server supports (294247 to 294276) are returned as text.
             let day: Int64 = 86_400_000_000
             return .text(
                 SQLTimestamp.text(
@@ -107,12 +107,12 @@ struct PostgresValueReader {
         return try read(&self)
     }
 
-    /// A cell with its length before it; nil for none.
+    /// A cell with its length before it; nil for NULL.
     private mutating func cell(_ buffer: inout ByteBuffer, _ type: UInt32, in outer: UInt32) throws -> SQLValue {
         guard let length = buffer.readInteger(as: Int32.self) else { throw malformed(outer) }
         if length == -1 { return .null }
         guard length >= 0, let bytes = buffer.readSlice(length: Int(length)) else { throw malformed(outer) }
-        // Only types whose binary form is known are asked for in it.
+        // Only types with a known binary format are requested in it.
         guard let format = PostgresType.format(type) else { throw malformed(outer) }
         return try bytes.withUnsafeReadableBytes { try value($0, type, format) }
     }
@@ -131,7 +131,7 @@ struct PostgresValueReader {
             sizes.append(Int(size))
             bounds.append(Int(bound))
         }
-        // Each element takes four bytes at least: what promises more than there is makes no memory.
+        // Each element takes at least four bytes: an announced count beyond that must not allocate memory.
         var all = 1
         for size in sizes {
             let (product, overflow) = all.multipliedReportingOverflow(by: size)
@@ -141,7 +141,7 @@ struct PostgresValueReader {
         if sizes.isEmpty { return .array([]) }
         let array = try dimension(sizes[...], &buffer, element, type)
         if bounds.allSatisfy({ $0 == 1 }) { return array }
-        // Arrays of Swift have no lower bounds: one that has is its text.
+        // Swift arrays have no lower bounds: an array with lower bounds is returned as text.
         let shown = zip(bounds, sizes).map { "[\($0):\($0 + $1 - 1)]" }.joined()
         return .text("\(shown)=\(array)")
     }
@@ -186,7 +186,7 @@ struct PostgresValueReader {
 
 /// `numeric` in binary form: digits of base 10 000.
 enum PostgresNumeric {
-    /// Its digits; nil when the bytes are no number.
+    /// Its digits; nil for invalid bytes.
     static func text(_ bytes: UnsafeRawBufferPointer) -> String? {
         guard bytes.count >= 8, bytes.count % 2 == 0 else { return nil }
         func word(_ place: Int) -> UInt16 {
@@ -231,8 +231,8 @@ enum PostgresNumeric {
     }
 }
 
-/// Text as the server sends it.
+/// Text from the server.
 enum PostgresText {
-    /// The text, or nil when the bytes are no UTF-8.
+    /// The text, or nil for invalid UTF-8.
     static func decode(_ bytes: UnsafeRawBufferPointer) -> String? { String(checkedUTF8: bytes) }
 }

@@ -1,30 +1,30 @@
-// Splits a server's bytes into messages (protocol 3.0, "Message Formats"): a letter, a length, a body.
+// Splits the server's bytes into messages (protocol 3.0, "Message Formats"): a type byte, a length, a body.
 
 import NIOCore
 import SkeinCore
 import SkeinSQL
 
-/// A decoder of messages. After an error it is of no more use.
+/// A message decoder. After an error it cannot be used any more.
 struct PostgresDecoder {
     private var buffer = ByteBuffer()
     private let limit: Int
 
-    /// - Parameter limit: bytes of a message at most.
+    /// - Parameter limit: the size limit of a message.
     init(limit: Int) { self.limit = limit }
 
-    /// Bytes that wait for the rest of their message.
+    /// Bytes of an incomplete message.
     var buffered: Int { buffer.readableBytes }
 
     mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
-    /// Whether what is left is the beginning of an answer, and not of what a server may send at any time: notifications, notices,
-    /// parameters, and the error with which it ends a session.
+    /// Whether the remaining bytes are the beginning of a response, and not of a message that a server may send at any
+    /// time: notifications, notices, parameters, and the error with which it ends a session.
     var hasBegunAnswer: Bool {
         buffer.readableBytesView.first.map { !Array("ANSE".utf8).contains($0) } ?? false
     }
 
-    /// The next whole message, or nil until more bytes arrive.
-    /// - Throws: what is wrong; the connection cannot go on.
+    /// The next complete message, or nil until more bytes arrive.
+    /// - Throws: the protocol error; the connection must be closed.
     mutating func next() throws(PostgresProtocolError) -> PostgresMessage? {
         guard buffer.readableBytes >= 5,
             let type = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self),
@@ -32,7 +32,7 @@ struct PostgresDecoder {
         else { return nil }
         guard length >= 4 else { throw .badLength(length, message: type) }
         guard length <= limit else { throw .tooLong(length, limit: limit) }
-        // A message that can only be short is not waited for when its length says something else.
+        // A message type that is always short fails at once if its length is large.
         if Self.isShort(type), length > 64 << 10 { throw .badLength(length, message: type) }
         guard buffer.readableBytes > length else { return nil }
         buffer.moveReaderIndex(forwardBy: 5)
@@ -40,8 +40,8 @@ struct PostgresDecoder {
         return try Self.decode(type, &body)
     }
 
-    /// Takes all rows that stand next, when there are some.
-    /// - Returns: how many bytes they were.
+    /// Consumes all rows that follow, if any.
+    /// - Returns: the number of bytes consumed.
     mutating func takeRows(into rows: PostgresRowSet) throws(PostgresProtocolError) -> Int {
         let count = try rows.appendAll(from: buffer, limit: limit)
         buffer.moveReaderIndex(forwardBy: count)

@@ -1,9 +1,9 @@
-// What a server of PostgreSQL says (protocol 3.0, "Message Formats").
+// The messages of a PostgreSQL server (protocol 3.0, "Message Formats").
 
 import NIOCore
 import SkeinSQL
 
-/// A column as the server describes it.
+/// A column description from the server.
 struct PostgresColumn: Equatable, Sendable {
     let name: String
     let type: UInt32
@@ -29,7 +29,7 @@ enum PostgresMessage: Equatable {
     case noData
     case parameterDescription([UInt32])
     case rowDescription([PostgresColumn])
-    /// The cells, one behind the other, each with its length.
+    /// The cells, one after the other, each with its length.
     case dataRow(ByteBuffer)
     case commandComplete(PostgresTag)
     case emptyQuery
@@ -46,30 +46,30 @@ enum PostgresMessage: Equatable {
     case notification(PostgresNotification)
 }
 
-/// Where the connection is in a transaction.
+/// The transaction status of the connection.
 enum PostgresTransactionStatus: UInt8 {
     case idle = 0x49  // I
     case inTransaction = 0x54  // T
     case failed = 0x45  // E
 }
 
-/// What a statement was and how many rows it concerned: `INSERT 0 5`.
+/// The kind of a statement and the number of its rows: `INSERT 0 5`.
 struct PostgresTag: Equatable {
     let command: String
     let rows: Int
 }
 
-/// A word that another session has sent by `NOTIFY`.
+/// A notification sent by NOTIFY.
 public struct PostgresNotification: Hashable, Sendable {
-    /// Where it was sent.
+    /// The channel.
     public let channel: String
-    /// What was sent.
+    /// The payload.
     public let payload: String
-    /// The process of the server that serves whoever sent it.
+    /// The server process ID of the sender's session.
     public let process: UInt32
 }
 
-/// What a server cannot have said.
+/// A protocol error.
 enum PostgresProtocolError: Error, Equatable, CustomStringConvertible {
     case unknownMessage(UInt8)
     case badLength(Int, message: UInt8)

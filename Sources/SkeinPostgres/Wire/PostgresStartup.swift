@@ -1,4 +1,4 @@
-// From the first byte to the first ReadyForQuery: who we are, and the proof of it ("Start-up" in the protocol's message flow).
+// The start-up phase until the first ReadyForQuery, with authentication ("Start-up" in the protocol's message flow).
 
 import Crypto
 import NIOCore
@@ -6,9 +6,9 @@ import SkeinCore
 import SkeinSQL
 import SkeinTransport
 
-/// The conversation before the first statement, without I/O.
+/// The start-up exchange, without I/O.
 struct PostgresStartup {
-    /// What follows from a message.
+    /// The action after a message.
     enum Action {
         case none
         case ready
@@ -26,9 +26,9 @@ struct PostgresStartup {
     private let configuration: PostgresConfiguration
     private let tls: TLSInfo?
     private var state = State.authenticating
-    /// Which process serves this connection, and what proves that we may cancel its work.
+    /// The process ID and the secret key for cancel requests.
     private(set) var key: (process: UInt32, secret: UInt32)?
-    /// What the server has said about itself.
+    /// The parameters reported by the server.
     private(set) var parameters: [String: String] = [:]
 
     init(_ configuration: PostgresConfiguration, tls: TLSInfo?) {
@@ -47,7 +47,7 @@ struct PostgresStartup {
         PostgresWriter.startup(settings, into: &output)
     }
 
-    /// - Throws: why there will be no session.
+    /// - Throws: the reason why the session cannot start.
     mutating func receive(_ message: PostgresMessage, into output: inout ByteBuffer) throws(SkeinError) -> Action {
         switch message {
         case .error(let error):
@@ -122,7 +122,7 @@ struct PostgresStartup {
         state = .proving(client)
     }
 
-    /// What is not bound to the connection is not said where that is required, not even a hash.
+    /// If channel binding is required, no other authentication is performed, not even with a hash.
     private func refuseUnbound() throws(SkeinError) {
         guard configuration.channelBinding != .require else {
             throw weak("the server asks for no proof that could be bound to the connection, which is required")

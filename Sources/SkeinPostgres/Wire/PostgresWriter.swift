@@ -1,4 +1,4 @@
-// What a client of PostgreSQL says (protocol 3.0, "Message Formats"), written into a buffer.
+// Encodes the messages of a PostgreSQL client (protocol 3.0, "Message Formats").
 
 import NIOCore
 
@@ -47,7 +47,7 @@ enum PostgresWriter {
         message("Q", into: &output) { $0.writeNullTerminatedString(text) }
     }
 
-    /// - Parameter types: those of the parameters, where they are known.
+    /// - Parameter types: the types of the parameters, where they are known.
     static func parse(_ name: String, _ text: String, types: [UInt32] = [], into output: inout ByteBuffer) {
         message("P", into: &output) {
             $0.writeNullTerminatedString(name)
@@ -57,8 +57,8 @@ enum PostgresWriter {
         }
     }
 
-    /// Prepares a statement once more without a name, for the execution that follows. Its parameters have the types that they are
-    /// written in, and it is described again, so that other columns than those that were asked for are noticed.
+    /// Prepares a statement again without a name, for the next execution. Its parameters have the types in which they
+    /// are encoded, and it is described again, so that changed columns are detected.
     static func prepareAgain(_ statement: PostgresStatement, into output: inout ByteBuffer) {
         parse("", statement.text, types: statement.parameterTypes, into: &output)
         describeStatement("", into: &output)

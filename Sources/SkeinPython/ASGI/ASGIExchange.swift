@@ -1,4 +1,5 @@
-// One connection of an app, whatever type its scope has: a coroutine, what it receives, and what it sends.
+// One connection of an app, whatever type its scope has: a coroutine, the messages that it receives, and those that it
+// sends.
 
 import CSkeinPython
 import Logging
@@ -6,19 +7,19 @@ import SkeinCore
 import SkeinEngine
 import Synchronization
 
-/// What ``HTTPCall`` and ``SocketCall`` have in common.
+/// The common parts of ``HTTPCall`` and ``SocketCall``.
 ///
-/// Unchecked: `loop`, `task` and the futures are used on Python's loop only; what both sides use is behind locks.
+/// Unchecked: `loop`, `task` and the futures are used on Python's loop only; state that both sides use is behind locks.
 class ASGIExchange: @unchecked Sendable {
     let request: ServerRequest
     let facts: RequestFacts
     let app: ASGIHost
-    /// Set before the request is left to it.
+    /// Set before the request is passed to it.
     var loop: ASGILoop?
     private var task: PythonObject?
-    /// Futures of `receive()` that wait.
+    /// Futures of `receive()` that are pending.
     private var receivers: [PythonObject] = []
-    /// Futures of `send()` that wait until the client has caught up.
+    /// Futures of `send()` that are pending until the client has caught up.
     private var senders: [PythonObject] = []
 
     init(_ request: ServerRequest, _ facts: RequestFacts, _ app: ASGIHost) {
@@ -31,21 +32,21 @@ class ASGIExchange: @unchecked Sendable {
 
     // MARK: For subclasses
 
-    /// The next message for the app; nil while there is none.
+    /// The next message for the app; nil if there is none yet.
     func nextMessage() throws(PythonError) -> PythonObject? { nil }
     /// The app waits for a message.
     func isWanted() {}
     /// The app has sent a message.
-    /// - Returns: whether it is to wait.
+    /// - Returns: whether the app has to wait.
     func receive(_ event: ASGIEvent) throws(ASGIFault) -> Bool { false }
-    /// Whether what was sent has gone so far that more may come.
+    /// Whether enough has been sent that the app may continue.
     var hasRoom: Bool { true }
-    /// The coroutine is over.
+    /// The coroutine has ended.
     func ended(_ error: PythonError?) {}
 
     // MARK: The loop
 
-    /// Begins the app's coroutine.
+    /// Starts the app's coroutine.
     func begin(on loop: ASGILoop) {
         do throws(PythonError) {
             let scope = try app.makeScope(request, facts)
@@ -62,7 +63,7 @@ class ASGIExchange: @unchecked Sendable {
         }
     }
 
-    /// Gives the app what it waits for, if it is there.
+    /// Resolves the futures that the app awaits, if it can continue.
     func wake() {
         guard let loop else { return }
         while let receiver = receivers.first {
@@ -72,7 +73,7 @@ class ASGIExchange: @unchecked Sendable {
                 isEmpty = message == nil
                 return message
             }
-            // One that was given up gets nothing, and the message stays for the next one.
+            // A future that was cancelled receives nothing, and the message stays for the next one.
             if isEmpty, !isSet { break }
             receivers.removeFirst()
             Py_DecRef(receiver)
@@ -87,7 +88,7 @@ class ASGIExchange: @unchecked Sendable {
         }
     }
 
-    /// Ends the coroutine by a `CancelledError`.
+    /// Ends the coroutine with a `CancelledError`.
     func cancel() {
         guard let task, let cancel = PyObject_GetAttrString(task, "cancel") else { return PyErr_Clear() }
         defer { Py_DecRef(cancel) }
@@ -104,7 +105,7 @@ class ASGIExchange: @unchecked Sendable {
         ended(error.map { PythonError($0) })
     }
 
-    /// Lets go of futures that nobody waits for any more: an app may ask again and again whether its client is there.
+    /// Removes futures that nothing awaits any more: an app may poll whether its client is still connected.
     private func dropGivenUp() {
         guard let loop, !receivers.isEmpty else { return }
         var kept: [PythonObject] = []
@@ -112,7 +113,7 @@ class ASGIExchange: @unchecked Sendable {
         receivers = kept
     }
 
-    /// A coroutine that waits for a new future, as apps expect one; the future is one of some.
+    /// A coroutine that awaits a new future, as apps expect; the future is added to a list.
     private func makeFuture(_ futures: inout [PythonObject]) -> PythonObject? {
         guard let future = loop?.makeFuture(), let awaited = PythonModule.function(.awaited) else { return nil }
         var argument = future
@@ -124,7 +125,7 @@ class ASGIExchange: @unchecked Sendable {
         return coroutine
     }
 
-    // MARK: What the app calls
+    // MARK: Functions for the app
 
     private static func capsule(of exchange: ASGIExchange) -> PythonObject? {
         PyCapsule_New(Unmanaged.passRetained(exchange).toOpaque(), nil) { capsule in
@@ -169,7 +170,7 @@ class ASGIExchange: @unchecked Sendable {
         }
     }
 
-    /// `_asgi_end(call, error)`: the coroutine is over.
+    /// `_asgi_end(call, error)`: the coroutine has ended.
     static let end: PythonFunction = { _, arguments, count in
         guard count == 2, let arguments, let exchange = exchange(of: arguments[0]) else { return nil }
         exchange.end(Python.isNone(arguments[1]) ? nil : arguments[1])
@@ -177,9 +178,9 @@ class ASGIExchange: @unchecked Sendable {
     }
 }
 
-/// What an app has done wrong by a message.
+/// A violation of the protocol by an app.
 struct ASGIFault: Error {
     let message: String
-    /// Whether it is no fault of its own: the client has left.
+    /// Whether it is not the app's fault: the client has disconnected.
     var isGone = false
 }

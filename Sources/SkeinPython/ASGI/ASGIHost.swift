@@ -6,7 +6,7 @@ import SkeinCore
 import SkeinEngine
 import Synchronization
 
-/// Gives requests to an ASGI app.
+/// Passes requests to an ASGI app.
 ///
 /// Unchecked: scopes and exchanges are used on Python's loop only.
 final class ASGIHost: PythonHost, @unchecked Sendable {
@@ -15,7 +15,7 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
     let configuration: PythonConfiguration
     let logger: Logger
     private var scopes: ASGIScopes
-    /// What the app's lifespan keeps for requests; nil when it has none.
+    /// The state that the app's lifespan sets for requests; nil if it has none.
     private var state: PythonObject?
     private var lifespan: PythonObject?
     private var exchanges: [ObjectIdentifier: ASGIExchange] = [:]
@@ -32,7 +32,7 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
         self.logger = logger
     }
 
-    /// Makes an app ready: its lifespan has started.
+    /// Prepares an app: its lifespan has started.
     static func start(
         _ app: PythonObjectAddress, _ interpreter: PythonInterpreter, _ configuration: PythonConfiguration,
         _ mount: MountPoint,
@@ -71,9 +71,9 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
         }
     }
 
-    /// Lets the app end what its lifespan has begun, and cancels what still runs.
+    /// Ends the app's lifespan, and cancels the coroutines that still run.
     func end(within timeout: Duration) async {
-        // Coroutines may work on behind their answer, as background tasks do.
+        // Coroutines may continue after their response, as background tasks do.
         let end = ContinuousClock.now + timeout
         while running.load(ordering: .relaxed) > 0, ContinuousClock.now < end {
             try? await Task.sleep(for: .milliseconds(20))
@@ -120,14 +120,14 @@ final class ASGIHost: PythonHost, @unchecked Sendable {
         if exchanges.removeValue(forKey: ObjectIdentifier(exchange)) != nil { running.subtract(1, ordering: .relaxed) }
     }
 
-    /// What the client sees of an app that fails.
+    /// The response to the client when an app fails.
     func errorPage(_ error: PythonError) -> ServerResponse {
         .text(
             (configuration.showsTracebacks ? error.traceback : "Internal Server Error") + "\n",
             status: .internalServerError)
     }
 
-    /// A function that Python calls once, with a text or None.
+    /// A function that Python calls once, with a string or None.
     private final class Report {
         private let closure: (String?) -> Void
 

@@ -1,5 +1,6 @@
-// The event loop of Python: one for all ASGI apps of a process, on the interpreter's main thread. Connections' loops never take the
-// interpreter's lock: they leave what there is to do, and wake it through a descriptor that it watches.
+// The event loop of Python: one for all ASGI apps of a process, on the interpreter's main thread. Event loops of
+// connections never take the interpreter's lock: they queue work, and wake Python's loop through a descriptor that it
+// watches.
 
 import CSkeinPython
 import SkeinCore
@@ -15,13 +16,13 @@ import Synchronization
 
 /// The asyncio loop, or uvloop's.
 ///
-/// Unchecked: objects of Python are used by its own thread.
+/// Unchecked: Python objects are used by its own thread.
 final class ASGILoop: @unchecked Sendable {
-    /// What is done on the loop's thread.
+    /// Work for the loop's thread.
     enum Item {
         /// A request begins.
         case begin(ASGIExchange)
-        /// There is something for an exchange that waits.
+        /// A waiting exchange can continue.
         case wake(ASGIExchange)
     }
 
@@ -36,7 +37,7 @@ final class ASGILoop: @unchecked Sendable {
     private static let current = Mutex<ASGILoop?>(nil)
 
     let interpreter: PythonInterpreter
-    /// A pipe, whose bytes say nothing but that there is something to do.
+    /// A pipe; its bytes only say that there is work.
     private let reading: CInt
     private let writing: CInt
     private let items = Mutex<[Item]>([])
@@ -51,7 +52,7 @@ final class ASGILoop: @unchecked Sendable {
         self.words = words
     }
 
-    /// The loop, begun if it has not been.
+    /// The loop, started if necessary.
     static func started(_ interpreter: PythonInterpreter) async throws -> ASGILoop {
         if let current = current.withLock({ $0 }) { return current }
         var ends: [CInt] = [-1, -1]
@@ -76,14 +77,14 @@ final class ASGILoop: @unchecked Sendable {
         }
         interpreter.enqueue { loop.run() }
         interpreter.wake { loop.wake() }
-        // Behind this, the loop runs.
+        // After this, the loop runs.
         guard try await interpreter.onMain({ loop.objects != nil }) else {
             throw SkeinError(.exception, because: "Python's event loop does not run; the log says why")
         }
         return loop
     }
 
-    /// Runs the loop on the main thread, as long as the process is there.
+    /// Runs the loop on the main thread for the lifetime of the process.
     private func run() {
         do {
             guard let run = PythonModule.function(.runLoop) else { throw PythonError.taken() }
@@ -100,13 +101,13 @@ final class ASGILoop: @unchecked Sendable {
 
     // MARK: Any thread
 
-    /// Leaves something to do.
+    /// Queues an item.
     func add(_ item: Item) { if append(item) { wake() } }
 
-    /// Leaves a request; on the loop of its connection.
+    /// Queues a request; called on the loop of its connection.
     func begin(_ exchange: ASGIExchange) {
         exchange.loop = self
-        // When that loop has done what it has, so that several begin together.
+        // After the current tasks of that loop, so that several requests start together.
         if append(.begin(exchange)) { exchange.request.shard.eventLoop.execute { self.wake() } }
     }
 
@@ -146,7 +147,7 @@ final class ASGILoop: @unchecked Sendable {
         return skein_py_none()
     }
 
-    /// Sends an answer, together with those of the coroutines whose turn comes before the loop looks at its descriptors again.
+    /// Sends a response, together with those of the coroutines that run before the loop polls its descriptors again.
     func deliver(_ delivery: Delivery) {
         guard deliveries.add(delivery) == 1, let objects else { return }
         var argument = objects.flush
@@ -182,14 +183,15 @@ final class ASGILoop: @unchecked Sendable {
     /// A future of the loop; a new reference.
     func makeFuture() -> PythonObject? { objects.flatMap { skein_py_call($0.createFuture, nil, 0) } }
 
-    /// Lets the loop run a coroutine; a new reference to the task.
+    /// Starts a coroutine on the loop; a new reference to the task.
     func start(_ coroutine: borrowing PythonReference) throws(PythonError) -> PythonReference {
         guard let objects else { throw PythonError(message: "no loop", traceback: "the event loop does not run") }
         var argument = coroutine.object
         return try PythonReference(PyObject_VectorcallDict(objects.task, &argument, 1, objects.named))
     }
 
-    /// Sets the result of a future, unless somebody has given it up. Returns whether it was set. The value's reference is taken over.
+    /// Sets the result of a future, unless it was cancelled. Returns whether it was set. The value's reference is taken
+    /// over.
     func resolve(_ future: PythonObject, _ value: () -> PythonObject?) -> Bool {
         guard !isDone(future) else { return false }
         guard let value = value() else {

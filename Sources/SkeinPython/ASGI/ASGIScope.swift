@@ -10,14 +10,14 @@ import SkeinWire
 /// Makes scopes; used on the loop's thread.
 struct ASGIScopes {
     private let words: ASGIWords
-    /// What all scopes of one type have in common, as dictionaries.
+    /// The common entries of all scopes of one type, as dictionaries.
     private let http: PythonObject
     private let webSocket: PythonObject
     private var names = FieldNames(.lowercaseBytes)
 
     /// - Parameters:
     ///   - root: the path of the mount, decoded.
-    ///   - state: what the app's lifespan has left; copied for each scope.
+    ///   - state: set by the app's lifespan; copied for each scope.
     init(_ words: ASGIWords, root: String) throws(PythonError) {
         self.words = words
         http = try Self.base(
@@ -107,7 +107,7 @@ struct ASGIScopes {
         return pair
     }
 
-    /// The fields as pairs of bytes, the names in small letters.
+    /// The fields as pairs of bytes, with names in lower case.
     private mutating func fields(_ headers: Headers) -> PythonObject? {
         guard let list = PyList_New(headers.fields.count) else { return nil }
         headers.bytes.withUnsafeReadableBytes { all in

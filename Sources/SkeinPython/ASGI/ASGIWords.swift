@@ -1,4 +1,4 @@
-// The words of ASGI's messages, made once.
+// The strings of ASGI's messages, created once.
 
 import CSkeinPython
 
@@ -40,7 +40,7 @@ struct ASGIWords {
     let connect = Python.word("websocket.connect")
     let received = Python.word("websocket.receive")
     let disconnect = Python.word("websocket.disconnect")
-    /// What `send()` returns when there is nothing to wait for.
+    /// The return value of `send()` when the app does not have to wait.
     let done: PythonObject
 
     init() throws(PythonError) {
@@ -49,7 +49,7 @@ struct ASGIWords {
     }
 }
 
-/// A message that is being made.
+/// A message under construction.
 struct ASGIMessage: ~Copyable {
     private let dictionary: PythonReference
 
@@ -58,7 +58,7 @@ struct ASGIMessage: ~Copyable {
         set(words.type, type)
     }
 
-    /// Sets a value that somebody else owns.
+    /// Sets a value that has another owner.
     func set(_ key: PythonObject, _ value: PythonObject?) {
         guard let value else { return }
         PyDict_SetItem(dictionary.object, key, value)
@@ -73,11 +73,11 @@ struct ASGIMessage: ~Copyable {
     consuming func release() -> PythonObject { dictionary.release() }
 }
 
-/// A message that an app has sent.
+/// A message from an app.
 struct ASGIEvent {
     private let dictionary: PythonObject
 
-    /// - Returns: nil for what is no message, with an exception set.
+    /// - Returns: nil if it is not a message, with an exception set.
     init?(_ object: PythonObject) {
         guard
             skein_py_type(object) == skein_python.PyDict_Type
@@ -89,7 +89,7 @@ struct ASGIEvent {
         dictionary = object
     }
 
-    /// A value, borrowed; nil when there is none, and for None.
+    /// A value, borrowed; nil if there is none, and for None.
     func value(_ key: PythonObject) -> PythonObject? {
         guard let value = PyDict_GetItemWithError(dictionary, key), !Python.isNone(value) else { return nil }
         return value
@@ -108,7 +108,7 @@ struct ASGIEvent {
         return number
     }
 
-    /// Does something with the type's bytes.
+    /// Calls a closure with the bytes of the type.
     func withType<Result>(_ key: PythonObject, _ work: (StaticStringMatch) -> Result) -> Result? {
         guard let value = value(key) else { return nil }
         var size = 0
@@ -120,7 +120,7 @@ struct ASGIEvent {
     }
 }
 
-/// Bytes that are compared with words of the program.
+/// Bytes that are compared with constant strings.
 struct StaticStringMatch {
     let bytes: UnsafeRawBufferPointer
 

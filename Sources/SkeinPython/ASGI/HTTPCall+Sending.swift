@@ -54,7 +54,8 @@ extension HTTPCall {
         let isLast = !event.flag(words.moreBody)
         if shared.withLock({ $0.hasLeft }) {
             if isLast { isComplete = true }
-            // A turn of the loop: an app that sends without end would else let nobody hear that its client has left.
+            // One iteration of the loop: otherwise an app that sends without pause would not notice that its client has
+            // disconnected.
             loop?.add(.wake(self))
             return true
         }
@@ -72,7 +73,7 @@ extension HTTPCall {
         return !goesOn && !isLast && !hasRoom
     }
 
-    /// Sends a piece. Returns false when the client is behind, until it has caught up.
+    /// Sends a piece. Returns false when the client is behind; the app then has to wait.
     func push(_ bytes: ByteBuffer) -> Bool {
         // Before it is pushed: the client may have caught up when push() returns.
         shared.withLock { $0.isFull = !$0.hasLeft }
@@ -152,7 +153,7 @@ extension HTTPCall {
     }
 
     /// Reads pairs of bytes.
-    /// - Parameter isKept: whether a field belongs to the section.
+    /// - Parameter isKept: whether a field is included.
     static func readFields(
         _ object: PythonObject?, into headers: inout Headers,
         _ isKept: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool = { _, _ in true }

@@ -18,13 +18,13 @@ import Synchronization
 
 /// One request and its response.
 ///
-/// Unchecked: as ``ASGIExchange``.
+/// Unchecked: like ``ASGIExchange``.
 final class HTTPCall: ASGIExchange, @unchecked Sendable {
     struct Content {
         var pieces: [ByteBuffer] = []
         var isComplete = false
         var isEndDelivered = false
-        /// Somebody reads the content of the request.
+        /// The content of the request is being read.
         var isBegun = false
         /// Waits for room.
         var reader: UnsafeContinuation<Void, Never>?
@@ -45,7 +45,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
     }
 
     let shared = Mutex(Shared())
-    // Of the app's side:
+    // State of the app's side:
     var head: Head?
     var inlet: ByteStreamInlet<Headers?>?
     var isComplete = false
@@ -78,7 +78,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
 
     private func answer(_ result: Result<ServerResponse, any Error>) { takeContinuation()?.resume(with: result) }
 
-    /// The same from Python's loop, together with the answers of other requests.
+    /// The same from Python's loop, together with the responses to other requests.
     func deliver(_ response: ServerResponse) {
         guard let continuation = takeContinuation() else { return }
         loop?.deliver(Delivery(shard: request.shard, continuation: continuation, result: .success(response)))
@@ -91,7 +91,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         }
     }
 
-    /// The client has left.
+    /// The client has disconnected.
     private func leave() {
         let reader = shared.withLock { shared in
             shared.hasLeft = true
@@ -103,7 +103,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         loop?.add(.wake(self))
     }
 
-    /// Reads the content of the request, no faster than the app takes it.
+    /// Reads the content of the request, no faster than the app consumes it.
     private func readContent() async {
         do {
             for try await piece in request.body {
@@ -117,7 +117,8 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
             }
             shared.withLock { $0.content.isComplete = true }
         } catch {
-            // The app hears that nothing more comes, and the client why: its content may be too large, or too slow.
+            // The app is told that no more content follows, and the client is told why: its content may be too large,
+            // or too slow.
             shared.withLock { $0.hasLeft = true }
             answer(.failure(error))
         }
@@ -135,7 +136,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         }
     }
 
-    // MARK: What the app receives
+    // MARK: Messages to the app
 
     override func nextMessage() throws(PythonError) -> PythonObject? {
         enum Next {
@@ -181,7 +182,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         if begins { Task(executorPreference: request.shard.executor) { await self.readContent() } }
     }
 
-    // MARK: What the app sends
+    // MARK: Messages from the app
 
     private enum Kind { case start, body, trailers, path, hint, push, unknown }
 

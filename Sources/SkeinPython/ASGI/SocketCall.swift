@@ -11,14 +11,14 @@ import Synchronization
 
 /// One socket.
 ///
-/// Unchecked: as ``ASGIExchange``.
+/// Unchecked: like ``ASGIExchange``.
 final class SocketCall: ASGIExchange, @unchecked Sendable {
-    /// What is sent that the client has not taken, in bytes, before the app has to wait.
+    /// Bytes sent that the client has not received yet, above which the app has to wait.
     private static let highWater = 256 << 10
-    /// Messages that the app has not taken, before the client has to wait.
+    /// Messages that the app has not received yet, above which the client has to wait.
     private static let mostMessages = 64
 
-    /// What the app says of the request to open it.
+    /// The app's response to the opening handshake.
     private enum Decision {
         case accept(subprotocol: String?, Headers)
         case deny(ServerResponse)
@@ -41,7 +41,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         var isSending = false
         var socket: WebSocket?
 
-        /// Whether the client has to wait until the app has taken something.
+        /// Whether the client has to wait until the app has received messages.
         var isFull: Bool { incoming.count >= SocketCall.mostMessages || untaken >= SocketCall.highWater }
     }
 
@@ -73,7 +73,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         case .accept(let subprotocol, let headers):
             var configuration = WebSocketConfiguration()
             configuration.subprotocols = subprotocol.map { [$0] } ?? []
-            // The app sees the Origin field, and decides (ASGI has it so).
+            // The app receives the Origin field and decides (required by ASGI).
             let acceptance = Acceptance(self)
             return try request.webSocket(configuration, headers: headers, origins: ["*"]) { socket in
                 acceptance.isOpen.store(true, ordering: .relaxed)
@@ -82,7 +82,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         }
     }
 
-    /// Tells the app of a socket that was accepted and is never opened: its client has left meanwhile.
+    /// Tells the app of a socket that was accepted and is never opened, because its client has disconnected meanwhile.
     private final class Acceptance: Sendable {
         let isOpen = Atomic<Bool>(false)
         private let call: SocketCall
@@ -100,7 +100,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         continuation?.resume(with: result)
     }
 
-    /// Carries messages to the app as long as the socket is open.
+    /// Passes messages to the app while the socket is open.
     private func carry(_ socket: WebSocket) async throws {
         shared.withLock { shared in
             shared.socket = socket
@@ -145,7 +145,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         loop?.add(.wake(self))
     }
 
-    /// Sends what the app has left, in order.
+    /// Sends the app's queued messages, in order.
     private func send(on socket: WebSocket) {
         let begins = shared.withLock { shared in
             if shared.isSending || shared.outgoing.isEmpty { return false }
@@ -175,7 +175,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         }
     }
 
-    // MARK: What the app receives
+    // MARK: Messages to the app
 
     override func nextMessage() throws(PythonError) -> PythonObject? {
         guard isAnnounced else {
@@ -209,7 +209,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         return made.release()
     }
 
-    // MARK: What the app sends
+    // MARK: Messages from the app
 
     private enum Kind { case accept, send, close, denialStart, denialBody, unknown }
 
@@ -282,7 +282,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
         return add(.message(.binary(bytes)))
     }
 
-    /// Returns whether the app is to wait.
+    /// Returns whether the app has to wait.
     @discardableResult
     private func add(_ outgoing: Outgoing) -> Bool {
         let (socket, isFull) = shared.withLock { shared in

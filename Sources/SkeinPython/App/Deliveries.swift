@@ -1,22 +1,22 @@
-// Answers on their way from Python to the loops of connections. A loop is woken once for several: waking it for each would be a change of
-// threads for each request.
+// Responses on their way from Python to the event loops of connections. A loop is woken once for several responses:
+// waking it for each would cost a thread switch for each request.
 
 import SkeinCore
 import SkeinEngine
 import Synchronization
 
-/// An answer for a request that waits.
+/// A response to a waiting request.
 struct Delivery: Sendable {
     let shard: Shard
     let continuation: UnsafeContinuation<ServerResponse, any Error>
     let result: Result<ServerResponse, any Error>
 }
 
-/// Answers that have not left yet.
+/// Responses that have not been sent yet.
 final class Deliveries: Sendable {
     private let waiting = Mutex<[Delivery]>([])
 
-    /// Adds an answer.
+    /// Adds a response.
     /// - Returns: how many wait now.
     func add(_ delivery: Delivery) -> Int {
         waiting.withLock { waiting in
@@ -25,7 +25,7 @@ final class Deliveries: Sendable {
         }
     }
 
-    /// Sends all of them to their loops.
+    /// Passes all of them to their loops.
     func flush() {
         var rest = waiting.withLock { waiting in
             defer { waiting = [] }

@@ -13,14 +13,14 @@ import SkeinEngine
     import Darwin
 #endif
 
-/// An app in Python: Flask, Django, FastAPI and whatever else speaks WSGI (PEP 3333) or ASGI 3.
+/// An app in Python: Flask, Django, FastAPI and any other app with WSGI (PEP 3333) or ASGI 3.
 ///
 ///     engine.mount("/", .wsgi("mysite/wsgi.py", "application"))
 ///     engine.mount("/api", .asgi("api.main:app"))
 public struct PythonApp: App {
-    /// What an app and a server say to one another.
+    /// The interface between an app and the server.
     public enum Interface: String, Sendable, CaseIterable {
-        /// PEP 3333: a call a request, on a thread.
+        /// PEP 3333: a call per request, on a thread.
         case wsgi
         /// ASGI 3: coroutines on an event loop.
         case asgi
@@ -35,10 +35,12 @@ public struct PythonApp: App {
 
     /// An app.
     /// - Parameters:
-    ///   - target: a file, `mysite/wsgi.py`, or a module, `mysite.wsgi`; with `:NAME` behind it for the app's name in it.
-    ///   - name: the app's name, or a call that makes it: `application`, `site.app`, `create_app("test")`. Default: `application` or `app`.
-    ///   - interface: what it speaks.
-    ///   - configuration: which Python, and how.
+    ///   - target: a file, `mysite/wsgi.py`, or a module, `mysite.wsgi`; optionally with `:NAME` for the app's name in
+    ///     it.
+    ///   - name: the app's name, or a call that creates it: `application`, `site.app`, `create_app("test")`. Default:
+    ///     `application` or `app`.
+    ///   - interface: the interface of the app.
+    ///   - configuration: the interpreter and its settings.
     public init(
         _ target: String, _ name: String? = nil, interface: Interface = .auto,
         configuration: PythonConfiguration = PythonConfiguration()
@@ -50,7 +52,7 @@ public struct PythonApp: App {
         self.configuration = configuration
     }
 
-    /// Begins Python, if it has not begun, and imports the app.
+    /// Starts Python, if it is not running, and imports the app.
     /// - Throws: code 701 with the traceback, when the app cannot be imported.
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         var configuration = configuration
@@ -64,7 +66,7 @@ public struct PythonApp: App {
         let interpreter = try PythonInterpreter.started(
             environment: configuration.environment, folder: configuration.folder, logger: logger)
         if let client = mount.client { PythonHosts.client = client }
-        // An ASGI app has one lifespan, whatever its options; a WSGI app with other threads is called by others.
+        // An ASGI app has one lifespan, whatever its options; a WSGI app with other threads has a separate host.
         let place = "\(mount.path)\n\(configuration.folder)\n\(target)\n\(name)\n\(interface)"
         var key = place
         var host = PythonHosts.find(place)
@@ -102,7 +104,7 @@ public struct PythonApp: App {
         }
     }
 
-    /// Not called: ``bootstrap(at:)`` makes another app of it.
+    /// Not called: ``bootstrap(at:)`` returns another app.
     public func respond(to request: ServerRequest) async throws -> ServerResponse {
         throw ServerError(.serviceUnavailable)
     }
@@ -124,7 +126,7 @@ public struct PythonApp: App {
                 guard let app = PyTuple_GetItem(found.object, 0), let chosen = PyTuple_GetItem(found.object, 1) else {
                     throw PythonError.taken()
                 }
-                Py_IncRef(app)  // the engine's, as long as the process is there
+                Py_IncRef(app)  // owned by the engine, for the lifetime of the process
                 let spoken = Python.string(chosen).flatMap { Interface(rawValue: $0) } ?? .wsgi
                 return (PythonObjectAddress(app), spoken)
             }
@@ -137,7 +139,7 @@ public struct PythonApp: App {
 extension App where Self == PythonApp {
     /// A WSGI app: `engine.mount("/", .wsgi("mysite/wsgi.py", "application"))`.
     /// - Parameters:
-    ///   - target: a file or a module, with `:NAME` behind it where no name follows.
+    ///   - target: a file or a module, optionally with `:NAME` if no name follows.
     ///   - name: the app's name in it. Default: `application` or `app`.
     ///   - configuration: which Python, and how it calls the app.
     public static func wsgi(
@@ -148,7 +150,7 @@ extension App where Self == PythonApp {
 
     /// An ASGI app: `engine.mount("/", .asgi("app.main:app"))`.
     /// - Parameters:
-    ///   - target: a file or a module, with `:NAME` behind it where no name follows.
+    ///   - target: a file or a module, optionally with `:NAME` if no name follows.
     ///   - name: the app's name in it. Default: `application` or `app`.
     ///   - configuration: which Python.
     public static func asgi(

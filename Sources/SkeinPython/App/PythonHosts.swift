@@ -1,4 +1,4 @@
-// The Python apps of a process. Python imports a module once; an app that is mounted again, when a configuration is read again, is the same.
+// The Python apps of a process. Python imports a module once; an app mounted again after a reload is the same object.
 
 import SkeinCore
 import SkeinEngine
@@ -7,10 +7,10 @@ import Synchronization
 
 /// A Python app that answers requests.
 protocol PythonHost: App {
-    /// Ends what the app has begun, when the last server that has it has stopped.
-    /// - Parameter timeout: how long what still runs may go on.
+    /// Ends the app's own tasks, when the last server that uses it has stopped.
+    /// - Parameter timeout: the time limit for running tasks.
     func end(within timeout: Duration) async
-    /// What is worth to be watched.
+    /// The metrics of the app.
     func metrics(mount: String) -> [AppMetric]
 }
 
@@ -23,13 +23,13 @@ enum PythonHosts {
     private static let entries = Mutex<[String: Entry]>([:])
     private static let latest = Mutex<SkeinClient?>(nil)
 
-    /// The client of the server that was made ready last, for what apps ask outside of requests.
+    /// The client of the latest server, for calls of apps outside of requests.
     static var client: SkeinClient? {
         get { latest.withLock { $0 } }
         set { latest.withLock { $0 = newValue } }
     }
 
-    /// The app of a key, used once more.
+    /// The app with a key, with its use count increased.
     static func find(_ key: String) -> (any PythonHost)? {
         entries.withLock { entries in
             entries[key]?.uses += 1
@@ -38,7 +38,7 @@ enum PythonHosts {
     }
 
     /// Adds an app.
-    /// - Returns: the app of the key, which somebody may have added meanwhile.
+    /// - Returns: the app with the key, which may have been added concurrently.
     static func add(_ host: any PythonHost, _ key: String) -> any PythonHost {
         entries.withLock { entries in
             if entries[key] != nil {
@@ -50,7 +50,7 @@ enum PythonHosts {
         }
     }
 
-    /// Ends an app that nobody uses any more.
+    /// Ends an app that is not used any more.
     static func letGo(of key: String, within timeout: Duration) async {
         let (last, isEmpty) = entries.withLock { entries -> ((any PythonHost)?, Bool) in
             entries[key]?.uses -= 1
@@ -63,7 +63,7 @@ enum PythonHosts {
     }
 }
 
-/// In place of an app that cannot be imported, while it is being written.
+/// A placeholder for an app that cannot be imported, during development.
 struct BrokenApp: App {
     let message: String
 

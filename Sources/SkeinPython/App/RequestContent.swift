@@ -1,4 +1,5 @@
-// The content of a request before a WSGI app sees it: read to its end, so that a slow client holds no thread of Python.
+// The content of a request before a WSGI app receives it: read to its end, so that a slow client blocks no Python
+// thread.
 
 import CSkeinPython
 import NIOCore
@@ -14,7 +15,7 @@ import SkeinEngine
     import Darwin
 #endif
 
-/// Content that is here.
+/// Content that has been received completely.
 enum RequestContent: Sendable {
     case none
     case memory(ByteBuffer)
@@ -22,8 +23,8 @@ enum RequestContent: Sendable {
 
     /// Reads the content of a request.
     /// - Parameters:
-    ///   - memory: bytes that stay in memory; more go to a file without a name.
-    ///   - folder: where the file is.
+    ///   - memory: bytes kept in memory; more go to an unnamed file.
+    ///   - folder: the folder of the file.
     static func read(_ request: ServerRequest, memory: Int, folder: String) async throws -> RequestContent {
         if let whole = request.takeContent(upTo: memory) { return whole.readableBytes == 0 ? .none : .memory(whole) }
         do {
@@ -73,7 +74,7 @@ enum RequestContent: Sendable {
         }
     }
 
-    /// `wsgi.input`; a new reference, or nil for the one that all requests without content share.
+    /// `wsgi.input`; a new reference, or nil for the object that all requests without content share.
     func makeInput() throws(PythonError) -> PythonObject? {
         switch self {
         case .none: return nil

@@ -1,4 +1,4 @@
-// Mail that apps in Python send.
+// Mail sent by Python apps.
 
 import CSkeinPython
 import SkeinCore

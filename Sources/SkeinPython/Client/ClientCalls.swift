@@ -1,4 +1,4 @@
-// What the module `skein` starts for apps: requests, statements, commands, and what processes share.
+// Operations that the module `skein` starts for apps: requests, statements, commands, and shared state.
 
 import CSkeinPython
 import NIOCore
@@ -11,14 +11,14 @@ import SkeinSQL
 import SkeinSQLite
 
 enum ClientCalls {
-    /// The request for which Python calls: that of the coroutine, or of the thread.
+    /// The request on whose behalf Python calls: that of the coroutine, or of the thread.
     private static func request(_ own: PythonObject) -> ServerRequest? {
         if !Python.isNone(own) { return ASGIExchange.exchange(of: own)?.request }
         guard let current = skein_python_current() else { return nil }
         return Unmanaged<WSGICall>.fromOpaque(current).takeUnretainedValue().request
     }
 
-    /// The client for a call: that of the request, which tells back ends its transaction; or the server's.
+    /// The client for a call: that of the request, which passes its transaction to back ends; or the server's.
     /// - Returns: nil with an exception set.
     static func client(_ own: PythonObject) -> (SkeinClient, Shard)? {
         if let request = request(own) { return (request.skein, request.shard) }

@@ -1,4 +1,4 @@
-// A corequest as Python has it: started already, waited for by threads without the lock, or by coroutines.
+// A corequest for Python: already started; threads wait for it without the lock, coroutines await it.
 
 import CSkeinPython
 import Dispatch
@@ -6,13 +6,13 @@ import SkeinCore
 import SkeinHTTP
 import Synchronization
 
-/// What came of a corequest.
+/// The result of a corequest.
 struct ClientResult: Sendable {
     var code: Int
     var reason: String
     var headers: [(String, String)] = []
     var content = PythonValue.none
-    /// Whether there is no answer at all.
+    /// Whether there is no response at all.
     var isFailure = false
 
     init(code: Int, reason: String, headers: [(String, String)] = [], content: PythonValue = .none) {
@@ -36,7 +36,7 @@ struct ClientResult: Sendable {
     }
 }
 
-/// A corequest under way.
+/// A corequest in progress.
 final class ClientTask: Sendable {
     private struct State {
         var result: ClientResult?
@@ -90,7 +90,7 @@ final class ClientTask: Sendable {
 
     func cancel() { state.withLock { $0.task }?.cancel() }
 
-    /// Waits without the lock. Returns nil when the time is over.
+    /// Waits without the lock. Returns nil on a timeout.
     private func wait(_ timeout: Double?) -> ClientResult? {
         let ready = DispatchSemaphore(value: 0)
         let result = state.withLock { state in
@@ -108,7 +108,7 @@ final class ClientTask: Sendable {
         return state.withLock { $0.result }
     }
 
-    // MARK: What Python has of it
+    // MARK: Functions for Python
 
     /// A capsule of the task; a new reference.
     func object() -> PythonObject? {
@@ -122,7 +122,7 @@ final class ClientTask: Sendable {
         return Unmanaged<ClientTask>.fromOpaque(pointer).takeUnretainedValue()
     }
 
-    /// `_wait(task, timeout)`: the result, or None when the time is over.
+    /// `_wait(task, timeout)`: the result, or None on a timeout.
     static let wait: PythonFunction = { _, arguments, count in
         guard count == 2, let arguments, let task = task(arguments) else { return nil }
         let timeout = Python.isNone(arguments[1]) ? nil : PyFloat_AsDouble(arguments[1])
@@ -135,7 +135,7 @@ final class ClientTask: Sendable {
         }
     }
 
-    /// `_notify(task, callback)`: calls back on Python's main thread, when there is a result.
+    /// `_notify(task, callback)`: calls back on Python's main thread when there is a result.
     static let notify: PythonFunction = { _, arguments, count in
         guard count == 2, let arguments, let task = task(arguments) else { return nil }
         let callback = PythonObjectAddress(arguments[1])

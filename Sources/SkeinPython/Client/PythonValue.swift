@@ -1,4 +1,5 @@
-// Values between the client and Python: made where the answer arrives, and turned into objects by the thread that waits for them.
+// Values between the client and Python: created where the response arrives, and converted to objects by the thread that
+// waits for them.
 
 import CSkeinPython
 import NIOCore
@@ -6,7 +7,7 @@ import SkeinCore
 import SkeinRedis
 import SkeinSQL
 
-/// A value that is no object of Python yet, or no more.
+/// A value that is not yet, or no longer, a Python object.
 indirect enum PythonValue: Sendable {
     case none
     case bool(Bool)
@@ -17,7 +18,7 @@ indirect enum PythonValue: Sendable {
     case list([PythonValue])
     case dictionary([(key: String, value: PythonValue)])
     case pairs([(PythonValue, PythonValue)])
-    /// What Python makes of a text: a decimal number, a moment, JSON.
+    /// A value that Python creates from a string: a decimal number, a time, JSON.
     case special(String, String)
 
     // MARK: To Python
@@ -62,8 +63,9 @@ indirect enum PythonValue: Sendable {
 
     // MARK: From Python
 
-    /// Reads an object: None, truth values, numbers, text, bytes, lists and tuples of them, and pairs of a kind and a text for anything else.
-    /// - Returns: nil for anything else.
+    /// Reads an object: None, booleans, numbers, strings, bytes, lists and tuples of them, and pairs of a kind and a
+    /// string for special values.
+    /// - Returns: nil for any other object.
     init?(_ object: PythonObject) {
         let type = skein_py_type(object)
         if Python.isNone(object) {
@@ -103,7 +105,7 @@ indirect enum PythonValue: Sendable {
 }
 
 extension PythonValue {
-    /// A cell of a database.
+    /// A database value.
     init(_ value: SQLValue) {
         switch value {
         case .null: self = .none
@@ -147,7 +149,7 @@ extension PythonValue {
         }
     }
 
-    /// A value of Redis; text where it is UTF-8, as most of it is.
+    /// A Redis value; a string if it is UTF-8, as most values are.
     init(_ value: RedisValue) {
         switch value {
         case .null: self = .none

@@ -1,4 +1,4 @@
-// An app that does not come back: what it hangs in, and the end of its process.
+// An app that does not return: reports where it hangs, and ends its process.
 
 import CSkeinPython
 import Dispatch
@@ -15,7 +15,7 @@ import SkeinWorkers
 #endif
 
 enum Hang {
-    /// Answers the client, writes the stacks of all threads to the log, and lets a worker be replaced.
+    /// Responds to the client, writes the stacks of all threads to the log, and lets a worker be replaced.
     static func report(_ request: ServerRequest, _ logger: Logger, answer: () -> Void) {
         answer()
         logger.error("\(request.method) \(request.path): the app did not answer in time")
@@ -36,7 +36,7 @@ enum Hang {
             logger.error(
                 "a thread of Python holds the interpreter's lock and does not let go of it; no stack can be shown")
         }
-        // The master starts another worker when this one has finished what it can.
+        // The master starts another worker when this one has finished its other requests.
         if WorkerLink.current != nil { kill(getpid(), SIGTERM) }
     }
 }

@@ -1,7 +1,7 @@
-// The one interpreter of a process: begun on a thread of its own, which Python takes for its main thread.
+// The one interpreter of a process: started on a dedicated thread, which Python treats as its main thread.
 //
-// There is one, since extension modules such as numpy do not work in several; and it is never ended, since threads of Python may still run
-// when the process leaves.
+// There is only one, because extension modules such as numpy do not work in several; and it is never finalized, because
+// Python threads may still run when the process exits.
 
 import CSkeinPython
 import DequeModule
@@ -13,7 +13,7 @@ import Synchronization
 
 /// Python in this process.
 final class PythonInterpreter: Sendable {
-    /// Work for the main thread, done in order; each piece has the lock.
+    /// Work for the main thread, executed in order; each piece holds the lock.
     typealias Work = @Sendable () -> Void
 
     private struct State {
@@ -30,11 +30,11 @@ final class PythonInterpreter: Sendable {
 
     private init(_ library: PythonLibrary) { self.library = library }
 
-    /// The interpreter, begun if it has not been.
+    /// The interpreter, started if necessary.
     /// - Parameters:
-    ///   - environment: as ``PythonLibrary`` takes it.
-    ///   - logger: where Python's log goes.
-    /// - Throws: code 701 when there is no Python, or another one runs already.
+    ///   - environment: see ``PythonLibrary``.
+    ///   - logger: for Python's log.
+    /// - Throws: code 701 when there is no Python, or another one already runs.
     static func started(environment: String?, folder: String, logger: Logger) throws(SkeinError) -> PythonInterpreter {
         try current.withLock { (current) throws(SkeinError) in
             if let current {
@@ -82,7 +82,7 @@ final class PythonInterpreter: Sendable {
         return problem
     }
 
-    /// Loads what is written in Python.
+    /// Loads the parts that are written in Python.
     private static func prepare(_ logger: Logger) -> String? {
         PythonLog.logger.withLock { $0 = logger }
         do {
@@ -93,7 +93,7 @@ final class PythonInterpreter: Sendable {
         }
     }
 
-    /// The interpreter that runs; nil before any does.
+    /// The running interpreter; nil before it is started.
     static var running: PythonInterpreter? { current.withLock { $0 } }
 
     // MARK: The main thread
@@ -107,13 +107,13 @@ final class PythonInterpreter: Sendable {
         }
     }
 
-    /// Does what the main thread has been given.
+    /// Executes the work of the main thread.
     func runWork() {
         // One after the other: the event loop is a piece of work that does not end.
         while let piece = state.withLock({ $0.work.popFirst() }) { piece() }
     }
 
-    /// Gives the main thread work.
+    /// Queues work for the main thread.
     func enqueue(_ work: @escaping Work) {
         let wakeLoop = state.withLock { state in
             state.work.append(work)
@@ -122,7 +122,7 @@ final class PythonInterpreter: Sendable {
         if let wakeLoop { wakeLoop() } else { ready.signal() }
     }
 
-    /// The main thread is woken in another way from here on: an event loop runs on it.
+    /// From now on the main thread is woken in another way, because an event loop runs on it.
     func wake(by wakeLoop: @escaping @Sendable () -> Void) { state.withLock { $0.wakeLoop = wakeLoop } }
 
     /// No event loop runs on the main thread any more.
@@ -138,7 +138,8 @@ final class PythonInterpreter: Sendable {
         }
     }
 
-    /// Calls what apps have registered for the end (`atexit`). The interpreter goes on: threads of Python may still run.
+    /// Calls the functions that apps have registered for the exit (`atexit`). The interpreter continues: Python threads
+    /// may still run.
     func leave() async {
         _ = try? await onMain {
             guard let leave = PythonModule.function(.leave) else { return }
@@ -152,14 +153,14 @@ final class PythonInterpreter: Sendable {
 
     // MARK: Any thread
 
-    /// Runs work with the lock, on a thread that has none.
+    /// Runs work with the lock, on a thread that does not hold it.
     static func withLock<Result>(_ work: () throws -> Result) rethrows -> Result {
         let state = PyGILState_Ensure()
         defer { PyGILState_Release(state) }
         return try work()
     }
 
-    /// Runs work without the lock, on a thread that has it.
+    /// Runs work without the lock, on a thread that holds it.
     static func withoutLock<Result>(_ work: () throws -> Result) rethrows -> Result {
         let thread = PyEval_SaveThread()
         defer { PyEval_RestoreThread(thread) }
@@ -174,7 +175,7 @@ final class PythonInterpreter: Sendable {
         return Python.string(text.object)
     }
 
-    /// A process that an app has forked, and that has come back from the app's code, must not go on as the server.
+    /// A process that an app has forked, and that has returned from the app's code, must not continue as the server.
     static func leaveIfForked() {
         if skein_python_is_forked() { _exit(0) }
     }

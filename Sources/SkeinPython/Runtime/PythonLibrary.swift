@@ -1,4 +1,4 @@
-// Which Python the apps are for, and where its library is.
+// Finds the Python for the apps, and its library.
 
 import SkeinCore
 
@@ -15,12 +15,12 @@ import Foundation
 struct PythonLibrary: Equatable {
     /// The program, of the virtual environment if there is one.
     let executable: String
-    /// `3.11`
+    /// Such as `3.11`.
     let version: String
-    /// Where its library may be, the most likely first.
+    /// Possible paths of its library, the most likely first.
     let candidates: [String]
 
-    /// What a Python says of itself.
+    /// Facts that a Python program reports.
     private struct Facts: Decodable {
         let executable: String
         let version: [Int]
@@ -39,9 +39,9 @@ struct PythonLibrary: Equatable {
             "folders": [folder for folder in folders if folder]}))
         """
 
-    /// Asks a Python for its library.
+    /// Runs a Python program to find its library.
     /// - Parameter environment: a virtual environment, a program, or nil for `VIRTUAL_ENV`, `.venv` or `venv` in the folder, or `python3` on the PATH.
-    /// - Throws: code 701 with what to do.
+    /// - Throws: code 701, with a suggestion.
     init(environment: String?, folder: String) throws(SkeinError) {
         let program = try Self.program(environment, folder)
         let answer = try Self.ask(program)

@@ -1,4 +1,4 @@
-// Where Python's log, its warnings and the errors of apps go.
+// The destination of Python's log, its warnings and the errors of apps.
 
 import CSkeinPython
 import Logging
@@ -23,7 +23,7 @@ enum PythonLog {
         return skein_py_none()
     }
 
-    /// Writes a text of several lines, such as a traceback, as so many lines.
+    /// Writes a text of several lines, such as a traceback, as separate log lines.
     static func error(_ text: String, to logger: Logger) {
         for line in text.splitBytes(separator: "\n") { logger.error("\(line)") }
     }

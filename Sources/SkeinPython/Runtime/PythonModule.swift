@@ -1,14 +1,14 @@
-// The module `skein` inside of the interpreter: functions in Swift, and what is said better in Python.
+// The module `skein` inside the interpreter: functions in Swift, and parts that are simpler in Python.
 
 import CSkeinPython
 import Synchronization
 
-/// A function as Python calls it (METH_FASTCALL): itself, the arguments, and how many they are.
+/// A function as Python calls it (METH_FASTCALL): itself, the arguments, and their number.
 typealias PythonFunction = @convention(c) (PythonObject?, UnsafePointer<PythonObject>?, Int) -> PythonObject?
 
 /// The module that apps import, and that the engine calls.
 enum PythonModule {
-    /// What Swift calls of the module.
+    /// The functions of the module that Swift calls.
     enum Name: String, CaseIterable {
         case describe = "_describe"
         case loadApp = "_load_app"
@@ -32,7 +32,7 @@ enum PythonModule {
     /// The functions by their names; set once, before anything else runs.
     private static let functions = Mutex<[Name: Int]>([:])
 
-    /// - Throws: what Python has raised.
+    /// - Throws: the exception that Python has raised.
     static func load() throws(PythonError) {
         guard let module = PyImport_AddModule("skein"), let scope = PyModule_GetDict(module) else {
             throw PythonError.taken()
@@ -81,19 +81,19 @@ enum PythonModule {
     ]
 }
 
-/// An object's address, between threads.
+/// An object's address, to pass between threads.
 struct PythonObjectAddress: Sendable {
     let address: Int
 
     init(_ object: PythonObject) { address = Int(bitPattern: object) }
 
-    /// The object; it is there as long as the process.
+    /// The object, which lives as long as the process.
     var object: PythonObject { PythonObject(bitPattern: address) ?? skein_python._Py_NoneStruct }
 }
 
-/// A function of Swift's that Python can be given, often with an object of its own.
+/// A Swift function that can be passed to Python, often with a bound object.
 ///
-/// Unchecked: the definition is made once, and Python reads it as long as the process is there.
+/// Unchecked: the definition is created once, and Python reads it for the lifetime of the process.
 struct PythonDefinition: @unchecked Sendable {
     private let definition: UnsafeMutablePointer<PyMethodDef>
 

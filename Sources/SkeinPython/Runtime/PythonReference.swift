@@ -1,18 +1,19 @@
-// References to Python's objects, owned by Swift values. All of this is called by a thread that has the interpreter's lock.
+// References to Python objects, owned by Swift values. All of this is called by a thread that holds the interpreter's
+// lock.
 
 import CSkeinPython
 import NIOCore
 import SkeinCore
 
-/// An object of Python that somebody else owns.
+/// A Python object that has another owner.
 typealias PythonObject = OpaquePointer
 
-/// A reference that is given back when the value goes.
+/// A reference that is released when the value is destroyed.
 struct PythonReference: ~Copyable {
     let object: PythonObject
 
     /// Takes over a new reference, as most functions of Python return it.
-    /// - Throws: what Python has raised instead.
+    /// - Throws: the exception that Python has raised instead.
     init(_ new: PythonObject?) throws(PythonError) {
         guard let new else { throw PythonError.taken() }
         object = new
@@ -26,7 +27,7 @@ struct PythonReference: ~Copyable {
 
     deinit { Py_DecRef(object) }
 
-    /// Gives the reference to whoever takes it over.
+    /// Transfers the reference to the caller.
     consuming func release() -> PythonObject {
         let object = object
         discard self
@@ -40,10 +41,10 @@ enum Python {
 
     static func isNone(_ object: PythonObject) -> Bool { object == skein_python._Py_NoneStruct }
 
-    /// A word that occurs often, kept as long as the process is there.
+    /// A frequent string, kept for the lifetime of the process.
     static func word(_ text: String) -> PythonObject { PyUnicode_InternFromString(text) ?? none }
 
-    /// `str` of ISO-8859-1, as WSGI has its strings.
+    /// A `str` from ISO-8859-1, as WSGI requires.
     static func latin1(_ bytes: UnsafeRawBufferPointer) -> PythonObject? {
         PyUnicode_DecodeLatin1(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, nil)
     }
@@ -55,7 +56,7 @@ enum Python {
         }
     }
 
-    /// A text of UTF-8.
+    /// A `str` from UTF-8.
     static func text(_ utf8: ByteBuffer) -> PythonObject? {
         utf8.withUnsafeReadableBytes { bytes in
             PyUnicode_DecodeUTF8(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, "replace")
@@ -70,7 +71,7 @@ enum Python {
 
     static func integer(_ value: Int) -> PythonObject? { PyLong_FromLongLong(Int64(value)) }
 
-    /// A text of Python's as one of Swift's; half surrogate pairs become question marks.
+    /// A Python string as a Swift string; unpaired surrogates become question marks.
     static func string(_ object: PythonObject) -> String? {
         var size = 0
         if let utf8 = PyUnicode_AsUTF8AndSize(object, &size) {
@@ -153,7 +154,7 @@ enum Python {
     }
 }
 
-/// What Python has raised, as text: the traceback as Python would have printed it.
+/// An exception that Python has raised, as text: the traceback as Python would have printed it.
 struct PythonError: Error, CustomStringConvertible {
     /// The last line: `ValueError: no such thing`.
     let message: String
@@ -179,7 +180,7 @@ struct PythonError: Error, CustomStringConvertible {
         return PythonError(value)
     }
 
-    /// An exception that somebody has caught.
+    /// An exception that was caught.
     init(_ exception: PythonObject) {
         if let text = PythonInterpreter.describe(exception) {
             traceback = text

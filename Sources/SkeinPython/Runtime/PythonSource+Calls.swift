@@ -1,4 +1,4 @@
-// The calls of the engine's client in Python: HTTP, remote calls, databases, threads, and what processes share.
+// The calls of the engine's client in Python: HTTP, remote calls, databases, threads, and shared state.
 
 extension PythonSource {
     static let calls = #"""

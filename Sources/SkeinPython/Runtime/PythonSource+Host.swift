@@ -1,4 +1,4 @@
-// What the engine needs of Python, in Python: how apps are found, what they read from and write to, and the event loop.
+// The engine's functions that are written in Python: how apps are found, their input and output, and the event loop.
 
 /// The sources of the module `skein`.
 enum PythonSource {

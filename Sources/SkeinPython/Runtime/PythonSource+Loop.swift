@@ -1,4 +1,4 @@
-// The event loop of ASGI apps and their lifespans, in Python; and what is looked at when something goes wrong.
+// The event loop of ASGI apps and their lifespans, in Python; and diagnostics.
 
 extension PythonSource {
     static let loop = #"""

@@ -1,4 +1,4 @@
-// Threads that run Python: with a stack as Python's own have it.
+// Threads that run Python: with a stack of the size that Python's own threads have.
 
 import Foundation
 

@@ -6,7 +6,7 @@ import SkeinCore
 import SkeinEngine
 import SkeinWire
 
-/// What the environ says of a request and its connection; noted on the connection's loop.
+/// The environ's facts about a request and its connection; recorded on the connection's loop.
 struct RequestFacts: Sendable {
     let isSecure: Bool
     let client: String?
@@ -27,7 +27,7 @@ struct RequestFacts: Sendable {
     }
 }
 
-/// Makes environs. One for each thread; used with the interpreter's lock.
+/// Creates environs. One for each thread; used with the interpreter's lock.
 struct EnvironBuilder {
     private var names = FieldNames(.environ)
     private let keys = Keys()
@@ -57,7 +57,7 @@ struct EnvironBuilder {
         let empty = Python.word("")
     }
 
-    /// What all requests to an app have in common; a new reference.
+    /// The common entries of all requests to an app; a new reference.
     /// - Parameter root: the path of the mount, decoded.
     static func base(root: String, isMultiprocess: Bool) throws(PythonError) -> PythonReference {
         let base = try PythonReference(PyDict_New())
@@ -174,7 +174,7 @@ struct EnvironBuilder {
         PyDict_SetItem(dictionary, key, value.object)
     }
 
-    /// The bytes of a path without percent-encoding, as the latin-1 text that WSGI has for them.
+    /// The bytes of a path without percent-encoding, as the latin-1 string that WSGI requires.
     private static func decoded(_ path: UnsafeRawBufferPointer) -> PythonObject? {
         guard path.contains(UInt8(ascii: "%")) else { return Python.latin1(path) }
         return Percent.lenientBytes(path).withUnsafeBytes { Python.latin1($0) }

@@ -1,4 +1,4 @@
-// The names of header fields as objects of Python, made once for each name.
+// The names of header fields as Python objects, created once for each name.
 
 import CSkeinPython
 import SkeinCore
@@ -12,7 +12,7 @@ struct FieldNames {
         case lowercaseBytes
     }
 
-    /// Names are remembered up to this length, and so many of them.
+    /// The maximum length of cached names, and their maximum number.
     private static let longest = 64
     private static let places = 512
 
@@ -27,7 +27,7 @@ struct FieldNames {
 
     init(_ form: Form) { self.form = form }
 
-    /// The key of a field; a borrowed or, when it is not remembered, a new reference.
+    /// The key of a field: a borrowed reference, or a new one if it is not cached.
     mutating func key(_ name: UnsafeRawBufferPointer) -> (key: PythonObject, isNew: Bool)? {
         var hash: UInt32 = 2_166_136_261
         for byte in name { hash = (hash ^ UInt32(byte | 0x20)) &* 16_777_619 }
@@ -37,7 +37,7 @@ struct FieldNames {
             place = (place + 1) & (Self.places - 1)
         }
         guard let key = make(name) else { return nil }
-        // A client may send what names it likes; the first ones are those that matter.
+        // A client may send any names; the first ones are those that matter.
         guard name.count <= Self.longest, count < Self.places / 2 else { return (key, true) }
         count += 1
         known[place] = Place(name: name.map { Bytes.lowercased($0) }, key: key)

@@ -1,4 +1,4 @@
-// How much threads compute, or would if they had a processor.
+// How many threads compute, or would compute if they had a processor.
 
 import NIOCore
 
@@ -10,15 +10,15 @@ import NIOCore
     import Darwin
 #endif
 
-/// The use that a thread makes of processors.
+/// The processor usage of a thread.
 ///
 /// Unchecked: the descriptor is read by position only.
 final class ThreadUsage: @unchecked Sendable {
     private let clock: clockid_t
-    /// What the system says of the thread; negative where it says nothing.
+    /// The descriptor of the thread's status file; negative if there is none.
     private let status: CInt
 
-    /// The use of the thread that calls; nil where the system does not tell.
+    /// The usage of the calling thread; nil if the system does not report it.
     init?() {
         var clock = clockid_t()
         guard pthread_getcpuclockid(pthread_self(), &clock) == 0 else { return nil }
@@ -28,19 +28,19 @@ final class ThreadUsage: @unchecked Sendable {
 
     deinit { if status >= 0 { close(status) } }
 
-    /// Nanoseconds in which the thread has computed.
+    /// Nanoseconds of processor time that the thread has used.
     var nanoseconds: Int64 {
         var value = timespec()
         clock_gettime(clock, &value)
         return Int64(value.tv_sec) * 1_000_000_000 + Int64(value.tv_nsec)
     }
 
-    /// Whether the thread computes now, or would if it had a processor.
+    /// Whether the thread computes now, or would compute if it had a processor.
     var isRunnable: Bool {
         guard status >= 0 else { return false }
         var text = [UInt8](repeating: 0, count: 128)
         let count = pread(status, &text, 128, 0)
-        // `NUMBER (NAME) STATE …`, and the name may have any character.
+        // `NUMBER (NAME) STATE …`; the name may contain any character.
         guard count > 0, let end = text.prefix(count).lastIndex(of: UInt8(ascii: ")")), end + 2 < count else {
             return false
         }
@@ -48,15 +48,15 @@ final class ThreadUsage: @unchecked Sendable {
     }
 }
 
-/// The load of some threads over a time.
+/// The load of some threads over an interval.
 struct LoadMeter {
     private var last: [ObjectIdentifier: Int64] = [:]
     private var time: NIODeadline?
 
-    /// What was measured counts no more.
+    /// Discards the measurements so far.
     mutating func stop() { time = nil }
 
-    /// How many threads have computed on average since the last time; nil when too little has passed.
+    /// How many threads have computed on average since the last measurement; nil if too little time has passed.
     mutating func measure(_ threads: [ThreadUsage], at now: NIODeadline) -> Double? {
         let passed = time.map { (now - $0).nanoseconds } ?? 0
         guard time == nil || passed >= 1_000_000 else { return nil }

@@ -17,7 +17,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// Threads of Python, and the calls that wait for one.
+/// Python threads, and the calls that wait for one.
 final class PythonThreadPool: Sendable {
     private struct State {
         var machine: ThreadPoolMachine
@@ -26,14 +26,14 @@ final class PythonThreadPool: Sendable {
         /// How long threads that were woken have waited for the interpreter's lock.
         var lockWait = TimeAmount.zero
         var isEnding = false
-        /// Requests that were refused since the log has told of it.
+        /// Requests that were refused since the last log line about it.
         var refused = 0
         var refusalNoted: NIODeadline?
     }
 
-    /// One thread, and what it does.
+    /// One thread and its state.
     ///
-    /// Unchecked: what changes is guarded by the pool's lock.
+    /// Unchecked: mutable state is guarded by the pool's lock.
     private final class Worker: @unchecked Sendable {
         let usage: ThreadUsage?
         var call: WSGICall?
@@ -50,7 +50,7 @@ final class PythonThreadPool: Sendable {
     private let state: Mutex<State>
     private let sleepers = DispatchSemaphore(value: 0)
     private let watcher = DispatchSemaphore(value: 0)
-    /// Whether the watcher looks often, which it does while there are calls.
+    /// Whether the watcher checks often, which it does while there are calls.
     private let isWatched = Atomic<Bool>(true)
     private let deliveries = Deliveries()
     private let requestTimeout: Duration?
@@ -75,7 +75,7 @@ final class PythonThreadPool: Sendable {
                 quiet = isBusy ? 0 : quiet + 1
                 let sleeps = quiet > 50
                 if sleeps { pool.isWatched.store(false, ordering: .sequentiallyConsistent) }
-                // A call that has come before the line above has not signalled.
+                // A call that arrived before the line above has not signalled.
                 if sleeps, pool.hasCalls { pool.isWatched.store(true, ordering: .relaxed) }
                 let sleepsNow = sleeps && !pool.isWatched.load(ordering: .relaxed)
                 _ = consume pool
@@ -98,13 +98,13 @@ final class PythonThreadPool: Sendable {
         state.withLock { state in !state.calls.isEmpty || state.workers.contains { $0.call != nil } }
     }
 
-    /// Waits until no call runs, but not for long.
+    /// Waits for a limited time until no call runs.
     func untilIdle(within timeout: Duration) async {
         let end = ContinuousClock.now + timeout
         while hasCalls, ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(20)) }
     }
 
-    /// Gives the pool a call.
+    /// Submits a call to the pool.
     /// - Throws: ``ServerError`` 503 when too many wait.
     func submit(_ call: WSGICall) throws(ServerError) {
         let action: ThreadPoolMachine.Action = state.withLock { state in
@@ -118,14 +118,15 @@ final class PythonThreadPool: Sendable {
             throw ServerError(
                 .serviceUnavailable, "too many requests wait for this app", headers: ["Retry-After": "1"])
         }
-        // When the loop has done what it has: a thread that is woken now might take the processor from it, for one call.
+        // After the current tasks of the loop: a thread that is woken now might take the processor from it, for one
+        // call.
         if action != .none { call.request.shard.eventLoop.execute { self.perform(action) } }
         if !isWatched.load(ordering: .sequentiallyConsistent), !isWatched.exchange(true, ordering: .relaxed) {
             watcher.signal()
         }
     }
 
-    /// Says in the log that requests are refused, once in ten seconds.
+    /// Logs that requests are refused, once in ten seconds.
     private func noteRefusal() {
         let now = NIODeadline.now()
         let count: Int? = state.withLock { state in
@@ -139,16 +140,17 @@ final class PythonThreadPool: Sendable {
         logger.warning("\(name): all threads are busy, and the queue is full; \(count) requests were answered with 503")
     }
 
-    /// Sends an answer. While more calls wait and calls are short, several leave together; the watcher sees to it that none waits for long.
+    /// Sends a response. While more calls wait and calls are short, several are sent together; the watcher makes sure
+    /// that none waits for long.
     func deliver(_ delivery: Delivery) {
         let count = deliveries.add(delivery)
         if count >= 32 || !state.withLock({ $0.machine.isShortOfTime }) { deliveries.flush() }
     }
 
-    /// Sends the answers that wait for others.
+    /// Sends the responses that wait for others.
     func flush() { deliveries.flush() }
 
-    /// Takes a call out of the queue whose client has left.
+    /// Removes a call whose client has disconnected from the queue.
     func withdraw(_ call: WSGICall) {
         state.withLock { state in
             guard let place = state.calls.firstIndex(where: { $0 === call }) else { return }
@@ -214,7 +216,7 @@ final class PythonThreadPool: Sendable {
         PyGILState_Release(interpreterState)
     }
 
-    /// Ends the call before, and takes the next one.
+    /// Ends the previous call, and takes the next one.
     private func take(_ worker: Worker, isNew: Bool) -> (WSGICall?, ThreadPoolMachine.Action) {
         let now = NIODeadline.now()
         return state.withLock { state in
@@ -232,7 +234,7 @@ final class PythonThreadPool: Sendable {
         }
     }
 
-    /// Waits until the thread is woken; false when it is to end.
+    /// Waits until the thread is woken; false when it has to end.
     private func sleep(_ worker: Worker) -> Bool {
         while true {
             let result = sleepers.wait(timeout: .now() + Self.patience)
@@ -253,7 +255,7 @@ final class PythonThreadPool: Sendable {
 
     // MARK: Watching
 
-    /// Measures how much the threads compute while calls wait, and looks for calls that take too long.
+    /// Measures how much the threads compute while calls wait, and checks for calls that take too long.
     /// - Returns: whether there are calls; nil when the pool has ended.
     private func watch(_ meter: inout LoadMeter) -> Bool? {
         let now = NIODeadline.now()

@@ -1,18 +1,19 @@
-// How many threads of Python there are, and which are woken: few while calls compute, since one holds the interpreter's lock at a time, and
-// more while calls wait without it.
+// How many Python threads exist, and which are woken: few while calls compute, because only one holds the interpreter's
+// lock at a time, and more while calls wait without it.
 
 /// The threads of one pool and the calls that wait for them.
 ///
-/// A thread that is woken waits for the lock first, and takes the oldest call then. So a call is never held by a thread that cannot run it,
-/// and one thread on its way to the queue is enough: it has the lock as soon as the call that runs waits for anything. While calls are
-/// short, no other thread is woken as long as one works: it would find nothing when it has the lock.
+/// A woken thread waits for the lock first, and then takes the oldest call. So a call is never held by a thread that
+/// cannot run it, and one thread on its way to the queue is enough: it gets the lock as soon as the running call waits
+/// for anything. While calls are short, no other thread is woken as long as one works: it would find no call when it
+/// has the lock.
 struct ThreadPoolMachine {
     struct Limits: Equatable {
-        /// Threads that are always there.
+        /// Threads that always exist.
         var minimum: Int
-        /// Threads at most.
+        /// The maximum number of threads.
         var maximum: Int
-        /// Calls that may wait.
+        /// The maximum number of waiting calls.
         var queue: Int
         /// Threads that can run Python at the same time: 1 with the lock, the cores without it.
         var parallelism = 1
@@ -26,26 +27,26 @@ struct ThreadPoolMachine {
         case refuse
     }
 
-    /// What a thread does that has nothing to do.
+    /// The action of a thread without a call.
     enum Rest: Equatable {
         case sleep
         case end
     }
 
     let limits: Limits
-    /// Threads that are there, or begin.
+    /// Threads that exist or are starting.
     private(set) var threads = 0
     /// Threads that sleep, and have not been woken.
     private(set) var idle = 0
-    /// Threads that were woken or begin, and are not at the queue yet.
+    /// Threads that were woken or are starting, and have not reached the queue yet.
     private(set) var coming = 0
     /// Calls that wait.
     private(set) var waiting = 0
-    /// Threads whose call has taken too long, and that do not count until they come back.
+    /// Threads whose call has taken too long; they do not count until they return.
     private(set) var lost = 0
     /// How long calls take, as a moving average in nanoseconds.
     private var typical = 0.0
-    /// Calls that were taken, and how many when the time was looked at last.
+    /// Calls taken in total, and as of the last tick.
     private(set) var taken = 0
     private var takenBefore = -1
 
@@ -54,20 +55,20 @@ struct ThreadPoolMachine {
 
     init(_ limits: Limits) { self.limits = limits }
 
-    /// Whether calls wait, and a thread more might help.
+    /// Whether calls wait, and another thread might help.
     var isStarving: Bool { waiting > 0 && coming == 0 && idle == 0 && threads < limits.maximum }
 
-    /// A call has come.
+    /// A call was submitted.
     mutating func submitted() -> Action {
         guard waiting < limits.queue else { return .refuse }
         waiting += 1
         return call()
     }
 
-    /// A call is not wanted any more, and was taken out of the queue.
+    /// A call is no longer needed, and was removed from the queue.
     mutating func withdrawn() { waiting -= 1 }
 
-    /// A thread that was woken, or has begun, has the lock.
+    /// A thread that was woken, or has started, has the lock.
     mutating func arrived() { coming -= 1 }
 
     /// A thread has taken a call.
@@ -91,15 +92,15 @@ struct ThreadPoolMachine {
 
     /// A thread has slept for long and was not woken.
     mutating func sleptLong() -> Rest {
-        // When no idle thread is left, the one that was woken is this one, or one of its equals.
+        // If no idle thread is left, the one that was woken is this one, or an equivalent one.
         guard idle > 0, threads > limits.minimum else { return .sleep }
         idle -= 1
         threads -= 1
         return .end
     }
 
-    /// How much Python has computed while calls waited: 1 when some thread always did.
-    /// - Returns: how many threads begin now.
+    /// How much Python has computed while calls waited: 1 if some thread always did.
+    /// - Returns: how many threads start now.
     mutating func measured(load: Double) -> Int {
         guard isStarving, load < 0.8 * Double(limits.parallelism) else { return 0 }
         let more = min(waiting, max(1, threads), limits.maximum - threads, 2 * limits.maximum - threads - lost)
@@ -116,13 +117,13 @@ struct ThreadPoolMachine {
         return call()
     }
 
-    /// It has come back.
+    /// A lost thread has returned.
     mutating func find() {
         lost -= 1
         threads += 1
     }
 
-    /// Whether the next call follows at once and will not take long, so that an answer may wait for its one.
+    /// Whether the next call follows immediately and will not take long, so that a response may wait for the next one.
     var isShortOfTime: Bool { waiting > 0 && typical < Self.short }
 
     private var working: Int { threads - idle - coming }

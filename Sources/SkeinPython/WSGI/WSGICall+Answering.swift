@@ -1,4 +1,4 @@
-// From what a WSGI app returns to a response (PEP 3333).
+// From the return value of a WSGI app to a response (PEP 3333).
 
 import CSkeinPython
 import NIOCore
@@ -32,10 +32,10 @@ extension WSGICall {
         try finish()
     }
 
-    /// Whether nothing that the app could add would be sent.
+    /// Whether nothing more that the app adds would be sent.
     var isComplete: Bool { hasLeft || sent != nil && request.method == .head }
 
-    /// What is all there is sent in one piece, with its length.
+    /// Sends a complete response in one piece, with its length.
     func sendAll(_ list: PythonObject, isList: Bool) throws(PythonError) {
         var whole = ByteBuffer()
         for index in 0..<(isList ? PyList_Size(list) : PyTuple_Size(list)) {
@@ -106,7 +106,7 @@ extension WSGICall {
         throw PythonError(message: message, traceback: message)
     }
 
-    /// Sends the head, with content that follows.
+    /// Sends the head; content follows.
     func begin(_ head: WSGIHead) {
         if request.method == .head {
             let body = head.contentLength.map { HTTPBody.announced($0) } ?? .none
@@ -129,7 +129,7 @@ extension WSGICall {
         inlet.fail(SkeinError(.exception, because: message))
     }
 
-    /// Lets the system send a file; false when it is none that it can.
+    /// Lets the system send a file; false if it cannot send this one.
     func sendFile(_ wrapper: PythonObject) throws(PythonError) -> Bool {
         let head = try requiredHead()
         guard sent == nil, let fileOf = PythonModule.function(.fileOf) else { return false }
@@ -153,7 +153,7 @@ extension WSGICall {
         return true
     }
 
-    // MARK: What the app calls
+    // MARK: Functions for the app
 
     static func capsule(of call: WSGICall) -> PythonObject? {
         PyCapsule_New(Unmanaged.passRetained(call).toOpaque(), nil) { capsule in
@@ -176,7 +176,7 @@ extension WSGICall {
             return Python.raise(skein_python.PyExc_TypeError, "start_response(status, headers, exc_info=None)")
         }
         if count == 3, !Python.isNone(arguments[2]) {
-            // After the head has left, there is no other way to tell the client than to cut it off.
+            // After the head was sent, the only way to tell the client is to close the connection.
             if call.sent != nil { return reraise(arguments[2]) }
         } else if call.head != nil {
             return Python.raise(
@@ -213,7 +213,7 @@ extension WSGICall {
 }
 
 extension HTTPBody {
-    /// No content, and the length that it would have: for HEAD.
+    /// No content, with the length that it would have: for HEAD.
     static func announced(_ length: Int) -> HTTPBody {
         HTTPBody(.stream(length: length, .never) { AsyncThrowingChunks { nil } }, contentType: nil)
     }

@@ -19,7 +19,7 @@ import Synchronization
 
 /// A call of an app.
 ///
-/// Unchecked: what is not constant or behind the lock is touched by the thread that runs the call.
+/// Unchecked: mutable state that is not behind the lock is used by the thread that runs the call only.
 final class WSGICall: @unchecked Sendable {
     private struct Waiting {
         var continuation: UnsafeContinuation<ServerResponse, any Error>?
@@ -33,11 +33,11 @@ final class WSGICall: @unchecked Sendable {
     private let waiting = Mutex(Waiting())
     let room = DispatchSemaphore(value: 0)
 
-    // MARK: The thread's own
+    // MARK: Used by the thread only
 
     var head: WSGIHead?
     var isOver = false
-    /// What has left of the content; nil before the head has.
+    /// How much content was sent; nil before the head was sent.
     var sent: Int?
     var inlet: ByteStreamInlet<Headers?>?
 
@@ -50,7 +50,7 @@ final class WSGICall: @unchecked Sendable {
 
     // MARK: The loop's side
 
-    /// Lets a thread call the app, and waits for the head of its answer.
+    /// Lets a thread call the app, and waits for the head of its response.
     func answer(by pool: PythonThreadPool) async throws -> ServerResponse {
         try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { continuation in
@@ -72,10 +72,10 @@ final class WSGICall: @unchecked Sendable {
         }
     }
 
-    /// Gives the connection its answer, if it waits for one.
+    /// Passes the response to the connection, if it waits for one.
     func answer(_ result: Result<ServerResponse, any Error>) { takeContinuation()?.resume(with: result) }
 
-    /// The same from the thread that runs the call, together with the answers of other calls.
+    /// The same from the thread that runs the call, together with the responses to other calls.
     func deliver(_ response: ServerResponse) {
         guard let continuation = takeContinuation() else { return }
         app.pool.deliver(Delivery(shard: request.shard, continuation: continuation, result: .success(response)))
@@ -93,7 +93,7 @@ final class WSGICall: @unchecked Sendable {
         room.signal()
     }
 
-    /// Whether the client waits for the head of the answer.
+    /// Whether the connection waits for the head of the response.
     var isAwaited: Bool { waiting.withLock { $0.continuation != nil } }
 
     var hasLeft: Bool { waiting.withLock { $0.hasLeft } }
@@ -133,7 +133,7 @@ final class WSGICall: @unchecked Sendable {
         if let failure { throw failure }
     }
 
-    /// Calls `close()`, whatever has happened (PEP 3333, "Specification Details").
+    /// Calls `close()` in every case (PEP 3333, "Specification Details").
     private func close(_ answer: PythonObject) {
         let type = skein_py_type(answer)
         if type == skein_python.PyList_Type || type == skein_python.PyTuple_Type { return }

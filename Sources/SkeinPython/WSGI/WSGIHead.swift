@@ -1,4 +1,4 @@
-// The head of an answer as an app gives it to `start_response` (PEP 3333, "The start_response() Callable").
+// The head of a response as an app passes it to `start_response` (PEP 3333, "The start_response() Callable").
 
 import CSkeinPython
 import SkeinCore
@@ -9,10 +9,11 @@ import SkeinWire
 struct WSGIHead {
     let status: HTTPStatus
     private(set) var headers = Headers()
-    /// The length that the app has announced.
+    /// The length that the app has declared.
     private(set) var contentLength: Int?
 
-    /// Fields about the connection are the server's (PEP 3333, "Other HTTP Features"); Connection is kept, for `close`.
+    /// Fields about the connection are set by the server (PEP 3333, "Other HTTP Features"); Connection is kept, for
+    /// `close`.
     private static let ignored = ["keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
 
     /// Reads a status and a list of fields.
@@ -35,7 +36,7 @@ struct WSGIHead {
             _ = Python.raise(skein_python.PyExc_TypeError, "the header fields must be a list of pairs")
             return nil
         }
-        // Subclasses and tuples, of which there are few, become a list first.
+        // Subclasses and tuples, which are rare, are converted to a list first.
         let isList = skein_py_type(fields) == skein_python.PyList_Type
         guard let list = isList ? fields : PySequence_List(fields) else { return nil }
         defer { if !isList { Py_DecRef(list) } }
@@ -89,7 +90,7 @@ struct WSGIHead {
         guard let bytes = PyUnicode_AsUTF8AndSize(value, &size) else { return false }
         let utf8 = UnsafeRawBufferPointer(start: bytes, count: size)
         if utf8.contains(where: { $0 >= 0x80 }) {
-            // Strings of WSGI are bytes in the form of ISO-8859-1.
+            // WSGI strings are bytes decoded as ISO-8859-1.
             guard let encoded = PyUnicode_AsLatin1String(value) else { return false }
             defer { Py_DecRef(encoded) }
             _ = Python.withBytes(encoded) { add(nameText, $0) }

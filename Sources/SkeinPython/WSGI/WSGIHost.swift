@@ -15,7 +15,7 @@ import SkeinWorkers
     import Darwin
 #endif
 
-/// Gives requests to the threads that call a WSGI app.
+/// Passes requests to the threads that call a WSGI app.
 final class WSGIHost: PythonHost {
     private let app: PythonObjectAddress
     private let base: PythonObjectAddress
@@ -84,7 +84,7 @@ final class WSGIHost: PythonHost {
 
     /// The app itself; borrowed.
     var callable: PythonObject { app.object }
-    /// What all environs have in common; borrowed.
+    /// The common entries of all environs; borrowed.
     var environ: PythonObject { base.object }
 
     func respond(to request: ServerRequest) async throws -> ServerResponse {
@@ -95,7 +95,7 @@ final class WSGIHost: PythonHost {
         return try await WSGICall(request, facts, content, self).answer(by: pool)
     }
 
-    /// What the client sees of an app that fails.
+    /// The response to the client when an app fails.
     func errorPage(_ error: PythonError) -> ServerResponse {
         configuration.showsTracebacks
             ? .text(error.traceback + "\n", status: .internalServerError)

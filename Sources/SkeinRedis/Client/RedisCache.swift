@@ -1,16 +1,16 @@
-// Answers that are kept until the server says that their key has changed (client-side caching with invalidation messages).
+// Client-side caching with invalidation messages.
 
 import DequeModule
 import NIOCore
 import SkeinCore
 
-/// The kept answers of one shard; those that were asked for longest ago make room.
+/// The cached responses of one shard; the oldest are evicted first.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class RedisCache: @unchecked Sendable {
     private let limit: Int
     private var answers: [[UInt8]: [CacheKey: RedisValue]] = [:]
-    /// The keys as they came; some of them are gone already, or stand there twice.
+    /// The keys in insertion order; some are removed already, or occur twice.
     private var order = Deque<[UInt8]>()
     private var count = 0
 
@@ -29,32 +29,33 @@ final class RedisCache: @unchecked Sendable {
         return (key.utf8, CacheKey(name: command.name, arguments: command.arguments.map(\.utf8)))
     }
 
-    /// The kept answer to a command.
+    /// The cached response to a command.
     subscript(request: RedisRequest) -> RedisValue? {
         guard let (key, cacheKey) = Self.cacheKey(request) else { return nil }
         return answers[key]?[cacheKey]
     }
 
-    /// Keeps an answer. The server tells of a change after the answers that were before it, on the same connection.
+    /// Caches a response. On the same connection, the server sends an invalidation after the responses that precede the
+    /// change.
     func keep(_ value: RedisValue, for request: RedisRequest) {
         guard let (key, cacheKey) = Self.cacheKey(request) else { return }
         if answers[key] == nil { order.append(key) }
         if answers[key, default: [:]].updateValue(value, forKey: cacheKey) == nil { count += 1 }
         while count > limit, let oldest = order.popFirst() { forget(oldest) }
-        // Keys that come and go: not looked for in the order each time, but all at once, now and then.
+        // Removed keys are not searched in the order each time, but dropped together, now and then.
         if order.count > 2 * answers.count + 64 { order = Deque(answers.keys) }
     }
 
     private func forget(_ key: [UInt8]) { count -= answers.removeValue(forKey: key)?.count ?? 0 }
 
-    /// The connection over which the server tells of changes was lost.
+    /// The connection that carries invalidations was lost.
     func forgetAll() {
         answers = [:]
         order = []
         count = 0
     }
 
-    /// Takes what the server sends without being asked.
+    /// Handles a push message of the server.
     func hear(_ message: [RedisValue]) {
         guard message.first?.string == "invalidate", message.count > 1 else { return }
         guard let keys = message[1].elements else { return forgetAll() }

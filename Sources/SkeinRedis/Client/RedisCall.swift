@@ -1,21 +1,21 @@
-// A command on its way, and the answer to it.
+// A command in flight, and its response.
 
 import Logging
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Something that stands in a connection's pipeline and is answered by one value.
+/// An entry of a connection's pipeline that is answered by one value.
 protocol RedisOperation: AnyObject {
-    /// Whether nobody waits for it any more.
+    /// Whether no caller waits for it any more.
     var isAbandoned: Bool { get }
-    /// Whether a value is not the answer yet, but comes before it.
+    /// Whether a value is a preliminary one, before the response.
     func absorbs(_ value: RedisValue) -> Bool
-    /// Takes the answer.
+    /// Receives the response.
     func receive(_ value: RedisValue, on connection: RedisConnection)
-    /// The connection has ended before that.
+    /// The connection ended before the response.
     func lost(_ reason: SkeinError)
-    /// The connection has ended before anything of it was sent.
+    /// The connection ended before any byte of it was sent.
     func wasNotSent(_ reason: SkeinError)
 }
 
@@ -24,14 +24,14 @@ extension RedisOperation {
     func wasNotSent(_ reason: SkeinError) { lost(reason) }
 }
 
-/// A command under way, and, when it is over, what has come of it.
+/// A command in flight, and, when it is over, its result.
 ///
-/// Unchecked: touched on its shard's loop only, but for what is set before it is submitted.
+/// Unchecked: used on its shard's loop only, except for setup before submission.
 final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Sendable {
     typealias Callback = @Sendable (RedisResponse) -> Void
 
     let core: CallCore
-    /// Who finds a connection for a command.
+    /// Finds a connection for the command.
     let route: any RedisRoute
     let commands: RedisRequest
     let meta: RequestMetadata
@@ -39,13 +39,13 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
     private let callback: Callback?
     @exclusivity(unchecked) fileprivate var value = RedisValue.null
     @exclusivity(unchecked) fileprivate var failure: SkeinError?
-    /// How often it was sent elsewhere by the server.
+    /// The number of redirections by the cluster.
     @exclusivity(unchecked) var redirections = 0
-    /// Whether the server it goes to has to be told that it was sent there.
+    /// Whether the command is sent with ASKING.
     @exclusivity(unchecked) var isAsking = false
-    /// Gives back the connection that it had alone.
+    /// Returns the connection that it used exclusively.
     @exclusivity(unchecked) var whenOver: (@Sendable () -> Void)?
-    /// Answers of a transaction that are still to come before its own.
+    /// The remaining replies of a transaction before its result.
     @exclusivity(unchecked) private var preliminaries = 0
     @exclusivity(unchecked) private var firstRefusal: RedisError?
 
@@ -65,7 +65,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
 
     var peer: String { route.peer }
 
-    /// What callers wait on; before it is submitted.
+    /// The corequest for callers; before submission.
     var handle: Corequest<RedisResponse> {
         guard let corequest else { preconditionFailure("a call is asked for its corequest after its end") }
         return corequest
@@ -83,7 +83,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
         }
     }
 
-    // MARK: On the wire
+    // MARK: Wire format
 
     func write(into output: inout ByteBuffer) {
         firstRefusal = nil
@@ -99,7 +99,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
         }
     }
 
-    /// Whether a value is one of those before the answer.
+    /// Whether a value is one of those before the response.
     func absorbs(_ value: RedisValue) -> Bool {
         guard preliminaries > 0 else { return false }
         preliminaries -= 1
@@ -110,7 +110,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
     func receive(_ value: RedisValue, on connection: RedisConnection) {
         guard !isOver else { return }
         if case .error(let error) = value {
-            // Of a transaction that was refused, the reason says more than that it was.
+            // For a refused transaction, the first refusal is the more specific error.
             let reason = firstRefusal ?? error
             if route.handles(reason, of: self, on: connection) { return }
             self.value = .error(reason)
@@ -121,7 +121,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
         end(bytes: value.size, failed: false, publish: respond)
     }
 
-    /// It was answered without a server.
+    /// The response came from the cache.
     func answer(_ value: RedisValue) {
         guard !isOver else { return }
         self.value = value
@@ -139,7 +139,7 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
                     + reason.message, cause: reason))
     }
 
-    /// The connection has ended before anything of it was sent.
+    /// The connection ended before any byte of it was sent.
     func wasNotSent(_ reason: SkeinError) {
         guard !isOver else { return }
         if core.attempts < 2 { return route.send(self) }
@@ -152,10 +152,10 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
         respond()
     }
 
-    /// Gives back the connection that it had alone, when that has let go of it.
+    /// Returns the connection that it used exclusively, once it is idle.
     func giveBackOwn() {
         guard let whenOver else { return }
-        core.carrier = nil  // another call's from now on, which the end of this one must not touch
+        core.carrier = nil  // it belongs to another call now, which this one must not affect
         self.whenOver = nil
         shard.eventLoop.execute(whenOver)
     }
@@ -170,10 +170,10 @@ final class RedisCall: PipelinedCall, PoolCall, RedisOperation, @unchecked Senda
     }
 }
 
-/// What is asked for at one time.
+/// A command, or a transaction.
 enum RedisRequest: Sendable {
     case one(RedisCommand)
-    /// All of them, with nobody's in between.
+    /// A transaction, executed without other commands in between.
     case transaction([RedisCommand])
 
     var isReadOnly: Bool {
@@ -183,7 +183,7 @@ enum RedisRequest: Sendable {
         }
     }
 
-    /// What says where in a cluster it belongs.
+    /// The key that determines the server of a cluster.
     var key: RedisArgument? {
         switch self {
         case .one(let command): command.key
@@ -194,15 +194,15 @@ enum RedisRequest: Sendable {
     var blocks: Bool { if case .one(let command) = self { command.blocks } else { false } }
 }
 
-/// The answer of a store, or the failure that prevented one.
+/// The response of a Redis server, or a failure.
 public struct RedisResponse: Response {
     fileprivate let call: RedisCall
 
-    /// What the caller attached.
+    /// The caller's metadata.
     public var meta: RequestMetadata { call.meta }
     /// 200, 500 when the server refuses, 700 to 722 for a failure.
     public var statusCode: Int { call.failure?.code.rawValue ?? (redisError == nil ? 200 : 500) }
-    /// The status in words; the server's.
+    /// The server's message, or the name of the failure.
     public var reason: String { call.failure?.code.name ?? redisError?.message ?? "OK" }
     /// The name of the command.
     public var method: String { call.name }
@@ -214,19 +214,19 @@ public struct RedisResponse: Response {
     public var logger: Logger { call.session.logger }
     /// The failure, if there was one.
     public var failure: SkeinError? { call.failure }
-    /// What the server said when it refused.
+    /// The server's error.
     public var refusal: (any Error)? { redisError }
-    /// What the server said when it refused.
+    /// The server's error.
     public var redisError: RedisError? { if case .error(let error) = call.value { error } else { nil } }
-    /// The store that was asked.
+    /// The server.
     public var peer: String { call.peer }
     /// The bytes of the value.
     public var contentSize: Int { call.value.size + 1024 }
     /// 299.
     public static var highestSuccess: Int { 299 }
 
-    /// The value as one of a type.
-    /// - Throws: code 709 when it is none.
+    /// The value, decoded as a type.
+    /// - Throws: code 709 when it cannot be decoded.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         do {
             return try RedisValueDecoder.decode(type, content)
@@ -237,7 +237,7 @@ public struct RedisResponse: Response {
         }
     }
 
-    /// The value as a list; one that is none is a list of one, or, when there is nothing, of none.
+    /// The value as a list; a single value is a list of one, and null an empty list.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] {
         if content.elements != nil { return try decode([T].self) }
         return content.isNull ? [] : [try decode(type)]
@@ -245,7 +245,7 @@ public struct RedisResponse: Response {
 }
 
 extension RedisValue {
-    /// Bytes that it takes, about.
+    /// Its approximate size in bytes.
     var size: Int {
         switch self {
         case .string(let bytes): bytes.readableBytes

@@ -1,18 +1,19 @@
-// Redis as its users see it.
+// The Redis client.
 
 import NIOCore
 @_exported import SkeinCore
 import SkeinTransport
 import Synchronization
 
-/// A store of Redis: commands of all callers of an event loop share one connection, on which they are pipelined.
+/// A Redis client: all callers on an event loop share one connection, on which commands are pipelined.
 ///
-/// Each command is a method that starts it and returns at once: `try await redis.get("hits").fetch(Int.self)`. Commands that one caller
-/// starts are carried out in their order, with those of others in between; what belongs together is a ``multi(_:)``.
+/// Each command is a method that starts it and returns at once: `try await redis.get("hits").fetch(Int.self)`. Commands
+/// of one caller are executed in order, possibly with those of others in between; use ``multi(_:)`` for an atomic
+/// sequence.
 public final class RedisClient: RedisCommands, BackEnd {
     public typealias Answer = Corequest<RedisResponse>
 
-    /// The settings it was made with.
+    /// The settings of the client.
     public let configuration: RedisConfiguration
     let session: Session
     let connector: RedisConnector
@@ -48,8 +49,8 @@ public final class RedisClient: RedisCommands, BackEnd {
     /// Starts a command and returns at once.
     /// - Parameters:
     ///   - command: the command.
-    ///   - timeout: from the moment it gets its place to its answer. Default: the client's; none for one that blocks.
-    ///   - meta: what travels along to the response.
+    ///   - timeout: from the moment it gets a slot to its response. Default: the client's; none for a blocking command.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
     @discardableResult
     public func send(
@@ -57,10 +58,10 @@ public final class RedisClient: RedisCommands, BackEnd {
         callback: (@Sendable (RedisResponse) -> Void)? = nil
     ) -> Answer { start(.one(command), timeout: timeout, meta: meta, callback: callback) }
 
-    /// Carries out commands one behind the other, with nobody's in between (MULTI and EXEC).
-    /// - Parameter work: puts the commands together: `redis.multi { $0.set("a", 1); $0.incr("b") }`.
-    /// - Returns: the corequest, already started; its value is the list of their answers. One of them that the server refuses is an error
-    ///   among the others; one that it does not know lets nothing be carried out.
+    /// Executes commands one after the other, without other commands in between (MULTI and EXEC).
+    /// - Parameter work: collects the commands: `redis.multi { $0.set("a", 1); $0.incr("b") }`.
+    /// - Returns: the corequest, already started; its value is the list of their replies. A command that fails is an
+    ///   error in the list; an unknown command aborts the transaction.
     @discardableResult
     public func multi(timeout: Duration? = nil, _ work: (RedisTransaction) -> Void) -> Answer {
         let transaction = RedisTransaction()
@@ -83,10 +84,10 @@ public final class RedisClient: RedisCommands, BackEnd {
         return corequest
     }
 
-    /// The route of the shard that the caller is on.
+    /// The route of the caller's shard.
     var route: any RedisRoute { routes[session.pickShard()] }
 
-    /// Connections open now.
+    /// Open connections.
     public var connectionCount: Int {
         get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
@@ -103,7 +104,7 @@ public final class RedisClient: RedisCommands, BackEnd {
     }
 }
 
-/// Commands that are being put together.
+/// The commands of a transaction.
 public final class RedisTransaction: RedisCommands, Sendable {
     public typealias Answer = Void
 

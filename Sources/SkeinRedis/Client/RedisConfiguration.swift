@@ -1,51 +1,52 @@
-// Where a store is and how it is talked to: what a URL says.
+// Connection settings of a Redis client, from a URL.
 
 import SkeinCore
 import SkeinTransport
 
 /// Settings of a Redis client. Most come from a URL; the others have safe defaults.
 public struct RedisConfiguration: Hashable, Sendable {
-    /// How the server is found.
+    /// The way to the server.
     public enum Topology: Hashable, Sendable {
-        /// It is the one that is named.
+        /// A named server.
         case single
-        /// It is the master of a name, which sentinels know.
+        /// The master of a name, found by sentinels.
         case sentinel(master: String)
-        /// There are many, each with a part of the keys.
+        /// A cluster, whose servers hold parts of the keys.
         case cluster
     }
 
-    /// The server; of sentinels and clusters, those that are asked first.
+    /// The server; with sentinels and clusters, the first hosts to contact.
     public var hosts: [Endpoint] = [.host("localhost", port: 6379)]
-    /// How the server is found. Default: it is the one that is named.
+    /// The way to the server. Default: a named server.
     public var topology = Topology.single
     /// The user of the access control list. Default: the server's default user.
     public var user: String?
-    /// Default: none.
+    /// The password. Default: none.
     public var password: String?
     /// The number of the database; a cluster has only 0. Default: 0.
     public var database = 0
     /// TLS, for `rediss://`. Default: none.
     public var tls: ClientTLSConfiguration?
-    /// What the server's list of clients shows. Default: `skein`.
+    /// The client name in the server's client list. Default: `skein`.
     public var clientName = "skein"
-    /// Whether RESP3 is spoken when the server can. Default: true.
+    /// Whether RESP3 is used if the server supports it. Default: true.
     public var speaksRESP3 = true
-    /// Connections, and how long they are kept.
+    /// The limits and timeouts of connections.
     public var pool = PoolLimits()
-    /// For a command, from the moment it gets its place to its answer. Default: 10 s; those that block wait as long as they say.
+    /// The timeout of a command, from the moment it gets a slot to its response. Default: 10 s; blocking commands have
+    /// their own.
     public var timeout: Duration = .seconds(10)
-    /// Answers that are kept on each loop until the server says that their key has changed. Default: none.
+    /// Responses cached on each loop until the server invalidates their key. Default: none.
     public var cachedAnswers = 0
-    /// How often a command follows a redirection of a cluster. Default: 5.
+    /// The maximum number of cluster redirections of a command. Default: 5.
     public var maximumRedirections = 5
 
     /// The defaults.
     public init() {}
 
-    /// Reads a URL: `redis://user:password@host:6379/0`, `rediss://…`, `redis+unix:///run/redis.sock?db=1`,
+    /// Parses a URL: `redis://user:password@host:6379/0`, `rediss://…`, `redis+unix:///run/redis.sock?db=1`,
     /// `redis+sentinel://host1:26379,host2/0?master=mymaster`, `redis+cluster://host1,host2`, or `host/0`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// - Throws: code 701 with the error in it.
     public init(_ text: String) throws(SkeinError) {
         self.init()
         let url = text.containsBytes("://") ? text : "redis://\(text)"
@@ -144,7 +145,7 @@ public struct RedisConfiguration: Hashable, Sendable {
         }
     }
 
-    /// What is named in messages; without the password.
+    /// The name in messages, without the password.
     var description: String {
         "\(tls == nil ? "redis" : "rediss")://\(hosts.map(\.description).joined(separator: ","))/\(database)"
     }

@@ -1,4 +1,4 @@
-// One connection to a server of Redis, with commands of many callers under way; answers come in the order of the commands.
+// One connection to a Redis server, with pipelined commands of several callers; replies arrive in command order.
 
 import DequeModule
 import NIOCore
@@ -7,27 +7,27 @@ import SkeinTransport
 
 /// A connection.
 ///
-/// Unchecked: touched on its channel's loop only.
+/// Unchecked: used on its channel's loop only.
 final class RedisConnection: PooledConnection, @unchecked Sendable {
     let link: PipelineLink
     private let configuration: RedisConfiguration
     @exclusivity(unchecked) private var decoder = RESPDecoder()
-    /// What waits for an answer, each with the number of writes before its own.
+    /// The operations that wait for a reply, each with the number of writes before it.
     @exclusivity(unchecked) private var pipeline = Deque<(operation: any RedisOperation, write: Int)>()
-    /// Hears of what comes without being asked for: messages, invalidations.
+    /// Receives push messages: published messages, invalidations.
     @exclusivity(unchecked) var onPush: (([RedisValue]) -> Void)?
-    /// Whether what comes is messages of RESP2, which look like answers.
+    /// Whether the connection receives RESP2 messages, which look like replies.
     @exclusivity(unchecked) var isSubscriber = false
-    /// Hears of the answers to what a subscriber has told: a refusal, or nil for any other.
+    /// Receives the replies to commands of a subscriber: an error, or nil for any other.
     @exclusivity(unchecked) var onReply: ((RedisError?) -> Void)?
-    /// Whether this user may use MULTI, which has to be known before commands are sent that are meant to be one.
+    /// Whether this user may use MULTI, which must be known before a transaction is sent.
     @exclusivity(unchecked) private var mayUseMulti: Bool?
-    /// Transactions that wait for it to be known.
+    /// Transactions that wait for the permission check.
     @exclusivity(unchecked) private var held: [RedisCall] = []
     @exclusivity(unchecked) private var isAskingForMulti = false
     /// Whether the server speaks RESP3.
     @exclusivity(unchecked) private(set) var speaksRESP3 = false
-    /// What is asked for before commands, after the greeting.
+    /// Commands for setup, after the greeting.
     private let preparations: [RedisCommand]
 
     init(
@@ -49,15 +49,15 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
     func encode(_ call: RedisCall) {
         let wantsMulti = if case .transaction = call.commands { mayUseMulti != true } else { false }
         guard !wantsMulti, !isAskingForMulti else {
-            held.append(call)  // in its turn behind the probe, and so are those that follow it
+            held.append(call)  // queued behind the probe, as are the commands that follow it
             return askForMulti(into: &link.output)
         }
         enqueue(call)
         call.write(into: &link.output)
     }
 
-    /// Without the permission for MULTI, the commands behind it would be carried out all the same, each by itself. So it is asked for
-    /// once, with nothing behind it. DISCARD lets go of watched keys, too: who watches some has to call this before.
+    /// Without the permission for MULTI, the server would execute the queued commands one by one. So the permission is
+    /// probed once, before any transaction. DISCARD also clears watched keys: callers of WATCH must call this before.
     func learnWhetherMulti() { if mayUseMulti != true { link.write { askForMulti(into: &$0) } } }
 
     private func askForMulti(into output: inout ByteBuffer) {
@@ -70,7 +70,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             Probe { [weak self] result in
                 guard let self, case .success(let value) = result else { return }
                 if refusal == nil, case .error(let error) = value {
-                    // In a transaction that cannot be left, every command would only be queued.
+                    // In a transaction that cannot be discarded, every command would only be queued.
                     return self.close(
                         because: SkeinError(
                             .connectionFailed, peer: self.peer,
@@ -82,7 +82,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         RESPEncoder.write(RedisCommand("DISCARD"), into: &output)
     }
 
-    /// Writes what has waited, in its order.
+    /// Writes the waiting commands, in order.
     private func learned(_ refusal: RedisError?) {
         isAskingForMulti = false
         mayUseMulti = refusal == nil
@@ -99,8 +99,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         link.flushSoon()
     }
 
-    /// Sends a command of the connection's own.
-    /// Something is about to be written whose answer is awaited.
+    /// Registers an operation whose command is about to be written.
     private func enqueue(_ operation: any RedisOperation) { pipeline.append((operation, link.writes)) }
 
     func ask(_ command: RedisCommand, _ done: @escaping (Result<RedisValue, SkeinError>) -> Void) {
@@ -109,13 +108,13 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         link.write { RESPEncoder.write(command, into: &$0) }
     }
 
-    /// Writes a command whose answer is no answer: a subscription's.
+    /// Writes a command without a regular reply: a subscription.
     func tell(_ command: RedisCommand) { link.write { RESPEncoder.write(command, into: &$0) } }
 
     func check() { ask(RedisCommand("PING")) { _ in } }
 
     func abandon(_ call: any PipelinedCall) {
-        // A connection that waits for its one caller's blocking command is of use to nobody else.
+        // A connection with a blocking command is not shared.
         if isLeased { return close(because: nil) }
         link.abandoned()
     }
@@ -134,7 +133,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
             switch result {
             case .success(.error(let error))
             where error.kind == "NOPROTO" || error.message.containsBytes("unknown command"):
-                self.authenticate()  // a server from before RESP3
+                self.authenticate()  // a server without RESP3
             case .success(.error(let error)): self.refuse(error)
             case .success:
                 self.speaksRESP3 = true
@@ -220,7 +219,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         link.madeProgress(at: now)
     }
 
-    /// An answer, or the beginning of one, arrives before any command has left: the next caller must not get it.
+    /// A reply, or the beginning of one, arrived before any command was sent: the next caller must not get it.
     private func refuseUnsolicited(_ value: RedisValue? = nil) {
         close(
             because: SkeinError(
@@ -242,7 +241,7 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
         onReply = nil
     }
 
-    /// A command of the connection's own.
+    /// A command of the connection itself.
     private final class Probe: RedisOperation {
         private let done: (Result<RedisValue, SkeinError>) -> Void
 

@@ -1,15 +1,15 @@
-// From the address of a store, or of those who know it, to a connection that takes commands.
+// Connects to a server, directly or by sentinels, and prepares the connection for commands.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Makes connections of one client.
+/// Opens the connections of one client.
 struct RedisConnector: Sendable {
     let configuration: RedisConfiguration
     let dialer: Dialer
 
-    /// Connects to the server: the first of the named ones that answers, or the one that the sentinels name.
+    /// Connects to the first reachable host, or to the master that the sentinels name.
     func connect(_ shard: Shard, cache: RedisCache?) -> EventLoopFuture<RedisConnection> {
         let preparations = cache == nil ? [] : [RedisCommand("CLIENT TRACKING", ["ON"])]
         let connection: EventLoopFuture<RedisConnection>
@@ -41,7 +41,7 @@ struct RedisConnector: Sendable {
         _ place: Int, _ shard: Shard, _ preparations: [RedisCommand]
     ) -> EventLoopFuture<RedisConnection> {
         open(configuration.hosts[place], shard, preparations).flatMapError { error in
-            // What a host says about the user holds for the others, which must not be told the password for nothing.
+            // A refusal of the user holds for all hosts, and the password must not be sent to the others needlessly.
             if (error as? SkeinError)?.code == .unknownAuthentication { return shard.eventLoop.makeFailedFuture(error) }
             return place + 1 < configuration.hosts.count
                 ? first(place + 1, shard, preparations) : shard.eventLoop.makeFailedFuture(error)
@@ -67,10 +67,10 @@ struct RedisConnector: Sendable {
 
     // MARK: Sentinels
 
-    /// Asks one sentinel after the other for the master of a name (`SENTINEL get-master-addr-by-name`).
+    /// Asks one sentinel after the other for the address of a master (`SENTINEL get-master-addr-by-name`).
     private func askSentinels(_ place: Int, _ master: String, _ shard: Shard) -> EventLoopFuture<Endpoint> {
         var plain = configuration
-        // What is said about the store does not hold for those who know where it is.
+        // The server's credentials are not for the sentinels.
         plain.password = nil
         plain.user = nil
         plain.database = 0
@@ -91,7 +91,7 @@ struct RedisConnector: Sendable {
         }
     }
 
-    /// A sentinel may not know yet that its master has become something else.
+    /// A sentinel may not know yet that the server's role has changed.
     private static func checked(_ connection: RedisConnection, is role: String) -> EventLoopFuture<RedisConnection> {
         ask(connection, RedisCommand("ROLE")).flatMapThrowing { value in
             guard value[0]?.string == role else {
@@ -109,7 +109,7 @@ struct RedisConnector: Sendable {
     static func ask(_ connection: RedisConnection, _ command: RedisCommand) -> EventLoopFuture<RedisValue> {
         let promise = connection.shard.eventLoop.makePromise(of: RedisValue.self)
         connection.ask(command) { promise.completeWith($0.mapError { $0 as any Error }) }
-        // Outside of a pool, nobody looks whether the server is still there.
+        // A connection outside of a pool has no liveness check of its own.
         let timer = connection.shard.eventLoop.scheduleTask(in: .seconds(10)) {
             connection.close(
                 because: SkeinError(

@@ -1,33 +1,33 @@
-// Which connection a command goes to: that of the one server, or, in a cluster, of the server that has its key.
+// Selects the connection for a command: of the single server, or, in a cluster, of the server that holds its key.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// A leased connection, and the pool that it goes back to.
+/// A leased connection, and its pool.
 typealias RedisLease = (connection: RedisConnection, pool: PipelinePool<RedisConnection>)
 
-/// Finds connections for the commands of one shard. Touched on its loop only.
+/// Selects connections for the commands of one shard. Used on its loop only.
 protocol RedisRoute: AnyObject, Sendable {
-    /// What is named in messages.
+    /// The name in messages.
     var peer: String { get }
     /// Sends a command.
     func send(_ call: RedisCall)
-    /// Takes care of a refusal that means something else than that: returns whether it does.
+    /// Handles an error that requires an action of the client, such as a redirection: returns whether it did.
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool
-    /// Takes note of an answer.
+    /// Notes a response.
     func answered(_ call: RedisCall, _ value: RedisValue)
-    /// Leases a connection to the server that has a key.
+    /// Leases a connection to the server that holds a key.
     func lease(_ key: RedisArgument?) async throws -> RedisLease
     func shutdown()
     func retire()
-    /// Connections open now.
+    /// Open connections.
     var connectionCount: Int { get }
 }
 
-/// The one server.
+/// A single server.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class RedisServerRoute: RedisRoute, @unchecked Sendable {
     private let pool: PipelinePool<RedisConnection>
     private let cache: RedisCache?
@@ -50,7 +50,7 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
     func send(_ call: RedisCall) {
         if let problem = call.commands.problem { return call.failLater(problem) }
         if let cache, let value = cache[call.commands] {
-            // In a later tick, as all answers: a callback that makes the next call must not recurse.
+            // In a later tick, as all responses: a callback that starts the next call must not recurse.
             return call.shard.eventLoop.execute { call.answer(value) }
         }
         if call.commands.blocks { return call.sendAlone(self) }
@@ -58,7 +58,7 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
     }
 
     func handles(_ error: RedisError, of call: RedisCall, on connection: RedisConnection) -> Bool {
-        // The master has become a replica, or the server is not yet what it will be: another connection finds the right one.
+        // The master has become a replica, or the server is not ready yet: a new connection finds the right server.
         guard ["READONLY", "LOADING", "MASTERDOWN"].contains(error.kind), call.core.attempts < 3, !connection.isLeased
         else {
             return false
@@ -81,7 +81,7 @@ final class RedisServerRoute: RedisRoute, @unchecked Sendable {
 }
 
 extension RedisRequest {
-    /// Why it cannot be sent among others'.
+    /// The reason why it cannot be sent on a shared connection.
     var problem: SkeinError? {
         let commands =
             switch self {
@@ -100,10 +100,10 @@ extension RedisRequest {
 }
 
 extension RedisCall {
-    /// Sends a command that may block on a connection that nobody shares meanwhile, to the server that has its key.
+    /// Sends a command that may block on an exclusive connection, to the server that holds its key.
     func sendAlone(_ route: any RedisRoute) { sendAlone { try await route.lease(self.commands.key) } }
 
-    /// Sends it to a server that is known.
+    /// Sends it to a known server.
     func sendAlone(on pool: PipelinePool<RedisConnection>) {
         sendAlone { (try await pool.lease(until: Deadline.current), pool) }
     }

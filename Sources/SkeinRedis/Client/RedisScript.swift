@@ -1,13 +1,13 @@
-// Scripts: sent once, called by their hash from then on.
+// Scripts: uploaded once, then called by their hash.
 
 import Crypto
 import SkeinCore
 
-/// A script of Lua: `let take = RedisScript("return redis.call('GET', KEYS[1])")`.
+/// A Lua script: `let take = RedisScript("return redis.call('GET', KEYS[1])")`.
 public struct RedisScript: Hashable, Sendable {
-    /// Its text.
+    /// The source text.
     public let source: String
-    /// The hash by which the server knows it.
+    /// The hash that identifies it on the server.
     public let sha1: String
 
     /// A script.
@@ -18,13 +18,13 @@ public struct RedisScript: Hashable, Sendable {
 }
 
 extension RedisClient {
-    /// Runs a script: by its hash, and with its text when the server does not know it yet.
+    /// Runs a script: by its hash, or by its source when the server does not know the hash.
     /// - Parameters:
-    ///   - script: what to run.
-    ///   - keys: the keys it touches, its `KEYS`.
+    ///   - script: the script.
+    ///   - keys: the keys that it accesses, its `KEYS`.
     ///   - arguments: its `ARGV`.
-    /// - Returns: what it returns.
-    /// - Throws: what the server says.
+    /// - Returns: the result of the script.
+    /// - Throws: the server's error.
     public func run(
         _ script: RedisScript, keys: [String] = [], _ arguments: any RedisEncodable...
     ) async throws -> RedisValue {

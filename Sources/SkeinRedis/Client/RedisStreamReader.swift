@@ -4,12 +4,12 @@ import SkeinCore
 
 /// An entry of a stream.
 public struct RedisStreamEntry: Hashable, Sendable {
-    /// Its id: milliseconds and a number.
+    /// The ID: milliseconds and a sequence number.
     public let id: String
-    /// Its fields, in their order.
+    /// The fields, in order.
     public let fields: [RedisEntry]
 
-    /// A field's value.
+    /// The value of a field.
     public subscript(name: String) -> RedisValue? { fields.first { $0.key.string?.equalsBytes(name) == true }?.value }
 
     package init?(_ value: RedisValue) {
@@ -20,14 +20,14 @@ public struct RedisStreamEntry: Hashable, Sendable {
 }
 
 extension RedisClient {
-    /// Reads a stream as one of a group: each entry goes to one consumer of the group, and stays with it until `ack`.
+    /// Reads a stream as a consumer of a group: each entry is delivered to one consumer, and stays pending until `ack`.
     ///
-    /// What this consumer has got before and not acknowledged comes first. The group is made when there is none.
+    /// Pending entries of this consumer come first. The group is created if it does not exist.
     /// - Parameters:
     ///   - stream: the key.
-    ///   - group: the group's name.
-    ///   - consumer: this consumer's name, the same after a restart.
-    ///   - count: entries that are asked for at one time. Default: 100.
+    ///   - group: the name of the group.
+    ///   - consumer: the name of this consumer, the same after a restart.
+    ///   - count: entries per request. Default: 100.
     public func consume(
         _ stream: String, group: String, consumer: String, count: Int = 100
     ) -> RedisStreamReader {
@@ -35,7 +35,7 @@ extension RedisClient {
     }
 }
 
-/// The entries of a stream for one consumer of a group; it has no end.
+/// The entries of a stream for one consumer of a group; an endless sequence.
 public struct RedisStreamReader: AsyncSequence, Sendable {
     public typealias Element = RedisStreamEntry
 
@@ -45,24 +45,24 @@ public struct RedisStreamReader: AsyncSequence, Sendable {
     fileprivate let consumer: String
     fileprivate let count: Int
 
-    /// Says that an entry is done with.
+    /// Acknowledges an entry.
     @discardableResult
     public func ack(_ entry: RedisStreamEntry) -> Corequest<RedisResponse> { client.xack(stream, group, entry.id) }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: self) }
 
-    /// A walk over the entries.
+    /// Iterates over the entries.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let reader: RedisStreamReader
         private var entries: ArraySlice<RedisStreamEntry> = []
-        /// From where on what was got before is asked for; `>` for what nobody has got.
+        /// The ID after which pending entries are requested; `>` for new entries.
         private var position = "0"
         private var hasGroup = false
 
         fileprivate init(reader: RedisStreamReader) { self.reader = reader }
 
-        /// The next entry, for which it waits.
-        /// - Throws: what the server says, and what happens to the connection.
+        /// Waits for the next entry.
+        /// - Throws: the server's error, and failures of the connection.
         public mutating func next() async throws -> RedisStreamEntry? {
             if !hasGroup {
                 try await makeGroup()
@@ -85,13 +85,13 @@ public struct RedisStreamReader: AsyncSequence, Sendable {
             do {
                 try await reader.client.xgroupCreate(reader.stream, reader.group, "0", "MKSTREAM").commit()
             } catch let error as SkeinError where error.redis?.kind == "BUSYGROUP" {
-                // It is there already.
+                // It exists already.
             }
         }
 
         private func read() async throws -> [RedisStreamEntry] {
             var words: [any RedisEncodable] = ["GROUP", reader.group, reader.consumer, "COUNT", reader.count]
-            // Not for ever: a connection that was lost without a word would not be noticed.
+            // With a limit: otherwise a silently lost connection would not be noticed.
             if position == ">" { words += ["BLOCK", 5000] as [any RedisEncodable] }
             words += ["STREAMS", reader.stream, position] as [any RedisEncodable]
             let value = try await reader.client.send(RedisCommand("XREADGROUP", words)).fetch()
@@ -103,7 +103,7 @@ public struct RedisStreamReader: AsyncSequence, Sendable {
 }
 
 extension RedisValue {
-    /// The lists of entries that XREAD and XREADGROUP answer with, one of each stream.
+    /// The lists of entries in a reply to XREAD or XREADGROUP, one for each stream.
     package var entriesOfStreams: [RedisValue] {
         if case .map(let streams) = self { return streams.map(\.value) }
         return (elements ?? []).compactMap { $0[1] }

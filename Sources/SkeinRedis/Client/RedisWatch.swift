@@ -1,4 +1,4 @@
-// WATCH: a transaction that is carried out only when nobody has changed what it is made of.
+// WATCH: a transaction that is executed only if its keys have not changed.
 
 import NIOCore
 import SkeinCore
@@ -6,20 +6,20 @@ import SkeinTransport
 import Synchronization
 
 extension RedisClient {
-    /// Reads keys and changes them, again and again until nobody has changed them in between.
+    /// Reads keys and changes them, retrying until no other client has changed them in between.
     /// - Parameters:
-    ///   - keys: what must not change meanwhile.
-    ///   - attempts: how often it is tried at most. Default: 10.
-    ///   - work: reads with the connection it is given, and puts commands together.
-    /// - Returns: the answers of the commands.
-    /// - Throws: code 409 when somebody was faster each time; what the work throws.
+    ///   - keys: the keys that must not change meanwhile.
+    ///   - attempts: the maximum number of attempts. Default: 10.
+    ///   - work: reads with the given connection, and collects the commands.
+    /// - Returns: the replies to the commands.
+    /// - Throws: code 409 when another client was faster each time; the error of the work.
     @discardableResult
     public func watch(
         _ keys: String..., attempts: Int = 10, _ work: (RedisLeasedConnection, RedisTransaction) async throws -> Void
     ) async throws -> [RedisValue] {
         let (connection, pool) = try await route.lease(keys.first.map { .text($0) })
         let lease = RedisLeasedConnection(connection, session)
-        // Whoever gets it next must find no keys watched and nothing else changed.
+        // The next user of the connection must not find watched keys or a changed session.
         defer {
             lease.end()
             connection.shard.run {
@@ -44,7 +44,7 @@ extension RedisClient {
     }
 }
 
-/// A connection that nobody shares.
+/// An exclusive connection.
 public final class RedisLeasedConnection: RedisCommands, Sendable {
     public typealias Answer = Corequest<RedisResponse>
 
@@ -54,7 +54,7 @@ public final class RedisLeasedConnection: RedisCommands, Sendable {
     private let changed = Atomic<Bool>(false)
     private let isOver = Atomic<Bool>(false)
 
-    /// Whether a command was sent that concerns the connection.
+    /// Whether a command that changes the session was sent.
     var hasChangedSession: Bool { changed.load(ordering: .acquiring) }
 
     init(_ connection: RedisConnection, _ session: Session) {
@@ -63,7 +63,7 @@ public final class RedisLeasedConnection: RedisCommands, Sendable {
         route = LeasedRoute(connection)
     }
 
-    /// Ends the lease: commands that are sent from now on fail, since the connection goes to others.
+    /// Ends the lease: further commands fail, since the connection returns to the pool.
     fileprivate func end() { isOver.store(true, ordering: .releasing) }
 
     /// Starts a command and returns at once.
@@ -92,7 +92,7 @@ public final class RedisLeasedConnection: RedisCommands, Sendable {
     }
 }
 
-/// To a connection that is known already.
+/// The route to a leased connection.
 private final class LeasedRoute: RedisRoute, @unchecked Sendable {
     private let connection: RedisConnection
 

@@ -3,14 +3,14 @@
 @_exported import SkeinHTTP
 
 extension SkeinClient {
-    /// A store of Redis: `try client.redis("redis://host/0").get("hits")`.
+    /// A Redis client: `try client.redis("redis://host/0").get("hits")`.
     ///
-    /// For one address there is one client with one set of connections, however often it is asked for.
+    /// Calls with one address return the same client, with one set of connections.
     ///
-    /// With the name of an alias, it is the client of the member whose turn it is.
+    /// With the name of an alias, it is the client of the member that the balancer picks.
     /// - Parameter url: `redis://user:password@host:6379/0`, `rediss://…` for TLS, `redis+unix:///path`,
     ///   `redis+sentinel://host1,host2/0?master=name`, `redis+cluster://host1,host2`.
-    /// - Throws: code 701 that says what is wrong with it.
+    /// - Throws: code 701 with the error in it.
     public func redis(_ url: String) throws(SkeinError) -> RedisClient {
         try backEnd(url, .redis) { (url, dialer, session) throws(SkeinError) in
             RedisClient(try RedisConfiguration(url), session: session, dialer: dialer)

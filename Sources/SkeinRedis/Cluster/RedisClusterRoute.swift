@@ -1,12 +1,12 @@
-// A cluster: a pool for each of its servers, and the table that says which of them has a key.
+// A cluster: a pool for each server, and the table of slots.
 
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// Finds the server of a command by its key, and follows when the server says that it is another one.
+/// Selects the server of a command by its key, and follows redirections.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
     private let shard: Shard
     private let session: Session
@@ -74,7 +74,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
 
     // MARK: The table
 
-    /// Asks a server of the cluster for the table: those that are known, then those that were named.
+    /// Requests the table from a server of the cluster: first the known servers, then the configured ones.
     private func learn() {
         guard !isLearning, !isShutDown else { return }
         isLearning = true
@@ -140,7 +140,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
                 return false
             }
             var endpoint = found
-            // A server that does not know its own name leaves it out: it is where the answer came from.
+            // A server that does not know its own name leaves it out: it is the server that sent the reply.
             if words[2].hasBytePrefix(":"), let host = connection.link.channel?.remoteAddress?.ipAddress,
                 case .host(_, let port) = found
             {
@@ -150,7 +150,7 @@ final class RedisClusterRoute: RedisRoute, @unchecked Sendable {
             call.isAsking = error.kind == "ASK"
             if error.kind == "MOVED" {
                 slots?.move(slot, to: endpoint)
-                learn()  // more has moved, most of the time
+                learn()  // in most cases, further slots have moved
             }
             call.giveBackOwn()
             let pool = pool(endpoint)

@@ -1,4 +1,4 @@
-// Which server of a cluster has which key (the cluster specification at redis.io: 16384 slots, CRC16, hash tags).
+// The slots of a cluster (the cluster specification at redis.io: 16384 slots, CRC16, hash tags).
 
 import NIOCore
 import SkeinTransport
@@ -11,8 +11,8 @@ struct RedisSlots: Sendable, Equatable {
     /// The masters.
     private(set) var nodes: [Endpoint]
 
-    /// - Parameter ranges: the answer to CLUSTER SLOTS.
-    /// - Parameter asked: who has answered; an empty host in the answer means it.
+    /// - Parameter ranges: the reply to CLUSTER SLOTS.
+    /// - Parameter asked: the server that sent it; an empty host in the reply means this server.
     init?(_ ranges: RedisValue, asked: Endpoint) {
         guard let ranges = ranges.elements, ranges.count <= Self.count else { return nil }
         var owners = Array(repeating: UInt16.max, count: Self.count)
@@ -31,7 +31,7 @@ struct RedisSlots: Sendable, Equatable {
         self.nodes = nodes
     }
 
-    /// The server that has a slot; nil when none has.
+    /// The server of a slot; nil when there is none.
     func owner(of slot: Int) -> Endpoint? {
         let place = Int(owners[slot])
         return place < nodes.count ? nodes[place] : nil

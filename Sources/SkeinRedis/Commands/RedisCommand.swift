@@ -1,23 +1,23 @@
-// A command and what has to be known of it before it is sent.
+// A command with the properties that are needed before it is sent.
 
 import SkeinCore
 
 /// A command with its arguments.
 public struct RedisCommand: Sendable {
-    /// What commands do to the connection they are sent on, and to the data.
+    /// The properties of commands that concern the connection and the data.
     public struct Kind: OptionSet, Sendable {
         public let rawValue: UInt8
         public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-        /// Changes nothing, so that it may be sent again.
+        /// Read-only, so that it may be sent again.
         public static let readOnly = Kind(rawValue: 1)
-        /// May keep its connection waiting, and so gets one of its own.
+        /// May block its connection, and so needs an exclusive one.
         public static let blocking = Kind(rawValue: 2)
-        /// Changes the session it is sent in, which many callers share: it is refused.
+        /// Changes the session of its connection, which is shared: it is refused.
         public static let session = Kind(rawValue: 4)
-        /// Its keys are where its other arguments say.
+        /// The positions of its keys depend on its other arguments.
         public static let movable = Kind(rawValue: 8)
-        /// What it answers can be kept until its key changes.
+        /// Its response can be cached until its key changes.
         public static let cacheable = Kind(rawValue: 16)
     }
 
@@ -26,9 +26,9 @@ public struct RedisCommand: Sendable {
     /// Its arguments.
     public internal(set) var arguments: [RedisArgument]
     let kind: Kind
-    /// Which argument is its first key, counted from 0; -1 when it has none.
+    /// The index of its first key, from 0; -1 when it has none.
     let firstKey: Int8
-    /// How many words the name has.
+    /// The number of words of the name.
     let words: Int
 
     /// A command of the table.
@@ -40,10 +40,10 @@ public struct RedisCommand: Sendable {
         self.arguments = arguments
     }
 
-    /// A command by its name, of any server.
+    /// A command by its name.
     /// - Parameters:
-    ///   - name: in letters of either case; of two words, with a space between.
-    ///   - arguments: in their order.
+    ///   - name: in upper or lower case; two words are separated by a space.
+    ///   - arguments: the arguments in order.
     public init(_ name: String, _ arguments: [any RedisEncodable] = []) {
         let upper = name.asciiUppercased
         let known = RedisCommandTable.shared[upper, arguments.first?.redisArgument]
@@ -52,15 +52,15 @@ public struct RedisCommand: Sendable {
             arguments.map(\.redisArgument))
     }
 
-    /// Whether it may keep its connection waiting.
+    /// Whether it may block its connection.
     var blocks: Bool {
         guard kind.contains(.blocking) else { return false }
-        // These wait only when they are told to.
+        // These block only with an option.
         guard name == "XREAD" || name == "XREADGROUP" else { return true }
         return arguments.contains { if case .text(let word) = $0 { word.equalsIgnoringCase("BLOCK") } else { false } }
     }
 
-    /// Its first key, which says where in a cluster it belongs.
+    /// Its first key, which determines its server in a cluster.
     var key: RedisArgument? {
         guard firstKey >= 0 || kind.contains(.movable) else { return nil }
         guard kind.contains(.movable) else { return Int(firstKey) < arguments.count ? arguments[Int(firstKey)] : nil }
@@ -85,12 +85,13 @@ public struct RedisCommand: Sendable {
     }
 }
 
-/// Whatever takes commands: a client, one of its connections, a transaction that is being put together.
+/// A receiver of commands: a client, one of its connections, or a transaction.
 ///
-/// Each command of Redis 7 is a method; every other one is a method, too, by its name: `redis.lrange("k", 0, 3)`.
+/// Each command of Redis 7 is a method; any other command can be called as a method by its name:
+/// `redis.lrange("k", 0, 3)`.
 @dynamicMemberLookup
 public protocol RedisCommands: Sendable {
-    /// What a command gives.
+    /// The result type of a command.
     associatedtype Answer
 
     /// Starts a command and returns at once.
@@ -99,13 +100,13 @@ public protocol RedisCommands: Sendable {
 }
 
 extension RedisCommands {
-    /// A command by its name; of two words, with an underscore between: `redis.config_get("save")`.
+    /// A command by its name; two words are joined with an underscore: `redis.config_get("save")`.
     public subscript(dynamicMember name: String) -> RedisMethod<Self> {
         RedisMethod(target: self, name: RedisCommandTable.shared.name(ofMethod: name))
     }
 }
 
-/// A command that waits for its arguments.
+/// A command without its arguments.
 public struct RedisMethod<Target: RedisCommands>: Sendable {
     let target: Target
     let name: String

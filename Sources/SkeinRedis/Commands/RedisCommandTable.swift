@@ -1,4 +1,4 @@
-// What is known of commands by their names, for those that are called by name.
+// The properties of commands by name.
 
 /// The table of commands.
 struct RedisCommandTable: Sendable {
@@ -25,13 +25,13 @@ struct RedisCommandTable: Sendable {
         self.commands = commands
     }
 
-    /// The name of a command that a method is called by: `config_get` is `CONFIG GET`, and `eval_ro` itself.
+    /// The name of the command for a method name: `config_get` is `CONFIG GET`, and `eval_ro` is unchanged.
     func name(ofMethod method: String) -> String {
         let upper = method.uppercased()
         return commands[upper] == nil ? upper.replacingBytes("_", with: " ") : upper
     }
 
-    /// What is known of a command; of one with two words, also when the second one is its first argument.
+    /// The properties of a command; for one with two words, also when the second word is its first argument.
     subscript(name: String, first: RedisArgument?) -> Line? {
         if let line = commands[name] { return line }
         guard case .text(let word)? = first, let line = commands["\(name) \(word.uppercased())"] else { return nil }

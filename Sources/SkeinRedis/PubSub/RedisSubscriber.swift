@@ -1,11 +1,11 @@
-// The one connection on which a client hears what is published, for all of its subscriptions.
+// The connection that receives the messages of all subscriptions of a client.
 
 import DequeModule
 import NIOCore
 import SkeinCore
 import SkeinTransport
 
-/// What is subscribed to.
+/// The target of a subscription.
 enum RedisChannel: Hashable {
     case channel(ByteKey)
     case pattern(ByteKey)
@@ -28,18 +28,18 @@ enum RedisChannel: Hashable {
     }
 }
 
-/// Keeps the connection while there are subscriptions.
+/// Keeps the connection open while there are subscriptions.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 final class RedisSubscriber: @unchecked Sendable {
     private let connector: RedisConnector
     let shard: Shard
     private var connection: RedisConnection?
     private var connecting: EventLoopFuture<RedisConnection>?
     private var subscriptions: [RedisChannel: [RedisSubscription.Listener]] = [:]
-    /// Those whose confirmation is still to come.
+    /// Subscriptions that wait for confirmation.
     private var unconfirmed: [RedisChannel: [EventLoopPromise<Void>]] = [:]
-    /// What the connection was told and has not answered, oldest first; the channel of a subscription.
+    /// Commands that were sent and not answered, oldest first; with the channel of a subscription.
     private var told = Deque<RedisChannel?>()
 
     init(_ connector: RedisConnector, on shard: Shard) {
@@ -52,7 +52,7 @@ final class RedisSubscriber: @unchecked Sendable {
     /// Adds a listener; the future succeeds when the server has confirmed it.
     func add(_ listener: RedisSubscription.Listener, to channels: [RedisChannel]) -> EventLoopFuture<Void> {
         ready().flatMap { connection in
-            guard !listener.inbox.hasEnded else {  // given up while the connection was made
+            guard !listener.inbox.hasEnded else {  // ended while the connection was being opened
                 self.closeIfUnused()
                 return self.shard.eventLoop.makeFailedFuture(CancellationError())
             }
@@ -86,8 +86,8 @@ final class RedisSubscriber: @unchecked Sendable {
         connection.tell(command)
     }
 
-    /// An answer has come to what was told first.
-    /// - Parameter refusal: what the server said when it refused.
+    /// A reply to the oldest command has arrived.
+    /// - Parameter refusal: the server's error.
     private func replied(_ refusal: RedisError?) {
         guard let first = told.popFirst(), let channel = first, let refusal else { return }
         let error = SkeinError.status(
@@ -126,7 +126,7 @@ final class RedisSubscriber: @unchecked Sendable {
         }
     }
 
-    /// Asks now and then whether the server is there: nothing may be published for long.
+    /// Checks periodically whether the server is alive, since no message may arrive for a long time.
     private func watch(_ connection: RedisConnection) {
         let asked = shard.now
         tell(connection, RedisCommand("PING"), nil)
@@ -167,7 +167,7 @@ final class RedisSubscriber: @unchecked Sendable {
 
     private func confirm(_ channel: RedisChannel) {
         for promise in unconfirmed.removeValue(forKey: channel) ?? [] { promise.succeed() }
-        closeIfUnused()  // who has asked for it may be gone
+        closeIfUnused()  // its subscription may have ended already
     }
 
     private func lost(_ lost: RedisConnection) {

@@ -1,15 +1,15 @@
-// What is published, as a sequence.
+// Published messages as a sequence.
 
 import NIOCore
 import SkeinCore
 
-/// A message that was published.
+/// A published message.
 public struct RedisMessage: Hashable, Sendable {
-    /// Where it was published.
+    /// The channel.
     public let channel: String
-    /// What was published.
+    /// The payload.
     public let payload: RedisValue
-    /// The pattern that the channel's name fits, of a subscription to patterns.
+    /// The pattern that matches the channel, for a pattern subscription.
     public let pattern: String?
 
     init(_ channel: RedisValue, _ payload: RedisValue, pattern: String?) {
@@ -19,11 +19,11 @@ public struct RedisMessage: Hashable, Sendable {
     }
 }
 
-/// Messages from a subscription on, until it is let go of or `stop()` is called.
+/// The messages of a subscription, until it is released or `stop()` is called.
 public final class RedisSubscription: AsyncSequence, Sendable {
     public typealias Element = RedisMessage
 
-    /// Takes messages on the loop.
+    /// Receives messages on the loop.
     final class Listener: Sendable {
         let inbox: Inbox<RedisMessage>
 
@@ -31,7 +31,7 @@ public final class RedisSubscription: AsyncSequence, Sendable {
 
         func push(_ message: RedisMessage) {
             guard !inbox.push(message, size: 1) else { return }
-            // The connection is everybody's: one who does not listen must not stop the others.
+            // The connection is shared: a slow subscriber must not stop the others.
             fail(
                 SkeinError(
                     .contentTooLarge,
@@ -72,7 +72,7 @@ public final class RedisSubscription: AsyncSequence, Sendable {
         }
     }
 
-    /// Hears nothing more.
+    /// Ends the subscription.
     public func stop() { end() }
 
     private func end() {
@@ -82,46 +82,46 @@ public final class RedisSubscription: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(subscription: self) }
 
-    /// A walk over the messages.
+    /// Iterates over the messages.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let subscription: RedisSubscription
 
-        /// The next message; nil behind the end.
-        /// - Throws: code 710 when the connection is lost, 719 when this side fell behind.
+        /// The next message; nil after the end.
+        /// - Throws: code 710 when the connection is lost, 719 when the consumer is too slow.
         public mutating func next() async throws -> RedisMessage? { try await subscription.listener.inbox.next() }
     }
 }
 
 extension RedisClient {
-    /// Hears what is published to channels: `for try await message in try await redis.subscribe("news")`.
+    /// Subscribes to channels: `for try await message in try await redis.subscribe("news")`.
     /// - Parameters:
-    ///   - channels: their names.
-    ///   - limit: messages that may wait to be taken; with more, the subscription ends with code 719. Default: 10 000.
-    /// - Returns: the messages from the server's confirmation on.
-    /// - Throws: what prevented the subscription.
+    ///   - channels: the channels.
+    ///   - limit: messages that may be queued; above it, the subscription ends with code 719. Default: 10 000.
+    /// - Returns: the messages after the server's confirmation.
+    /// - Throws: the failure to subscribe.
     public func subscribe(_ channels: String..., limit: Int = 10_000) async throws -> RedisSubscription {
         try await subscribe(channels, limit: limit)
     }
 
-    /// Hears what is published to channels.
+    /// Subscribes to channels.
     public func subscribe(_ channels: [String], limit: Int = 10_000) async throws -> RedisSubscription {
         try await subscribe(channels.map { .channel($0) }, limit)
     }
 
-    /// Hears what is published to channels whose names fit patterns: `news.*`.
+    /// Subscribes to channels whose names match patterns: `news.*`.
     public func psubscribe(_ patterns: String..., limit: Int = 10_000) async throws -> RedisSubscription {
         try await psubscribe(patterns, limit: limit)
     }
 
-    /// Hears what is published to channels whose names fit patterns.
+    /// Subscribes to channels whose names match patterns.
     public func psubscribe(_ patterns: [String], limit: Int = 10_000) async throws -> RedisSubscription {
         try await subscribe(patterns.map { .pattern($0) }, limit)
     }
 
-    /// Hears what happens to keys: the message's payload is the event, and the last part of its channel the key.
+    /// Subscribes to key events: the message's payload is the event, and the last part of its channel is the key.
     ///
-    /// The server tells of it only when it was told to: `redis.configSet("notify-keyspace-events", "KA")`.
-    /// - Parameter pattern: what keys are heard of. Default: all.
+    /// The server sends them only when enabled: `redis.configSet("notify-keyspace-events", "KA")`.
+    /// - Parameter pattern: the keys. Default: all.
     public func keyspaceEvents(_ pattern: String = "*", limit: Int = 10_000) async throws -> RedisSubscription {
         try await subscribe([.pattern("__keyspace@\(configuration.database)__:\(pattern)")], limit)
     }

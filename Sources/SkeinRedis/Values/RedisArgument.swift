@@ -1,4 +1,4 @@
-// What goes into commands.
+// Arguments of commands.
 
 import NIOCore
 
@@ -8,7 +8,7 @@ import NIOCore
     import Foundation
 #endif
 
-/// An argument of a command: bytes in the end.
+/// An argument of a command, which is encoded as bytes.
 public enum RedisArgument: Hashable, Sendable {
     case text(String)
     case bytes(ByteBuffer)
@@ -17,7 +17,7 @@ public enum RedisArgument: Hashable, Sendable {
 }
 
 extension RedisArgument {
-    /// The bytes that are sent for it.
+    /// The encoded bytes.
     var utf8: [UInt8] {
         switch self {
         case .text(let text): Array(text.utf8)
@@ -27,7 +27,7 @@ extension RedisArgument {
         }
     }
 
-    /// A number as Redis reads it.
+    /// A number in Redis' format.
     static func digits(_ value: Double) -> String { value.isInfinite ? (value < 0 ? "-inf" : "+inf") : "\(value)" }
 }
 
@@ -69,7 +69,7 @@ extension Data: RedisEncodable {
     public var redisArgument: RedisArgument { .bytes(ByteBuffer(bytes: self)) }
 }
 extension RedisValue: RedisEncodable {
-    /// Its bytes or digits; of what has none, nothing.
+    /// The bytes or digits of the value; empty for other values.
     public var redisArgument: RedisArgument {
         if case .string(let bytes) = self { .bytes(bytes) } else { .text(string ?? "") }
     }

@@ -1,4 +1,4 @@
-// What a server of Redis answers with.
+// The values of a Redis server's replies.
 
 import NIOCore
 import SkeinCore
@@ -9,36 +9,36 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A value of RESP3; of RESP2, those that it has.
+/// A value of RESP3, or of its subset RESP2.
 public enum RedisValue: Hashable, Sendable {
     /// No value.
     case null
-    /// Bytes, most of the time text.
+    /// Bytes, usually text.
     case string(ByteBuffer)
-    /// A whole number.
+    /// An integer.
     case integer(Int64)
-    /// A number of floating point.
+    /// A floating-point number.
     case double(Double)
-    /// A truth value.
+    /// A boolean.
     case bool(Bool)
-    /// A whole number of any length, as its digits.
+    /// An integer of any length, as its digits.
     case bigNumber(String)
     /// A list.
     case array([RedisValue])
     /// Keys and values, in the order of the server.
     case map([RedisEntry])
-    /// Values of which none is there twice.
+    /// Distinct values.
     case set([RedisValue])
-    /// A refusal among other values, as in what a transaction answers.
+    /// An error within a reply, for example of a transaction.
     case error(RedisError)
 
     /// Text as a value.
     public static func text(_ text: String) -> RedisValue { .string(ByteBuffer(string: text)) }
 
-    /// Whether it is none.
+    /// Whether it is null.
     public var isNull: Bool { if case .null = self { true } else { false } }
 
-    /// The text; of numbers, their digits; nil for none, for lists, and for bytes that are no UTF-8.
+    /// The text; for numbers, their digits; nil for null, for lists, and for invalid UTF-8.
     public var string: String? {
         switch self {
         case .string(let bytes): String(validating: bytes.readableBytesView, as: UTF8.self)
@@ -53,7 +53,7 @@ public enum RedisValue: Hashable, Sendable {
     /// The bytes, if it is a string.
     public var bytes: ByteBuffer? { if case .string(let bytes) = self { bytes } else { nil } }
 
-    /// The whole number, if it is one, or its digits.
+    /// The integer, also from digits.
     public var int: Int? {
         switch self {
         case .integer(let value): Int(exactly: value)
@@ -63,7 +63,7 @@ public enum RedisValue: Hashable, Sendable {
         }
     }
 
-    /// The number, if it is one, or its digits.
+    /// The number, also from digits.
     public var double: Double? {
         switch self {
         case .double(let value): value
@@ -72,7 +72,7 @@ public enum RedisValue: Hashable, Sendable {
         }
     }
 
-    /// The truth value: itself, or a number that is 0 or 1.
+    /// The boolean, also from the number 0 or 1.
     public var bool: Bool? {
         switch self {
         case .bool(let value): value
@@ -91,7 +91,7 @@ public enum RedisValue: Hashable, Sendable {
         }
     }
 
-    /// The entries of a map; of a list of even length, as RESP2 has it, pairs.
+    /// The entries of a map; also of a list of even length, which is a map in RESP2.
     public var entries: [RedisEntry]? {
         switch self {
         case .map(let entries): return entries
@@ -107,15 +107,15 @@ public enum RedisValue: Hashable, Sendable {
         return elements[index]
     }
 
-    /// What a key of a map stands for, or nil.
+    /// The value for a key of a map, or nil.
     public subscript(key: String) -> RedisValue? { entries?.first { $0.key.string?.equalsBytes(key) == true }?.value }
 }
 
-/// A key of a map and what it stands for.
+/// A key and a value of a map.
 public struct RedisEntry: Hashable, Sendable {
     /// The key.
     public let key: RedisValue
-    /// What it stands for.
+    /// The value.
     public let value: RedisValue
 
     /// An entry.
@@ -126,7 +126,7 @@ public struct RedisEntry: Hashable, Sendable {
 }
 
 extension RedisValue: CustomStringConvertible {
-    /// The value as people read it.
+    /// The value for display.
     public var description: String {
         switch self {
         case .null: "(nil)"
@@ -140,25 +140,25 @@ extension RedisValue: CustomStringConvertible {
     }
 }
 
-/// What a server says when it refuses.
+/// A server's error.
 public struct RedisError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Its first word: `ERR`, `WRONGTYPE`, `NOAUTH`, `MOVED`.
     public let kind: String
-    /// All of it.
+    /// The complete message.
     public let message: String
 
-    /// - Parameter message: what the server said.
+    /// - Parameter message: the server's message.
     public init(_ message: String) {
         self.message = message
         let word = message.prefix(before: " ")
         kind = word.utf8.allSatisfy({ (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) }) ? String(word) : "ERR"
     }
 
-    /// What the server said.
+    /// The server's message.
     public var description: String { message }
 }
 
 extension SkeinError {
-    /// What the server of Redis said, when it was the server that refused.
+    /// The Redis server's error, if there is one.
     public var redis: RedisError? { cause as? RedisError }
 }

@@ -1,4 +1,4 @@
-// Makes values of Codable types of what a server of Redis answers: scalars of strings, structs of maps, arrays of lists.
+// Decodes Codable types from replies: scalars from strings, structs from maps, arrays from lists.
 
 import NIOCore
 import SkeinCore
@@ -25,7 +25,7 @@ struct RedisValueDecoder: Decoder {
         return try T(from: RedisValueDecoder(value: value, codingPath: path))
     }
 
-    /// Types that do not take themselves apart.
+    /// Types that are decoded as a whole.
     private static func plain(_ type: Any.Type, _ value: RedisValue) -> Any? {
         switch type {
         case is String.Type: value.string
@@ -135,7 +135,7 @@ private struct Single: SingleValueDecodingContainer {
     func decode<T: Decodable>(_ type: T.Type) throws -> T {
         try RedisValueDecoder.decode(type, value, path: codingPath)
     }
-    // The numbers that are not the usual ones come here by their own names.
+    // Numeric types without a method of their own are decoded here.
     func decode(_ type: Bool.Type) throws -> Bool { try take(value.bool, type) }
     func decode(_ type: String.Type) throws -> String { try take(value.string, type) }
     func decode(_ type: Double.Type) throws -> Double { try take(value.double, type) }

@@ -1,23 +1,23 @@
-// Splits a byte stream into values of RESP3, which RESP2 is a part of (the protocol's specification at redis.io).
+// Splits a byte stream into RESP3 values, including RESP2 (the protocol's specification at redis.io).
 //
-// Values that stand inside of others are collected on a stack, so that a large one that arrives in many pieces is read once.
+// Nested values are collected on a stack, so that a large one that arrives in many pieces is parsed once.
 
 import NIOCore
 import SkeinCore
 
-/// What a peer may make us hold.
+/// Limits for a peer's values.
 struct RESPLimits: Sendable {
-    /// Bytes of a string at most.
+    /// Bytes of a string.
     var maximumString = 512 << 20
-    /// Elements of a list, a set, or a map at most.
+    /// Elements of a list, a set, or a map.
     var maximumElements = 16 << 20
-    /// Values inside of values at most.
+    /// The maximum nesting of values.
     var maximumDepth = 64
     /// Bytes of a line: a number, a simple string, an error.
     var maximumLine = 16 << 20
 }
 
-/// What no server says.
+/// A protocol error.
 enum RESPError: Error, Equatable, CustomStringConvertible {
     case malformed(UInt8)
     case tooLong(Int)
@@ -32,13 +32,13 @@ enum RESPError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// A value, or one that was sent without being asked for.
+/// A reply, or a push message.
 enum RESPMessage: Equatable {
     case value(RedisValue)
     case push([RedisValue])
 }
 
-/// A decoder. After an error it is of no more use.
+/// A decoder. After an error it cannot be used any more.
 struct RESPDecoder {
     private enum Kind {
         case array, set, map, push, attribute
@@ -50,7 +50,7 @@ struct RESPDecoder {
         var elements: [RedisValue]
     }
 
-    /// Bytes of a line without an end in which its end was looked for.
+    /// The length of an incomplete line that was searched for its end.
     private var searched = 0
     private var buffer = ByteBuffer()
     private var stack: [Frame] = []
@@ -60,17 +60,17 @@ struct RESPDecoder {
 
     mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
-    /// Whether nothing is left of what has arrived.
+    /// Whether all received bytes were consumed.
     var isEmpty: Bool { buffer.readableBytes == 0 && stack.isEmpty }
 
-    /// Whether what is left is the beginning of an answer, and not of what a server may send at any time.
+    /// Whether the remaining bytes are the beginning of a reply, and not of a push message.
     var hasBegunAnswer: Bool {
         if let outermost = stack.first { return outermost.kind != .push }
         return buffer.readableBytesView.first.map { $0 != UInt8(ascii: ">") } ?? false
     }
 
-    /// The next whole value, or nil until more bytes arrive.
-    /// - Throws: what is wrong; the connection cannot go on.
+    /// The next complete value, or nil until more bytes arrive.
+    /// - Throws: the protocol error; the connection must be closed.
     mutating func next() throws(RESPError) -> RESPMessage? {
         while true {
             guard let step = try step() else { return nil }
@@ -78,7 +78,7 @@ struct RESPDecoder {
             case .value(let value):
                 if let message = collect(value) { return message }
             case .opened:
-                // One that has no elements is complete already.
+                // An empty collection is complete already.
                 if let frame = stack.last, frame.remaining == 0, let message = close() { return message }
             }
         }
@@ -89,7 +89,7 @@ struct RESPDecoder {
         case opened
     }
 
-    /// Puts a value where it belongs; returns it when it stands for itself.
+    /// Adds a value to its collection; returns it when it is a top-level value.
     private mutating func collect(_ value: RedisValue) -> RESPMessage? {
         guard !stack.isEmpty else { return .value(value) }
         stack[stack.count - 1].elements.append(value)
@@ -109,16 +109,16 @@ struct RESPDecoder {
                         RedisEntry(frame.elements[$0], frame.elements[$0 + 1])
                     }))
         case .push: return .push(frame.elements)
-        case .attribute: return nil  // what it says about the value behind it is of no use here
+        case .attribute: return nil  // attributes of the next value are not used
         }
     }
 
-    /// Reads one element, or the beginning of one that has others inside.
+    /// Parses one element, or the header of a collection.
     private mutating func step() throws(RESPError) -> Step? {
         let start = buffer.readerIndex
         let count = buffer.readableBytes
         guard count >= 3 else { return nil }
-        // One look at the bytes for the type and the line.
+        // One pass over the bytes for the type and the line.
         let (type, end, number) = buffer.withUnsafeReadableBytes { bytes -> (UInt8, Int, Int?) in
             let type = bytes[0]
             var value = 0
@@ -136,7 +136,7 @@ struct RESPDecoder {
             if place > digits, place &+ 1 < count, bytes[place] == 0x0D, bytes[place &+ 1] == 0x0A {
                 return (type, place, isNegative ? -value : value)
             }
-            // No small number: the line's end is looked for.
+            // Not a small number: search the line's end.
             place = max(1, searched)
             while place &+ 1 < count, bytes[place] != 0x0D || bytes[place &+ 1] != 0x0A { place &+= 1 }
             return (type, place &+ 1 < count ? place : -1, nil)
@@ -240,13 +240,13 @@ struct RESPDecoder {
         case UInt8(ascii: "%"): kind = .map
         case UInt8(ascii: "|"): kind = .attribute
         default:
-            // It stands between values, never inside of one.
+            // Push messages occur between values, never inside of one.
             guard stack.isEmpty else { throw .malformed(type) }
             kind = .push
         }
         let count = kind == .map || kind == .attribute ? number * 2 : number
         var frame = Frame(kind: kind, remaining: count, elements: [])
-        frame.elements.reserveCapacity(min(count, 1024))  // a promise is not memory yet
+        frame.elements.reserveCapacity(min(count, 1024))  // the announced count must not allocate memory yet
         stack.append(frame)
     }
 }

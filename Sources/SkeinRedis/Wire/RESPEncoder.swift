@@ -1,9 +1,9 @@
-// Writes commands: lists of strings, in RESP2 and RESP3 alike.
+// Encodes commands: arrays of strings, in RESP2 and RESP3 alike.
 
 import NIOCore
 
 enum RESPEncoder {
-    /// Writes a command.
+    /// Encodes a command.
     static func write(_ command: RedisCommand, into output: inout ByteBuffer) {
         header(UInt8(ascii: "*"), command.words + command.arguments.count, into: &output)
         if command.words == 1 {
@@ -39,7 +39,7 @@ enum RESPEncoder {
         }
     }
 
-    /// A letter, a number, the end of a line.
+    /// A type byte, a number, a line end.
     private static func header(_ type: UInt8, _ number: Int, into output: inout ByteBuffer) {
         if number < 10 {
             output.writeInteger(UInt32(type) << 24 | UInt32(0x30 + number) << 16 | 0x0D0A)

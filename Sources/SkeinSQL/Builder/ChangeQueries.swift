@@ -8,7 +8,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// Adds rows.
+/// Inserts rows.
 public struct InsertQuery: ReturningQuery {
     private let table: SQL
     private var rows: [[String: SQLValue]] = []
@@ -23,23 +23,23 @@ public struct InsertQuery: ReturningQuery {
         changed { $0.rows.append(values) }
     }
 
-    /// Rows, by the names of their columns; a column that one of them lacks has its default there. SQLite has no word for that: its
-    /// rows need the same columns.
+    /// Rows, by the names of their columns; a column that a row lacks gets its default value. SQLite has no syntax for
+    /// that: its rows need the same columns.
     public func data(_ rows: [[String: SQLValue]]) -> Self { rows.reduce(self) { $0.data($1) } }
 
-    /// A row made of a value, a column for each of its coding keys.
-    /// - Throws: what its encoding throws.
+    /// A row made from a value, with a column for each coding key.
+    /// - Throws: the error of its encoding.
     public func data(encoding value: some Encodable) throws -> Self { data(try RowEncoder.encode(value)) }
 
-    /// Changes the row that is there already, when one agrees in some columns.
+    /// Updates the existing row on a conflict.
     /// - Parameters:
-    ///   - columns: those that a unique index is on.
-    ///   - updated: what is changed. Default: all others.
+    ///   - columns: the columns of a unique index.
+    ///   - updated: the columns to update. Default: all others.
     public func upsert(on columns: String..., updating updated: [String]? = nil) -> Self {
         changed { $0.conflict = (columns, updated) }
     }
 
-    /// Leaves rows as they are that are there already.
+    /// Skips rows that exist already.
     public func ignoringConflicts() -> Self {
         changed { $0.ignoresConflicts = true }
     }
@@ -87,7 +87,7 @@ public struct InsertQuery: ReturningQuery {
     }
 }
 
-/// Changes rows.
+/// Updates rows.
 public struct UpdateQuery: FilteredQuery, ReturningQuery {
     private let table: SQL
     private var changes: [SQL] = []
@@ -102,16 +102,16 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
         changed { $0.changes += values.sorted { $0.key < $1.key }.map { SQL.quoted($0.key) + " = \($0.value)" } }
     }
 
-    /// New values, of a value's coding keys.
-    /// - Throws: what its encoding throws.
+    /// New values, from the coding keys of a value.
+    /// - Throws: the error of its encoding.
     public func data(encoding value: some Encodable) throws -> Self { data(try RowEncoder.encode(value)) }
 
-    /// A column made of an expression: `set("hits", to: "hits + 1")`.
+    /// Sets a column to an expression: `set("hits", to: "hits + 1")`.
     public func set(_ column: SQL, to expression: SQL) -> Self {
         changed { $0.changes.append("\(column) = \(expression)") }
     }
 
-    /// Says that every row is meant. Without it and without a filter, the query is refused.
+    /// Selects all rows. Without it and without a filter, the query is refused.
     public func all() -> Self {
         changed { $0.isForAll = true }
     }
@@ -125,7 +125,7 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
     }
 }
 
-/// Removes rows.
+/// Deletes rows.
 public struct DeleteQuery: FilteredQuery, ReturningQuery {
     private let table: SQL
     private var isForAll = false
@@ -134,7 +134,7 @@ public struct DeleteQuery: FilteredQuery, ReturningQuery {
 
     init(_ table: SQL) { self.table = table }
 
-    /// Says that every row is meant. Without it and without a filter, the query is refused.
+    /// Selects all rows. Without it and without a filter, the query is refused.
     public func all() -> Self {
         changed { $0.isForAll = true }
     }
@@ -148,7 +148,7 @@ public struct DeleteQuery: FilteredQuery, ReturningQuery {
 }
 
 extension SQL {
-    /// A statement that is never sent.
+    /// A statement that fails without being sent.
     static func refused(_ message: String) -> SQL {
         var sql: SQL = ""
         sql.problem = SkeinError(.exception, because: message)

@@ -1,12 +1,12 @@
-// Conditions as values: what a row must be like.
+// Conditions as values.
 
 import SkeinCore
 
-/// How a column is compared with a value.
+/// The comparison of a column with a value.
 public enum SQLOperator: String, Sendable, CaseIterable {
-    /// Equal; to nothing, when the value is nothing.
+    /// Equal; for a null value, `IS NULL`.
     case eq
-    /// Not equal; not nothing, when the value is nothing.
+    /// Not equal; for a null value, `IS NOT NULL`.
     case neq
     /// Less than.
     case lt
@@ -16,9 +16,9 @@ public enum SQLOperator: String, Sendable, CaseIterable {
     case gt
     /// Greater than or equal.
     case gte
-    /// From the first of two values to the second, both included.
+    /// Between two values, inclusive.
     case between
-    /// Among values.
+    /// In a list of values.
     case `in`
     /// Contains a text.
     case contains
@@ -26,14 +26,14 @@ public enum SQLOperator: String, Sendable, CaseIterable {
     case startswith
     /// Ends with a text.
     case endswith
-    /// Is nothing, or, with `false`, is not.
+    /// Is null, or, with `false`, is not null.
     case null
 }
 
 /// A condition: `SQLCondition("age", .gte, 18) & !SQLCondition("name", .startswith, "_")`.
 public struct SQLCondition: Sendable {
     let sql: SQL
-    /// Whether it has parts of its own, so that it needs parentheses inside of another one.
+    /// Whether it needs parentheses inside of another condition.
     private let isCompound: Bool
 
     private init(_ sql: SQL, isCompound: Bool) {
@@ -44,11 +44,12 @@ public struct SQLCondition: Sendable {
     /// A condition in SQL: `SQLCondition("length(name) > \(limit)")`.
     public init(_ condition: SQL) { self.init(condition, isCompound: true) }
 
-    /// A column compared with a value.
+    /// A comparison of a column with a value.
     /// - Parameters:
-    ///   - column: the column, or another expression; a literal.
-    ///   - comparison: how.
-    ///   - value: what it is compared with, bound.
+    ///   - column: the column, or another expression; a literal. It may have its operator as a suffix after two
+    ///     underscores: `title__contains`, and two underscores may stand for a dot: `b__name`.
+    ///   - comparison: the operator.
+    ///   - value: the value, which is bound.
     public init(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) {
         self.init(Self.make(column, comparison, value.sqlValue), isCompound: false)
     }
@@ -56,12 +57,12 @@ public struct SQLCondition: Sendable {
     /// A column equal to a value; NULL, when the value is nil.
     public init(_ column: SQL, _ value: some SQLConvertible) { self.init(column, .eq, value) }
 
-    /// A column between two values, both included.
+    /// A column between two values, inclusive.
     public init(_ column: SQL, between low: some SQLConvertible, and high: some SQLConvertible) {
         self.init("\(column) BETWEEN \(low) AND \(high)", isCompound: false)
     }
 
-    /// A column among the rows of a query of one column.
+    /// A column in the results of a query with one column.
     public init(_ column: SQL, in query: SelectQuery, dialect: SQLDialect = .postgres) {
         self.init("\(column) IN (\(query.sql(for: dialect)))", isCompound: false)
     }
@@ -98,8 +99,8 @@ public struct SQLCondition: Sendable {
         }
     }
 
-    /// A column in a list of values. An empty list matches no row, and a nil in the list matches NULL, so that the negation matches
-    /// exactly the other rows.
+    /// A column in a list of values. An empty list matches no row, and a null in the list matches NULL, so that the
+    /// negation matches exactly the other rows.
     private static func among(_ column: SQL, _ values: [SQLValue]) -> SQL {
         let some = values.filter { !$0.isNull }
         if values.isEmpty { return "1 = 0" }
@@ -115,7 +116,7 @@ public struct SQLCondition: Sendable {
         return "\(column) BETWEEN \(bounds[0]) AND \(bounds[1])"
     }
 
-    /// What stands for any text in a pattern does not do so in the value.
+    /// Wildcards of a pattern are escaped in the value.
     private static func like(_ column: SQL, _ before: String, _ value: SQLValue, _ after: String) -> SQL {
         guard let text = value.string else {
             return .refused(

@@ -1,15 +1,15 @@
-// Queries as immutable values: each step makes another one, so that one stem may have many branches.
+// Queries as immutable values: each step returns a new one, so that several queries can share a base.
 
 import SkeinCore
 
-/// A query that was built.
+/// A query made by the builder.
 public protocol SQLQuery: Sendable {
-    /// Its statement in a database's language; everything in it is bound.
+    /// Its statement in a dialect; all values are bound.
     func sql(for dialect: SQLDialect) -> SQL
 }
 
 extension SQLQuery {
-    /// The query with one thing changed.
+    /// A copy with one change.
     func changed(_ change: (inout Self) -> Void) -> Self {
         var query = self
         change(&query)
@@ -23,55 +23,55 @@ extension SQLQuery {
     }
 }
 
-/// Where the steps of building begin: `Query.select("blogpost").filter("title", .contains, word)`.
+/// The start of a query: `Query.select("blogpost").filter("title__contains", word)`.
 public enum Query {
     /// Reads rows of a table, or of several: `"user a, profile b"`.
     public static func select(_ tables: SQL) -> SelectQuery { SelectQuery(tables) }
-    /// Adds rows to a table.
+    /// Inserts rows into a table.
     public static func insert(_ table: SQL) -> InsertQuery { InsertQuery(table) }
-    /// Changes rows of a table.
+    /// Updates rows of a table.
     public static func update(_ table: SQL) -> UpdateQuery { UpdateQuery(table) }
-    /// Removes rows of a table.
+    /// Deletes rows of a table.
     public static func delete(_ table: SQL) -> DeleteQuery { DeleteQuery(table) }
 }
 
-/// A query that is about some of the rows.
+/// A query with conditions.
 public protocol FilteredQuery: SQLQuery {
-    /// What its rows are like, all at once.
+    /// Its conditions, combined by AND.
     var conditions: [SQLCondition] { get set }
 }
 
 extension FilteredQuery {
-    /// Only rows for which a condition holds.
+    /// Limits it to rows that meet a condition.
     public func filter(_ condition: SQLCondition) -> Self {
         changed { $0.conditions.append(condition) }
     }
 
-    /// Only rows in which a column compares so with a value: `filter("age", .gte, 18)`.
+    /// Limits it to rows by a comparison: `filter("age", .gte, 18)`.
     public func filter(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) -> Self {
         filter(SQLCondition(column, comparison, value))
     }
 
-    /// Only rows in which a column is equal to a value: `filter("id", 7)`.
+    /// Limits it to rows by the comparison in the column's name: `filter("age__gte", 18)`.
     public func filter(_ column: SQL, _ value: some SQLConvertible) -> Self { filter(SQLCondition(column, value)) }
 
-    /// Only rows for which a condition holds that is made of a value, if there is one: `filter(ifPresent: word) { SQLCondition("title", .contains, $0) }`.
+    /// Adds a condition made from a value, if there is one: `filter(ifPresent: word) { Q("title__contains", $0) }`.
     public func filter<T>(ifPresent value: T?, _ condition: (T) -> SQLCondition) -> Self {
         value.map { filter(condition($0)) } ?? self
     }
 
-    /// Only rows for which a condition does not hold.
+    /// Excludes rows that meet a condition.
     public func exclude(_ condition: SQLCondition) -> Self { filter(!condition) }
 
-    /// Only rows in which a column does not compare so with a value.
+    /// Excludes rows by a comparison.
     public func exclude(_ column: SQL, _ comparison: SQLOperator, _ value: some SQLConvertible) -> Self {
         exclude(SQLCondition(column, comparison, value))
     }
 
-    /// Only rows in which a column is not equal to a value.
+    /// Excludes rows by the comparison in the column's name.
     public func exclude(_ column: SQL, _ value: some SQLConvertible) -> Self { exclude(SQLCondition(column, value)) }
 
-    /// The same query, from which others are made; a value, so that none of them changes it.
+    /// The same query, as a base for others; a value, so that they do not change it.
     public func branch() -> Self { self }
 
     var whereClause: SQL {
@@ -81,14 +81,14 @@ extension FilteredQuery {
     }
 }
 
-/// A query that answers with the rows it has changed.
+/// A query that can return the rows it has changed.
 public protocol ReturningQuery: SQLQuery {
-    /// What of them.
+    /// The returned columns.
     var returned: [SQL] { get set }
 }
 
 extension ReturningQuery {
-    /// Answers with columns of the rows that were changed.
+    /// Returns columns of the changed rows.
     public func returning(_ columns: SQL...) -> Self {
         changed { $0.returned += columns }
     }

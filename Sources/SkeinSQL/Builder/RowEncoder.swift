@@ -1,4 +1,4 @@
-// Makes the cells of a row of a value's coding keys.
+// Encodes a value as the cells of a row, by its coding keys.
 
 import SkeinCore
 
@@ -8,7 +8,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// An encoder into the cells of one row; what has parts of its own becomes JSON.
+/// An encoder for the cells of one row; nested values become JSON.
 enum RowEncoder {
     static func encode(_ value: some Encodable) throws -> [String: SQLValue] {
         let encoder = Encoding()
@@ -49,7 +49,7 @@ enum RowEncoder {
         mutating func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
             encoder.cells[key.stringValue] = try RowEncoder.cell(value)
         }
-        // Nothing is a value of a column: left out, it would be the column's default, or what it was before.
+        // Nil is encoded as null: if it was left out, the column would get its default, or keep its value.
         mutating func encodeIfPresent<T: Encodable>(_ value: T?, forKey key: Key) throws {
             encoder.cells[key.stringValue] = try value.map { try RowEncoder.cell($0) } ?? .null
         }
@@ -78,7 +78,7 @@ enum RowEncoder {
         mutating func superEncoder(forKey key: Key) -> any Encoder { encoder }
     }
 
-    /// For values that are no rows.
+    /// For values that are not rows.
     private struct Refusing: UnkeyedEncodingContainer, SingleValueEncodingContainer {
         var codingPath: [any CodingKey] { [] }
         var count: Int { 0 }

@@ -15,13 +15,13 @@ public struct SelectQuery: FilteredQuery {
 
     init(_ tables: SQL) { self.tables = tables }
 
-    /// What is read: columns, expressions. Default: all columns.
+    /// The selected columns and expressions. Default: all columns.
     public func get(_ columns: SQL...) -> Self { changed { $0.columns += columns } }
 
-    /// Equal rows only once.
+    /// Removes duplicate rows.
     public func distinct() -> Self { changed { $0.isDistinct = true } }
 
-    /// How another table is joined.
+    /// The kind of a join.
     public enum Join: String, Sendable {
         case inner = "INNER JOIN"
         case left = "LEFT JOIN"
@@ -34,13 +34,13 @@ public struct SelectQuery: FilteredQuery {
         changed { $0.joins.append(" \(unsafe: kind.rawValue) \(table) ON \(condition)") }
     }
 
-    /// Rows that agree in these are one.
+    /// Groups rows by these columns.
     public func group(_ columns: SQL...) -> Self { changed { $0.groups += columns } }
 
-    /// Only groups for which a condition holds.
+    /// Limits the groups to those that meet a condition.
     public func having(_ condition: SQLCondition) -> Self { changed { $0.groupConditions.append(condition) } }
 
-    /// The order; a column with a minus before it goes down: `order("-posted_at", "id")`.
+    /// The order; a minus before a column sorts descending: `order("-posted_at", "id")`.
     public func order(_ columns: SQL...) -> Self {
         changed { query in
             query.orders += columns.map { column in
@@ -53,17 +53,17 @@ public struct SelectQuery: FilteredQuery {
         }
     }
 
-    /// So many rows at most.
+    /// The maximum number of rows.
     public func limit(_ count: Int) -> Self { changed { $0.limited = max(0, count) } }
 
-    /// Without the first rows.
+    /// The number of rows to skip.
     public func offset(_ count: Int) -> Self { changed { $0.skipped = max(0, count) } }
 
-    /// `query[10..<20]`: rows by their places in the order.
+    /// `query[10..<20]`: rows by their positions in the order.
     public subscript(range: Range<Int>) -> Self { offset(range.lowerBound).limit(range.count) }
     /// `query[..<20]`: the first rows.
     public subscript(range: PartialRangeUpTo<Int>) -> Self { limit(range.upperBound) }
-    /// `query[10...]`: without the first rows.
+    /// `query[10...]`: skips the first rows.
     public subscript(range: PartialRangeFrom<Int>) -> Self { offset(range.lowerBound) }
 
     public func sql(for dialect: SQLDialect) -> SQL {
@@ -78,7 +78,7 @@ public struct SelectQuery: FilteredQuery {
         if let limited {
             sql.append(" LIMIT \(limited)")
         } else if skipped != nil, dialect == .sqlite {
-            sql.append(text: " LIMIT -1")  // SQLite knows OFFSET only behind LIMIT
+            sql.append(text: " LIMIT -1")  // SQLite allows OFFSET only after LIMIT
         }
         if let skipped { sql.append(" OFFSET \(skipped)") }
         return sql

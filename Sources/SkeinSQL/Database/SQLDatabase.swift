@@ -1,17 +1,17 @@
-// What every database of SQL can do.
+// The common interface of SQL databases.
 
 import SkeinCore
 
 /// Executes statements: a database, or a transaction on one.
 public protocol SQLExecutor: Sendable {
-    /// What the text of its statements has to look like.
+    /// The dialect of its statements.
     var dialect: SQLDialect { get }
 
     /// Starts a statement and returns at once.
     /// - Parameters:
-    ///   - sql: the statement, its values bound: `"… WHERE id = \(id)"`.
-    ///   - timeout: from the moment it gets its place to the last row. Default: the database's.
-    ///   - meta: what travels along to the response.
+    ///   - sql: the statement, with bound values: `"… WHERE id = \(id)"`.
+    ///   - timeout: from the moment it gets a slot to the last row. Default: the database's.
+    ///   - meta: metadata that the response carries.
     ///   - callback: called with the response, on an event loop.
     /// - Returns: the corequest, already started. Dropping it does not cancel it; `cancel()` does.
     @discardableResult
@@ -22,7 +22,7 @@ public protocol SQLExecutor: Sendable {
 
 extension SQLExecutor {
     /// Starts a statement and returns at once.
-    /// - Parameter sql: the statement, its values bound: `"… WHERE id = \(id)"`.
+    /// - Parameter sql: the statement, with bound values: `"… WHERE id = \(id)"`.
     /// - Returns: the corequest, already started.
     @discardableResult
     public func execute(_ sql: SQL, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata()) -> Corequest<
@@ -33,8 +33,8 @@ extension SQLExecutor {
 
     /// Starts a query and returns at once: `for try await row in database.query("SELECT …")`.
     ///
-    /// The rows are here when the first is; for more than fits into memory there is `stream`.
-    /// - Parameter sql: the statement, its values bound: `"… WHERE id = \(id)"`.
+    /// All rows are loaded before the first is returned; for results larger than the memory, use `stream`.
+    /// - Parameter sql: the statement, with bound values: `"… WHERE id = \(id)"`.
     public func query(_ sql: SQL, timeout: Duration? = nil, meta: RequestMetadata = RequestMetadata()) -> Corequest<
         SQLResponse
     > {
@@ -53,38 +53,38 @@ extension SQLExecutor {
 
 /// A database.
 public protocol SQLDatabase: SQLExecutor {
-    /// What a transaction is on.
+    /// The type of its transactions.
     associatedtype Transaction: SQLTransaction
 
-    /// Begins a transaction that is ended by hand: by ``SQLTransaction/commit()`` or ``SQLTransaction/rollback()``.
-    /// - Throws: `SkeinError` when no connection could be had.
+    /// Begins a transaction that the caller ends: by ``SQLTransaction/commit()`` or ``SQLTransaction/rollback()``.
+    /// - Throws: `SkeinError` when no connection was available.
     func begin(_ options: SQLTransactionOptions) async throws -> Transaction
 }
 
-/// A transaction, on a connection of its own until it ends.
+/// A transaction, on an exclusive connection until it ends.
 public protocol SQLTransaction: SQLExecutor {
-    /// Makes what was done last.
+    /// Commits the transaction.
     func commit() async throws
-    /// Undoes what was done.
+    /// Rolls the transaction back.
     func rollback() async throws
-    /// Gives the connection back; what was not committed is undone. Does nothing after the end.
+    /// Returns the connection; uncommitted work is rolled back. Does nothing after the end.
     func end() async
 }
 
-/// How a transaction is isolated, and what happens when it comes into the way of another one.
+/// The isolation of a transaction, and its retries after a serialization failure.
 public struct SQLTransactionOptions: Sendable {
-    /// What it sees of others.
+    /// The isolation level.
     public enum Isolation: String, Sendable {
         case readCommitted = "READ COMMITTED"
         case repeatableRead = "REPEATABLE READ"
         case serializable = "SERIALIZABLE"
     }
 
-    /// What it sees of others. Default: the database's own choice. SQLite's are always serializable.
+    /// The isolation level. Default: the database's own. SQLite's transactions are always serializable.
     public var isolation: Isolation?
-    /// Whether it only reads. Default: no.
+    /// Whether it is read-only. Default: no.
     public var isReadOnly: Bool
-    /// How often it is done again when it has come into the way of another one. Default: never.
+    /// The number of retries after a serialization failure. Default: none.
     public var retries: Int
 
     /// Options, each with its default.
@@ -96,15 +96,15 @@ public struct SQLTransactionOptions: Sendable {
 }
 
 extension SQLDatabase {
-    /// Begins a transaction that is ended by hand.
+    /// Begins a transaction that the caller ends.
     public func begin() async throws -> Transaction { try await begin(SQLTransactionOptions()) }
 
-    /// Does something in a transaction: all of it, or, when it throws or is cancelled, nothing.
+    /// Runs an operation in a transaction, which is rolled back when the operation throws or is cancelled.
     /// - Parameters:
-    ///   - options: isolation, and how often it is done again when it has come into the way of another transaction.
-    ///   - work: what to do; with retries, more than once.
-    /// - Returns: what the work returns.
-    /// - Throws: what the work throws, and what the commit says.
+    ///   - options: isolation, and retries after a serialization failure.
+    ///   - work: the operation; with retries, it may run several times.
+    /// - Returns: the result of the operation.
+    /// - Throws: the error of the operation, or of the commit.
     public func transaction<T: Sendable>(
         _ options: SQLTransactionOptions = SQLTransactionOptions(), _ work: (Transaction) async throws -> T
     ) async throws -> T {
@@ -122,7 +122,7 @@ extension SQLDatabase {
                     throw error
                 }
                 attempt += 1
-                // Those that met once should not meet again.
+                // A random delay, so that conflicting transactions do not conflict again.
                 let backoff = Backoff(first: .milliseconds(20), longest: .milliseconds(640), jitter: .full)
                 guard try await backoff.wait(after: attempt) else { throw error }
             }

@@ -1,6 +1,6 @@
-// Where the databases' languages differ.
+// The differences between the databases' SQL.
 
-/// A database's kind of SQL.
+/// A dialect of SQL.
 public enum SQLDialect: Sendable {
     case postgres
     case sqlite

@@ -1,28 +1,28 @@
-// What a database says when it refuses.
+// Errors of databases.
 
 import SkeinCore
 
-/// A database's refusal of a statement.
+/// An error of a database.
 public struct SQLError: RefusedRequest, Hashable, Sendable {
-    /// The five characters of the standard's code, such as `23505`; empty when the database has none.
+    /// The SQLSTATE, such as `23505`; empty when the database has none.
     public var sqlState: String
     /// SQLite's extended result code.
     public var code: Int?
-    /// What is wrong.
+    /// The message.
     public var message: String
-    /// More about it.
+    /// Details.
     public var detail: String?
-    /// What might help.
+    /// A hint.
     public var hint: String?
-    /// Where in the statement, counted from 1.
+    /// The position in the statement, from 1.
     public var position: Int?
     /// `ERROR`, `FATAL` or `PANIC`.
     public var severity = "ERROR"
-    /// The schema that it is about.
+    /// The schema concerned.
     public var schema: String?
-    /// The table that it is about.
+    /// The table concerned.
     public var table: String?
-    /// The column that it is about.
+    /// The column concerned.
     public var column: String?
     /// The constraint that was violated.
     public var constraint: String?
@@ -33,19 +33,19 @@ public struct SQLError: RefusedRequest, Hashable, Sendable {
         self.message = message
     }
 
-    /// Whether there is such a row already: a primary key or unique index said no.
+    /// Whether a primary key or unique index was violated.
     public var isUniqueViolation: Bool { sqlState == "23505" || [1555, 2067, 2579].contains(code) }
-    /// Whether a constraint of any kind said no.
+    /// Whether a constraint of any kind was violated.
     public var isConstraintViolation: Bool { sqlState.hasBytePrefix("23") || code.map { $0 & 0xFF } == 19 }
-    /// Whether the transaction came into the way of another one, and would go through when it is tried again.
+    /// Whether the transaction conflicted with another one, and a retry may succeed.
     public var isSerializationFailure: Bool {
         sqlState == "40001" || sqlState == "40P01" || code.map { [5, 6].contains($0 & 0xFF) } ?? false
     }
 
-    /// 409 for what exists already, else 500.
+    /// 409 for a uniqueness conflict, else 500.
     package var statusCode: Int { isUniqueViolation ? 409 : 500 }
 
-    /// The refusal as what is thrown.
+    /// The error for callers.
     package func failure(peer: String) -> SkeinError {
         SkeinError(SkeinError.Code(rawValue: statusCode), peer: peer, because: "\(self)", cause: self)
     }
@@ -61,9 +61,9 @@ extension SQLError: CustomStringConvertible {
 }
 
 extension SkeinError {
-    /// What the database said, when it was the database that refused.
+    /// The database's error, if there is one.
     public var sql: SQLError? { cause as? SQLError }
 }
 
-/// A word from the database beside the answer: a warning, a notice.
+/// A notice or warning of the database.
 public typealias SQLNotice = SQLError

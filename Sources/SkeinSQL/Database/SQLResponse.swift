@@ -1,9 +1,9 @@
-// The answer of a database, and the call that it ends.
+// The response of a database, and its call.
 
 import Logging
 import SkeinCore
 
-/// What has come of a statement. It changes on the shard's loop only, and not any more when it is published.
+/// The result of a statement. It changes on the shard's loop only, and not after it was published.
 package final class SQLOutcome: @unchecked Sendable {
     package let sql: SQL
     fileprivate let meta: RequestMetadata
@@ -46,7 +46,7 @@ package final class SQLOutcome: @unchecked Sendable {
     }
 }
 
-/// A statement on its way.
+/// A statement in flight.
 package protocol SQLCall: PipelinedCall {
     var outcome: SQLOutcome { get }
 }
@@ -55,17 +55,17 @@ extension SQLCall {
     package var peer: String { outcome.database }
     package var sql: SQL { outcome.sql }
 
-    /// What callers wait on; before it is submitted.
+    /// The corequest for callers; before submission.
     package var handle: Corequest<SQLResponse> {
         let handle = outcome.handle
         handle.setDriver(self)
         return handle
     }
 
-    /// The database has done what it was asked.
+    /// The statement succeeded.
     package func succeed(bytes: Int) { if !isOver { end(bytes: bytes, failed: false, publish: outcome.respond) } }
 
-    /// The database has refused.
+    /// The database returned an error.
     package func refuse(_ error: SQLError, bytes: Int = 0) {
         guard !isOver else { return }
         outcome.refusal = error
@@ -80,18 +80,18 @@ extension SQLCall {
     }
 }
 
-/// The answer of a database, or the failure that prevented one.
+/// The response of a database, or a failure.
 public struct SQLResponse: Response {
-    /// What is called with a response.
+    /// A handler for responses.
     public typealias Callback = @Sendable (SQLResponse) -> Void
 
     fileprivate let outcome: SQLOutcome
 
-    /// What the caller attached.
+    /// The caller's metadata.
     public var meta: RequestMetadata { outcome.meta }
-    /// 200, or 409 for a uniqueness conflict, 500 for any other refusal of the database, 700 to 722 for a failure.
+    /// 200, or 409 for a uniqueness conflict, 500 for any other error of the database, 700 to 722 for a failure.
     public var statusCode: Int { outcome.failure?.code.rawValue ?? outcome.refusal?.statusCode ?? 200 }
-    /// The status in words; the database's.
+    /// The database's error message, or the name of the failure.
     public var reason: String { outcome.failure?.code.name ?? outcome.refusal?.description ?? "OK" }
     /// `execute`.
     public var method: String { "execute" }
@@ -103,32 +103,32 @@ public struct SQLResponse: Response {
     public var logger: Logger { outcome.logger }
     /// The failure, if there was one.
     public var failure: SkeinError? { outcome.failure }
-    /// What the database said when it refused.
+    /// The database's error.
     public var refusal: (any Error)? { outcome.refusal }
-    /// What the database said when it refused.
+    /// The database's error.
     public var sqlError: SQLError? { outcome.refusal }
-    /// The database that was asked.
+    /// The database.
     public var peer: String { outcome.database }
-    /// The kind of statement that was executed, as the database says it: `INSERT`, `SELECT`, `CREATE TABLE`.
+    /// The kind of the executed statement, as reported by the database: `INSERT`, `SELECT`, `CREATE TABLE`.
     public var command: String { outcome.command }
-    /// The rows that were changed, or read.
+    /// The number of rows changed, or read.
     public var affected: Int { outcome.affected }
-    /// The row id of the last row that SQLite has inserted.
+    /// The row ID of the last row that SQLite has inserted.
     public var lastInsertID: Int64? { outcome.lastInsertID }
-    /// What each statement of a script has come to, in order; of one statement, the one result.
+    /// The results of a script's statements, in order; for one statement, its result.
     public var results: [SQLResult] {
         guard outcome.results.isEmpty, outcome.failure == nil, outcome.refusal == nil else { return outcome.results }
         return [SQLResult(command: command, affected: affected, rows: content)]
     }
-    /// What the database said beside the answer.
+    /// Notices of the database.
     public var notices: [SQLNotice] { outcome.notices }
     /// 64 bytes for each value.
     public var contentSize: Int { 1024 + content.count * max(1, content.columns.count) * 64 }
     /// 299.
     public static var highestSuccess: Int { 299 }
 
-    /// The rows as one value: of an array type, all of them; of another, the only one.
-    /// - Throws: code 709 when it is none.
+    /// The rows as one value: for an array type, all of them; for another type, the only row.
+    /// - Throws: code 709 when they cannot be decoded.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         if let list = type as? any RowList.Type, let all = try list.decode(content) as? T { return all }
         guard content.count == 1 else {
@@ -139,15 +139,15 @@ public struct SQLResponse: Response {
     }
 
     /// The rows as values of a type.
-    /// - Throws: code 709 that names row and column.
+    /// - Throws: code 709 with row and column.
     public func decodeRecords<T: Decodable>(_ type: T.Type) throws -> [T] { try content.decode(type) }
 }
 
-/// What one of several statements has come to.
+/// The result of one of several statements.
 public struct SQLResult: Sendable {
-    /// The kind of statement, as the database says it.
+    /// The kind of statement, as reported by the database.
     public let command: String
-    /// The rows that were changed, or read.
+    /// The number of rows changed, or read.
     public let affected: Int
     /// The rows.
     public let rows: Rows
@@ -159,7 +159,7 @@ public struct SQLResult: Sendable {
     }
 }
 
-/// A list of what rows are made into.
+/// A list type that rows are decoded to.
 private protocol RowList {
     static func decode(_ rows: Rows) throws -> Self
 }
@@ -174,8 +174,9 @@ extension SQLResponse: ElementResponse {
 }
 
 extension Corequest where Result == SQLResponse {
-    /// Waits and returns the one row that the answer must have.
-    /// - Throws: `SkeinError` with code 410 unless there is exactly one, 409 on a uniqueness conflict, 500 when the database refuses.
+    /// Waits and returns the single row of the result.
+    /// - Throws: `SkeinError` with code 410 unless there is exactly one, 409 on a uniqueness conflict, 500 for another
+    ///   error of the database.
     public func one(timeout: Duration? = nil) async throws -> Row {
         let response = await dispatch(timeout: timeout)
         try response.raiseForStatus()
@@ -189,14 +190,16 @@ extension Corequest where Result == SQLResponse {
         return response.content[0]
     }
 
-    /// Waits and returns the rows, each as a value of a type.
-    /// - Throws: `SkeinError` when the database refused or the exchange failed; code 709 when a row is none.
+    /// Waits and returns the rows, decoded as a type.
+    /// - Throws: `SkeinError` when the database returned an error or the exchange failed; code 709 when a row cannot be
+    ///   decoded.
     public func rows<T: Decodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
         try await fetch(timeout: timeout).decode(type)
     }
 
-    /// Waits and returns the rows, each as a value of a type that takes it by itself.
-    /// - Throws: `SkeinError` when the database refused or the exchange failed; code 709 when a row is none.
+    /// Waits and returns the rows, as a type that reads them itself.
+    /// - Throws: `SkeinError` when the database returned an error or the exchange failed; code 709 when a row cannot be
+    ///   decoded.
     @inlinable public func rows<T: RowDecodable>(_ type: T.Type, timeout: Duration? = nil) async throws -> [T] {
         try await fetch(timeout: timeout).decode(type)
     }

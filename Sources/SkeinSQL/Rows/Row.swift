@@ -1,14 +1,14 @@
-// Rows and the cells in them, by place, by name, or as a value of a type.
+// Rows and their cells, by index, by name, or as a value of a type.
 
 import SkeinCore
 
-/// The rows of an answer.
+/// The rows of a result.
 public struct Rows: RandomAccessCollection, Sendable {
     @usableFromInline package let cells: any RowSet
 
     package init(_ cells: any RowSet) { self.cells = cells }
 
-    /// No rows of no columns.
+    /// No rows, without columns.
     package static let none = Rows(ValueRowSet(.none, cells: []))
 
     /// The names of the columns.
@@ -17,11 +17,11 @@ public struct Rows: RandomAccessCollection, Sendable {
     @inlinable public var startIndex: Int { 0 }
     /// The number of rows.
     @inlinable public var endIndex: Int { cells.count }
-    /// A row by its place.
+    /// A row by its index.
     @inlinable public subscript(position: Int) -> Row { Row(cells, position) }
 
-    /// The rows as values of a type: of a struct by the columns' names, or, when there is one column, of its cells.
-    /// - Throws: `SkeinError` with code 709 that names row and column.
+    /// The rows as values of a type: a struct by the columns' names, or, with a single column, its cells.
+    /// - Throws: `SkeinError` with code 709, with row and column.
     public func decode<T: Decodable>(_ type: T.Type) throws -> [T] { try RowDecoder(cells).decodeAll(type) }
 }
 
@@ -41,7 +41,7 @@ public struct Row: Sendable {
     /// The values, in the order of the columns.
     public var values: [SQLValue] { columns.indices.map { self[$0] } }
 
-    /// A cell by the place of its column; no value when there is no such column.
+    /// A cell by the index of its column; null when there is no such column.
     public subscript(column: Int) -> SQLValue {
         guard columns.indices.contains(column) else { return .null }
         return (try? cells.value(index, column)) ?? .null
@@ -54,7 +54,7 @@ public struct Row: Sendable {
     public subscript(dynamicMember name: String) -> SQLValue? { self[name] }
 
     /// A cell as a value of a type.
-    /// - Throws: `SkeinError` with code 709 when there is no such column, or its cell is none of the type.
+    /// - Throws: `SkeinError` with code 709 when there is no such column, or its cell cannot be converted.
     public func get<T: SQLConvertible>(_ name: String, as type: T.Type = T.self) throws -> T {
         guard let column = cells.columns.index(of: name) else {
             throw SkeinError(
@@ -65,12 +65,12 @@ public struct Row: Sendable {
     }
 
     /// A cell as a value of a type.
-    /// - Throws: `SkeinError` with code 709 when there is no such column, or its cell is none of the type.
+    /// - Throws: `SkeinError` with code 709 when there is no such column, or its cell cannot be converted.
     public func get<T: SQLConvertible>(_ column: Int, as type: T.Type = T.self) throws -> T { try converted(column) }
 
-    // The usual types, without a value in between.
+    // The most frequent types, without an intermediate value.
 
-    /// A cell as a whole number.
+    /// A cell as an integer.
     public func get(_ column: Int) throws -> Int {
         if has(column), let value = cells.integer(index, column), let result = Int(exactly: value) { return result }
         return try converted(column)
@@ -82,13 +82,13 @@ public struct Row: Sendable {
         return try converted(column)
     }
 
-    /// A cell as a number of floating point.
+    /// A cell as a floating-point number.
     public func get(_ column: Int) throws -> Double {
         if has(column), let value = cells.double(index, column) { return value }
         return try converted(column)
     }
 
-    /// A cell as a truth value.
+    /// A cell as a boolean.
     public func get(_ column: Int) throws -> Bool {
         if has(column), let value = cells.bool(index, column) { return value }
         return try converted(column)
@@ -108,21 +108,21 @@ public struct Row: Sendable {
     }
 
     /// The row as a value of a type.
-    /// - Throws: `SkeinError` with code 709 that names the column.
+    /// - Throws: `SkeinError` with code 709, with the column.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T { try RowDecoder(cells).decode(type, row: index) }
 }
 
-/// A type that takes its values from a row by itself, which is several times faster than decoding:
+/// A type that reads a row itself, which is several times faster than decoding:
 /// `init(row: Row) throws { id = try row.get(0); name = try row.get(1) }`.
 public protocol RowDecodable: Sendable {
-    /// Makes a value of a row.
-    /// - Throws: what `get` throws.
+    /// Makes a value from a row.
+    /// - Throws: the errors of `get`.
     init(row: Row) throws
 }
 
 extension Rows {
-    /// The rows as values of a type that takes them by itself.
-    /// - Throws: what its initializer throws.
+    /// The rows as values of a type that reads them itself.
+    /// - Throws: the error of its initializer.
     @inlinable public func decode<T: RowDecodable>(_ type: T.Type) throws -> [T] {
         var values: [T] = []
         values.reserveCapacity(count)

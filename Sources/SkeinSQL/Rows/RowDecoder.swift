@@ -1,5 +1,5 @@
-// Makes values of Codable types of rows. One decoder serves all rows of an answer; what a type asks for in one row, in which order, it
-// asks for in the next, so that a column is nearly always the one behind the last.
+// Decodes Codable types from rows. One decoder serves all rows of a result; a type reads the columns of each row in the
+// same order, so that the next column is usually the one after the last.
 
 import SkeinCore
 
@@ -9,7 +9,7 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A decoder over the rows of an answer.
+/// A decoder for the rows of a result.
 final class RowDecoder: Decoder {
     let cells: any RowSet
     @exclusivity(unchecked) fileprivate(set) var row = 0
@@ -42,7 +42,7 @@ final class RowDecoder: Decoder {
         }
     }
 
-    /// The column of a key: by its name, or by its name as databases write it (`createdAt` is `created_at`).
+    /// The column of a key: by its name, or by its snake-case name (`created_at` for `createdAt`).
     fileprivate func column(_ name: String) -> Int? {
         let names = cells.columns.names
         if next < names.count, names[next].equalsBytes(name) {
@@ -103,7 +103,8 @@ final class RowDecoder: Decoder {
 }
 
 extension RowDecoder {
-    /// A cell as a value of any type that decodes: one that databases know, or one made of a single value, or of JSON.
+    /// A cell as a value of any Decodable type: one with an SQL representation, one made from a single value, or one
+    /// made from JSON.
     fileprivate func decode<T: Decodable>(_ type: T.Type, column: Int) throws -> T {
         if let scalar = type as? any SQLConvertible.Type { return try cell(column, as: scalar, type) }
         let value = try cells.value(row, column)
@@ -173,7 +174,7 @@ private struct RowContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
         try decoder.decode(type, column: try column(key))
     }
 
-    // One look for the column, where the library's own would take three.
+    // One lookup of the column, where the library's implementation needs three.
     func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? {
         try ifPresent(key) { try decoder.text($0) }
     }
@@ -208,7 +209,7 @@ private func flat(_ name: String) -> DecodingError {
             codingPath: [], debugDescription: "a cell has nothing inside that \(name) could be made of"))
 }
 
-/// A row by the places of its columns: for tuples made of arrays.
+/// A row by the indices of its columns: for tuples made from arrays.
 private struct CellsContainer: UnkeyedDecodingContainer {
     let decoder: RowDecoder
     var codingPath: [any CodingKey] { [] }
@@ -237,7 +238,7 @@ private struct CellsContainer: UnkeyedDecodingContainer {
     func superDecoder() throws -> any Decoder { decoder }
 }
 
-/// One cell, for types that are made of a single value: enumerations of text or number, wrappers.
+/// One cell, for types made from a single value: enumerations of text or number, wrappers.
 private struct CellDecoder: Decoder {
     let decoder: RowDecoder
     let column: Int

@@ -1,10 +1,10 @@
-// The rows of an answer as the database sent them; a cell is made into a value when somebody asks for it.
+// The rows of a result as received; a cell is converted to a value on demand.
 
 import SkeinCore
 
 /// The columns of rows: their names, in order.
 public final class RowColumns: Sendable {
-    /// The names, as the database says them.
+    /// The names, from the database.
     public let names: [String]
     private let places: ByteDictionary<Int>
 
@@ -18,28 +18,28 @@ public final class RowColumns: Sendable {
     /// No columns.
     package static let none = RowColumns([])
 
-    /// The place of a column; of several with one name, the first.
+    /// The index of a column; of several with one name, the first.
     public func index(of name: String) -> Int? { places[name] }
 }
 
-/// Where the cells are. Each database has its own type, which is filled by one owner and published when it does not change any more.
+/// The storage of the cells. Each database has its own type, which has one owner until it is complete and published.
 @usableFromInline package protocol RowSet: AnyObject, Sendable {
     /// The columns.
     var columns: RowColumns { get }
     /// The number of rows.
     var count: Int { get }
     /// A cell.
-    /// - Throws: `SkeinError` when its bytes are no value of its type.
+    /// - Throws: `SkeinError` when its bytes are invalid for its type.
     func value(_ row: Int, _ column: Int) throws -> SQLValue
-    /// A cell that is a whole number; nil when it is none, or nothing.
+    /// A cell with an integer; nil for another type, or null.
     func integer(_ row: Int, _ column: Int) -> Int64?
-    /// A cell that is a number of floating point; nil when it is none, or nothing.
+    /// A cell with a floating-point number; nil for another type, or null.
     func double(_ row: Int, _ column: Int) -> Double?
-    /// A cell that is text; nil when it is none, or nothing.
+    /// A cell with text; nil for another type, or null.
     func text(_ row: Int, _ column: Int) -> String?
-    /// A cell that is a truth value; nil when it is none, or nothing.
+    /// A cell with a boolean; nil for another type, or null.
     func bool(_ row: Int, _ column: Int) -> Bool?
-    /// Whether a cell holds nothing.
+    /// Whether a cell is null.
     func isNull(_ row: Int, _ column: Int) -> Bool
 }
 
@@ -61,7 +61,7 @@ extension SQLValue {
     var sqlInteger: Int64? { if case .integer(let value) = self { value } else { nil } }
 }
 
-/// Rows of cells that are values already.
+/// Rows whose cells are values already.
 package final class ValueRowSet: RowSet {
     package let columns: RowColumns
     private let cells: [SQLValue]

@@ -1,31 +1,32 @@
-// A statement whose values cannot become a part of its text.
+// A statement whose values cannot become part of its text, against SQL injection.
 
 import SkeinCore
 
-/// A statement of SQL with its parameters. What is interpolated into it is bound, not pasted: `"… WHERE id = \(id)"`.
+/// An SQL statement with its parameters. Interpolated values are bound, not inserted into the text:
+/// `"… WHERE id = \(id)"`.
 ///
-/// A text that is made while the program runs is no statement, so that nobody makes one of a user's words by mistake;
-/// ``init(unsafe:)`` says that it is meant.
+/// A string made at run time is not a statement, so that user input cannot become one by mistake; ``init(unsafe:)``
+/// allows it explicitly.
 public struct SQL: Sendable, ExpressibleByStringInterpolation {
     var first: String
     var rest: [(value: SQLValue, text: String)] = []
-    /// Values for `$1`, `$2`, … that stand in the text already.
+    /// Values for the placeholders `$1`, `$2`, … in the text.
     private var numbered: [SQLValue] = []
-    /// Why it cannot be executed.
+    /// The reason why it cannot be executed.
     package internal(set) var problem: SkeinError?
 
     /// A statement without parameters, from a literal.
     public init(stringLiteral text: String) { first = text }
 
-    /// A statement from a literal with values in it.
+    /// A statement from a literal with interpolated values.
     public init(stringInterpolation: StringInterpolation) { self = stringInterpolation.sql }
 
-    /// A statement whose text is known only now. Nothing of it may come from somebody who is not trusted.
+    /// A statement with a text made at run time. The text must not contain untrusted input.
     public init(unsafe text: String) { first = text }
 
-    /// A statement whose text has its own placeholders, `$1`, `$2` and so on; it cannot be a part of another one.
+    /// A statement with placeholders `$1`, `$2` and so on in its text; it cannot be a part of another one.
     /// - Parameters:
-    ///   - text: nothing of it may come from somebody who is not trusted.
+    ///   - text: the text; it must not contain untrusted input.
     ///   - parameters: the values, in the order of the numbers.
     public init(unsafe text: String, parameters: [any SQLConvertible]) {
         first = text
@@ -49,7 +50,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         return text
     }
 
-    /// One statement behind another.
+    /// The concatenation of two statements.
     public static func + (left: SQL, right: SQL) -> SQL {
         var sum = left
         sum.append(right)
@@ -78,7 +79,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         rest += other.rest
     }
 
-    /// Statements with something between them.
+    /// The concatenation of statements with a separator.
     static func joined(_ parts: [SQL], separator: String) -> SQL {
         var whole: SQL = ""
         for (place, part) in parts.enumerated() {
@@ -88,12 +89,12 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         return whole
     }
 
-    /// A name in quotation marks: a table's, a column's.
+    /// A quoted identifier, of a table or a column.
     public static func quoted(_ name: String) -> SQL {
         SQL(unsafe: "\"" + name.replacingBytes("\"", with: "\"\"") + "\"")
     }
 
-    /// What a literal with values is made of.
+    /// The parts of a literal with interpolated values.
     public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var sql: SQL = ""
 
@@ -103,14 +104,14 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
         public mutating func appendLiteral(_ literal: String) { sql.append(text: literal) }
 
-        /// A value, which is bound.
+        /// A bound value.
         public mutating func appendInterpolation<T: SQLConvertible>(_ value: T) { sql.append(value: value.sqlValue) }
 
-        /// A value whose type is not known, which is bound.
+        /// A bound value of a type known at run time only.
         public mutating func appendInterpolation(_ value: any SQLConvertible) { sql.append(value: value.sqlValue) }
 
-        /// Values, each bound, with commas between: for `IN (…)`. Without values it is `NULL`, which nothing is equal to;
-        /// behind `NOT IN` the statement is refused then.
+        /// A comma-separated list of bound values, for `IN (…)`. An empty list becomes `NULL`, which equals nothing;
+        /// after `NOT IN` the statement is refused then.
         public mutating func appendInterpolation(list values: [some SQLConvertible]) {
             if values.isEmpty {
                 if sql.endsInNotIn {
@@ -125,18 +126,18 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
             }
         }
 
-        /// A name, in quotation marks: a table's, a column's.
+        /// A quoted identifier, of a table or a column.
         public mutating func appendInterpolation(identifier name: String) { sql.append(SQL.quoted(name)) }
 
         /// A part of a statement.
         public mutating func appendInterpolation(_ part: SQL) { sql.append(part) }
 
-        /// Text as it is. Nothing of it may come from somebody who is not trusted.
+        /// Text without quoting. It must not contain untrusted input.
         public mutating func appendInterpolation(unsafe text: String) { sql.append(text: text) }
     }
 }
 
 extension SQL: CustomStringConvertible {
-    /// The text with its placeholders; the values are not shown, since they end up in logs.
+    /// The text with its placeholders; values are not shown, since it may be logged.
     public var description: String { text }
 }

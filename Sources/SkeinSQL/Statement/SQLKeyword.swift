@@ -1,9 +1,9 @@
-// The first word of a statement: what it does, as far as that can be told without a parser.
+// The first word of a statement: its kind, as far as it can be found without a parser.
 
-/// Reads statements far enough to tell what kind they are. Databases decide; this is for choosing a connection and for early errors.
+/// Finds the kind of a statement. The database decides; this is for choosing a connection and for early errors.
 package enum SQLKeyword {
-    /// The first word, in upper case, behind blanks, comments, semicolons and parentheses; empty when there is none.
-    /// - Parameter nestsComments: whether comments may stand inside of comments, as PostgreSQL's may and SQLite's may not.
+    /// The first word, in upper case, after whitespace, comments, semicolons and parentheses; empty when there is none.
+    /// - Parameter nestsComments: whether comments may be nested, as in PostgreSQL but not in SQLite.
     package static func first(of text: String, nestsComments: Bool = true) -> String {
         var text = text
         return text.withUTF8 { bytes in
@@ -76,7 +76,7 @@ package enum SQLKeyword {
         (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 < 10 || byte == UInt8(ascii: "_") || byte >= 0x80
     }
 
-    /// Behind a quoted text. A doubled quote is part of it, and a backslash counts behind an E alone.
+    /// The end of a quoted text. A doubled quote is part of it; a backslash escapes only after an E prefix.
     private static func endOfQuote(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
         let quote = bytes[start]
         let escapes =
@@ -91,7 +91,7 @@ package enum SQLKeyword {
         return place + 1
     }
 
-    /// Behind a text between `$tag$` and `$tag$`; behind the sign when it begins none, as in `$1`.
+    /// The end of a text between `$tag$` and `$tag$`; the next position if the sign does not start one, as in `$1`.
     private static func endOfDollarQuote(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
         guard start == 0 || !isOfName(bytes[start - 1]),
             let end = bytes[(start + 1)...].firstIndex(where: { !isOfName($0) }), bytes[end] == UInt8(ascii: "$"),
@@ -110,14 +110,14 @@ package enum SQLKeyword {
     private static let transactionWords: Set = [
         "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE",
     ]
-    /// How transactions are made instead.
+    /// The advice for transactions in error messages.
     package static let transactionAdvice = "transactions are made by transaction { … } or begin()"
 
     /// Whether a first word begins or ends a transaction.
     package static func isOfTransaction(_ word: String) -> Bool { transactionWords.contains(word) }
 
-    /// Whether some words stand anywhere in a text, in either case; they are given in lower case.
-    /// - Parameter asWords: whether they count only where no letter, digit or underscore is beside them.
+    /// Whether a text contains one of some words, ignoring case; they are given in lower case.
+    /// - Parameter asWords: whether a match must not be adjacent to a letter, digit or underscore.
     package static func mentions(_ words: [StaticString], asWords: Bool = false, in text: String) -> Bool {
         var text = text
         return text.withUTF8 { bytes in
@@ -129,7 +129,7 @@ package enum SQLKeyword {
                 let byte = lower(place)
                 return byte &- 0x61 < 26 || byte &- 0x30 < 10 || byte == UInt8(ascii: "_") || byte >= 0x80
             }
-            // One pass over what may be megabytes: most places do not begin any of the words.
+            // One pass over a text that may have megabytes: most positions do not start any of the words.
             return bytes.indices.contains { start in
                 let first = lower(start)
                 return words.contains { word in

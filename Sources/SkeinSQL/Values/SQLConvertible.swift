@@ -1,4 +1,4 @@
-// Which Swift types go into a database and come out of it.
+// The Swift types that can be converted to and from SQL values.
 
 import NIOCore
 import SkeinCore
@@ -9,11 +9,11 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A type whose values are values of SQL, as parameters and in rows.
+/// A type that can be converted to and from SQL values, for parameters and rows.
 public protocol SQLConvertible: Sendable {
     /// The value for a parameter.
     var sqlValue: SQLValue { get }
-    /// The value of a cell; nil when it is none of this type. A number that does not fit is none.
+    /// Converts the value of a cell; nil for another type, or a number that does not fit.
     init?(sqlValue: SQLValue)
 }
 
@@ -43,7 +43,7 @@ extension Bool: SQLConvertible {
 }
 
 extension SQLConvertible where Self: FixedWidthInteger {
-    /// A whole number; one beyond 64 bits with sign, as its digits.
+    /// An integer; beyond 64 bits as its digits.
     public var sqlValue: SQLValue { Int64(exactly: self).map { .integer($0) } ?? .numeric("\(self)") }
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
@@ -83,7 +83,7 @@ extension Double: SQLConvertible {
 }
 
 extension Float: SQLConvertible {
-    /// The number of floating point with the fewest digits that is the same `Float`: 0.1 stays 0.1.
+    /// The number with the fewest digits that equals the `Float`: 0.1 stays 0.1.
     public var sqlValue: SQLValue { .double(Double("\(self)") ?? Double(self)) }
     public init?(sqlValue: SQLValue) {
         guard let value = Double(sqlValue: sqlValue) else { return nil }
@@ -93,7 +93,7 @@ extension Float: SQLConvertible {
 
 extension String: SQLConvertible {
     public var sqlValue: SQLValue { .text(self) }
-    /// Text, and what has a text: everything but nothing and bytes.
+    /// Text, and values with a text: all but null and bytes.
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
         case .text(let text), .json(let text), .numeric(let text): self = text
@@ -110,7 +110,7 @@ extension Decimal: SQLConvertible {
         case .integer(let value): self.init(value)
         case .double(let value) where value.isFinite: self.init(value)
         case .numeric(let text), .text(let text):
-            // A number with more digits than a Decimal keeps would be rounded.
+            // A number with more digits than a Decimal holds would be rounded.
             guard let value = Decimal(exactly: text) else { return nil }
             self = value
         default: return nil
@@ -152,7 +152,8 @@ extension UUID: SQLConvertible {
 
 extension Date: SQLConvertible {
     public var sqlValue: SQLValue { .timestamp(SQLTimestamp(self)) }
-    /// A moment; also a day, a date and time of no zone as UTC, text of RFC 3339, and a number of seconds since 1970. Infinity gives nil.
+    /// A timestamp; also a date, a timestamp without zone as UTC, text of RFC 3339, and a number of seconds since 1970.
+    /// Infinity gives nil.
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
         case .timestamp(let value) where value.isFinite: self = value.date
@@ -235,7 +236,7 @@ extension Optional: SQLConvertible where Wrapped: SQLConvertible {
 extension Array: SQLConvertible where Element: SQLConvertible {
     /// An array; of `UInt8`, bytes.
     public var sqlValue: SQLValue {
-        // By the type: an empty array can be cast to any other.
+        // By the element type: an empty array can be cast to any other.
         if Element.self == UInt8.self, let bytes = self as? [UInt8] { return .bytes(bytes) }
         return .array(map(\.sqlValue))
     }

@@ -1,4 +1,5 @@
-// Dates and times as databases count them: whole microseconds and days, which a floating-point number would not keep.
+// Dates and times as databases store them: integers of microseconds and days, which a floating-point number would not
+// represent exactly.
 
 import SkeinCore
 
@@ -8,30 +9,30 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A date and a time, to the microsecond: a moment, or, without a zone, what a clock on a wall shows.
+/// A timestamp, to the microsecond: with time zone, or without one as a local date and time.
 public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
-    /// Microseconds since the beginning of 1970, of UTC or of no zone. The largest and the smallest number are infinity.
+    /// Microseconds since 1970, in UTC or without zone. The largest and the smallest number are infinity.
     public var microseconds: Int64
-    /// Whether it is a moment: `timestamptz` or `timestamp`.
+    /// Whether it has a time zone: `timestamptz` or `timestamp`.
     public var isZoned: Bool
 
-    /// A date and time by its microseconds since 1970.
+    /// A timestamp by its microseconds since 1970.
     public init(microseconds: Int64, isZoned: Bool = true) {
         self.microseconds = microseconds
         self.isZoned = isZoned
     }
 
-    /// A moment.
+    /// A timestamp with time zone.
     public init(_ date: Date) {
         self.init(microseconds: Int64(clamping: date.timeIntervalSince1970 * 1e6), isZoned: true)
     }
 
-    /// Later than every other.
+    /// Later than all others.
     public static let infinity = SQLTimestamp(microseconds: .max)
-    /// Earlier than every other.
+    /// Earlier than all others.
     public static let minusInfinity = SQLTimestamp(microseconds: .min)
 
-    /// The moment, to the precision of a `Double`; of a time without zone, as if it were UTC.
+    /// The date, to the precision of a `Double`; a timestamp without zone is taken as UTC.
     public var date: Date {
         switch microseconds {
         case .max: .distantFuture
@@ -53,7 +54,7 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
             isZoned: isZoned)
     }
 
-    /// The text of a date and time that may be later than any value.
+    /// The text of a timestamp that may exceed the range of values.
     /// - Parameters:
     ///   - days: since the beginning of 1970.
     ///   - microseconds: since midnight.
@@ -61,10 +62,10 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
         Clock.text(CivilDate(days: days), tail: " \(SQLTime(microseconds: microseconds))\(isZoned ? "+00" : "")")
     }
 
-    /// Whether it is neither of the infinities.
+    /// Whether it is finite.
     public var isFinite: Bool { microseconds != .max && microseconds != .min }
 
-    /// Reads `2026-03-01 12:00:00.5+01` and `2026-03-01T12:00:00Z`.
+    /// Parses `2026-03-01 12:00:00.5+01` and `2026-03-01T12:00:00Z`.
     public init?(_ text: some StringProtocol) {
         switch text.lowercased() {
         case "infinity": self = .infinity
@@ -76,22 +77,22 @@ public struct SQLTimestamp: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A day of the Gregorian calendar, extended into the past.
+/// A date of the proleptic Gregorian calendar.
 public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
-    /// Days since the beginning of 1970. The largest and the smallest number are infinity.
+    /// Days since 1970-01-01. The largest and the smallest number are infinity.
     public var days: Int32
 
-    /// A day by its number.
+    /// A date by its number of days.
     public init(days: Int32) { self.days = days }
 
-    /// A day of the calendar.
+    /// A date of the calendar.
     public init(year: Int, month: Int, day: Int) {
-        // No day of the calendar is one of the infinities.
+        // A calendar date must not equal one of the infinities.
         let day = CivilDate(year: Int64(year), month: month, day: day).days
         days = min(max(Int32(clamping: day), .min + 1), .max - 1)
     }
 
-    /// Whether it is neither of the infinities.
+    /// Whether it is finite.
     public var isFinite: Bool { days != .max && days != .min }
 
     /// Its year, month and day.
@@ -100,7 +101,7 @@ public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
         return (Int(date.year), date.month, date.day)
     }
 
-    /// Its beginning in UTC.
+    /// Its start in UTC.
     public var date: Date { Date(timeIntervalSince1970: Double(days) * 86400) }
 
     /// `2026-03-01`
@@ -117,7 +118,7 @@ public struct SQLDate: Hashable, Sendable, CustomStringConvertible {
 public struct SQLTime: Hashable, Sendable, CustomStringConvertible {
     /// Microseconds since midnight.
     public var microseconds: Int64
-    /// Seconds east of UTC; nil for a time of no zone.
+    /// Seconds east of UTC; nil without a zone.
     public var offset: Int?
 
     /// A time by its microseconds.
@@ -141,24 +142,24 @@ public struct SQLTime: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A span of time, as databases count it: months and days have no fixed length.
+/// An interval as in databases: months and days have no fixed length.
 public struct SQLInterval: Hashable, Sendable, CustomStringConvertible {
-    /// Months; a year is twelve.
+    /// Months; a year has twelve.
     public var months: Int32
     /// Days.
     public var days: Int32
     /// Microseconds.
     public var microseconds: Int64
 
-    /// A span of time.
+    /// An interval.
     public init(months: Int32 = 0, days: Int32 = 0, microseconds: Int64 = 0) {
         self.months = months
         self.days = days
         self.microseconds = microseconds
     }
 
-    /// `1 year 2 mons 3 days 04:05:06`: PostgreSQL's own style. A part behind a negative one has its sign, so that it is read alike under
-    /// each of the server's styles.
+    /// `1 year 2 mons 3 days 04:05:06`: PostgreSQL's default style. A part after a negative one has an explicit sign,
+    /// so that it is read the same in each of the server's styles.
     public var description: String {
         var parts: [String] = []
         var isBehindNegative = false
@@ -177,18 +178,18 @@ public struct SQLInterval: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// How SQL writes dates and times.
+/// The SQL format of dates and times.
 enum Clock {
     /// In microseconds.
     static let day: Int64 = 86_400_000_000
 
-    /// There is no year 0: the one before 1 is 1 BC.
+    /// There is no year 0: the year before 1 is 1 BC.
     static func text(_ date: CivilDate, tail: String) -> String {
         if date.year > 0 { return date.text + tail }
         return CivilDate(year: 1 - date.year, month: date.month, day: date.day).text + tail + " BC"
     }
 
-    /// `.5`, or nothing.
+    /// `.5`, or an empty text.
     static func fraction(_ microseconds: Int64) -> String {
         guard microseconds != 0 else { return "" }
         var digits = CivilTime.padded(abs(microseconds), to: 6)
@@ -197,7 +198,7 @@ enum Clock {
     }
 }
 
-/// Reads dates and times as databases and RFC 3339 write them.
+/// Parses dates and times of databases and RFC 3339.
 enum TimeParser {
     static func timestamp(_ text: some StringProtocol) -> SQLTimestamp? {
         let text = String(text)
@@ -254,7 +255,7 @@ enum TimeParser {
 }
 
 extension Int64 {
-    /// The nearest whole number of a floating-point one.
+    /// The nearest integer of a floating-point number.
     init(clamping value: Double) {
         self = value.isNaN ? 0 : value >= 0x1p63 ? .max : value < -0x1p63 ? .min : Int64(value.rounded())
     }

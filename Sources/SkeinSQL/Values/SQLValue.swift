@@ -1,4 +1,4 @@
-// One cell of a row, or one parameter of a statement, whichever database it belongs to.
+// A value of a cell or a parameter, for all databases.
 
 import NIOCore
 import SkeinCore
@@ -9,17 +9,17 @@ import SkeinCore
     import Foundation
 #endif
 
-/// A value of SQL.
+/// An SQL value.
 public enum SQLValue: Hashable, Sendable {
-    /// No value.
+    /// Null.
     case null
-    /// A truth value; SQLite knows only 0 and 1.
+    /// A boolean; SQLite has only 0 and 1.
     case bool(Bool)
-    /// A whole number.
+    /// An integer.
     case integer(Int64)
-    /// A number of binary floating point.
+    /// A binary floating-point number.
     case double(Double)
-    /// A decimal number of any length, as its digits; `NaN`, `Infinity` and `-Infinity` are among them.
+    /// A decimal number of any length, as its digits; also `NaN`, `Infinity` and `-Infinity`.
     case numeric(String)
     /// Text.
     case text(String)
@@ -27,17 +27,17 @@ public enum SQLValue: Hashable, Sendable {
     case bytes([UInt8])
     /// A UUID (RFC 9562).
     case uuid(UUID)
-    /// A moment, or a date and time of no zone.
+    /// A timestamp, with or without zone.
     case timestamp(SQLTimestamp)
-    /// A day.
+    /// A date.
     case date(SQLDate)
     /// A time of day.
     case time(SQLTime)
-    /// A span of time.
+    /// An interval.
     case interval(SQLInterval)
-    /// A value of JSON, as its text.
+    /// A JSON value, as its text.
     case json(String)
-    /// Values of one type; one of several dimensions has arrays inside.
+    /// Values of one type; several dimensions are nested arrays.
     case array([SQLValue])
     /// A range between two values.
     indirect case range(SQLRange)
@@ -45,27 +45,27 @@ public enum SQLValue: Hashable, Sendable {
     case ranges([SQLRange])
     /// A row as a value.
     case record([SQLValue])
-    /// A value as it was typed, for a parameter: the database reads it as what its place takes, as a literal in quotation marks. An
-    /// array may also be written as JSON has it. No cell is one.
+    /// An untyped literal, for a parameter: the database parses it as the type of its position, like a quoted literal.
+    /// An array may also be written as JSON. Cells never have this case.
     case literal(String)
 
-    /// Whether it is none.
+    /// Whether it is null.
     public var isNull: Bool { if case .null = self { true } else { false } }
-    /// The text; of numbers, their digits. Nil for none and for bytes.
+    /// The text; for numbers, their digits. Nil for null and for bytes.
     public var string: String? { String(sqlValue: self) }
-    /// The whole number, if it is one that fits.
+    /// The integer, if it is one that fits.
     public var int: Int? { Int(sqlValue: self) }
     /// The number, if it is one.
     public var double: Double? { Double(sqlValue: self) }
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     public var bool: Bool? { Bool(sqlValue: self) }
-    /// The moment, if it is one.
+    /// The date, if it is a timestamp.
     public var date: Date? { Date(sqlValue: self) }
     /// The elements, if it is an array.
     public var elements: [SQLValue]? { if case .array(let elements) = self { elements } else { nil } }
 
     /// A value as JSON text, for a column of type `json` or `jsonb`, or of text.
-    /// - Throws: what the encoder throws.
+    /// - Throws: the error of the encoder.
     public static func json(encoding value: some Encodable) throws -> SQLValue {
         .json(String(decoding: try JSON.encode(value), as: UTF8.self))
     }
@@ -74,20 +74,20 @@ public enum SQLValue: Hashable, Sendable {
 extension SQLValue: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral,
     ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral
 {
-    /// A whole number.
+    /// An integer.
     public init(integerLiteral value: Int64) { self = .integer(value) }
     /// Text.
     public init(stringLiteral value: String) { self = .text(value) }
     /// A number.
     public init(floatLiteral value: Double) { self = .double(value) }
-    /// A truth value.
+    /// A boolean.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
     /// An array.
     public init(arrayLiteral elements: SQLValue...) { self = .array(elements) }
 }
 
 extension SQLValue: CustomStringConvertible {
-    /// The value as people write it: what PostgreSQL prints, and accepts as text.
+    /// The value for display: as PostgreSQL prints it, and accepts it as text.
     public var description: String {
         switch self {
         case .null: "NULL"
@@ -116,7 +116,7 @@ extension SQLValue: CustomStringConvertible {
         guard text.hasByteSuffix(".0") else { return text }
         let digits = text.droppingBytes(last: 2)
         let unsigned = digits.hasBytePrefix("-") ? digits.droppingBytes(first: 1) : digits
-        // From 16 digits on, PostgreSQL writes an exponent.
+        // From 16 digits on, PostgreSQL uses an exponent.
         guard unsigned.utf8.count > 15, let first = unsigned.utf8.first else { return String(digits) }
         var fraction = unsigned.droppingBytes(first: 1)
         while fraction.hasByteSuffix("0") { fraction = fraction.droppingBytes(last: 1) }
@@ -132,15 +132,15 @@ extension SQLValue: CustomStringConvertible {
         }
     }
 
-    /// The text, in quotation marks where it has to be, inside of a record.
+    /// The text as a field of a record, quoted if needed.
     private var asField: String { quoted(special: "(),", escape: nil, \.isEmpty) }
 
-    /// The same inside of a range.
+    /// The text as a bound of a range, quoted if needed.
     fileprivate var asBound: String { quoted(special: "()[],", escape: nil, \.isEmpty) }
 
-    /// - Parameter escape: what stands before a quotation mark or a backslash; nil when both are doubled.
+    /// - Parameter escape: the escape character for quotation marks and backslashes; nil when both are doubled.
     private func quoted(special: String, escape: String?, _ mustBe: (String) -> Bool) -> String {
-        // Inside of something, PostgreSQL writes the first letter only.
+        // Inside of composite values, PostgreSQL writes only the first letter.
         let text = if case .bool(let value) = self { value ? "t" : "f" } else { description }
         let isPlain = text.utf8.allSatisfy { byte in
             byte != 0x20 && !(0x09...0x0D).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
@@ -153,15 +153,15 @@ extension SQLValue: CustomStringConvertible {
 
 /// A range between two values (PostgreSQL's range types).
 public struct SQLRange: Hashable, Sendable, CustomStringConvertible {
-    /// Where it begins; nil when it has no beginning.
+    /// The lower bound; nil for none.
     public var lower: SQLValue?
-    /// Where it ends; nil when it has no end.
+    /// The upper bound; nil for none.
     public var upper: SQLValue?
-    /// Whether the beginning belongs to it. Default: yes.
+    /// Whether the lower bound is included. Default: yes.
     public var includesLower: Bool
-    /// Whether the end belongs to it. Default: no.
+    /// Whether the upper bound is included. Default: no.
     public var includesUpper: Bool
-    /// Whether nothing belongs to it.
+    /// Whether it is empty.
     public var isEmpty: Bool
 
     /// A range.

@@ -1,4 +1,4 @@
-// Unicode's compatibility form, which only the whole of Foundation knows.
+// Unicode compatibility normalization, which needs the full Foundation.
 
 import Foundation
 

@@ -1,4 +1,5 @@
-// The client's side of SCRAM (RFC 5802, RFC 7677), without I/O: the password is proved, not sent, and the server proves that it knows it.
+// The client's side of SCRAM (RFC 5802, RFC 7677), without I/O: the password is not sent, and the server authenticates,
+// too.
 
 import Crypto
 import SkeinCore
@@ -10,13 +11,14 @@ import _CryptoExtras
     import Foundation
 #endif
 
-/// One conversation.
+/// One authentication exchange.
 package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
-    /// What is known of the connection that the proof is bound to (RFC 5929).
+    /// The channel binding (RFC 5929).
     package enum Binding {
-        /// The connection has nothing to be bound to.
+        /// The connection does not support channel binding.
         case unsupported
-        /// It could be bound, but the server does not offer it: the server is told, and would notice if somebody had cut its offer.
+        /// The connection supports it, but the server does not offer it: the server is told, so that it detects a
+        /// removed offer.
         case notOffered
         /// Bound to the server's certificate.
         case serverEndPoint([UInt8])
@@ -42,8 +44,8 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
     private var serverSignature: [UInt8] = []
 
     /// - Parameters:
-    ///   - user: the name; empty where the protocol has said it already.
-    ///   - maximumRounds: of hashing, which the server asks for and which take the loop's time.
+    ///   - user: the name; empty if the protocol transmits it separately.
+    ///   - maximumRounds: the limit of hash iterations, which the server chooses and which block the loop.
     ///   - nonce: for tests. Default: 18 random bytes in Base64.
     package init(
         user: String, password: String, binding: Binding, maximumRounds: Int = 1_000_000, nonce: String? = nil
@@ -56,18 +58,18 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
         firstBare = "n=\(name),r=\(self.nonce)"
     }
 
-    /// What the client says first.
+    /// The client's first message.
     package var first: String { binding.header + firstBare }
 
-    /// What it says to the server's challenge.
-    /// - Throws: code 706 when the challenge is malformed or too cheap.
+    /// The response to the server's challenge.
+    /// - Throws: code 706 when the challenge is malformed or has too few iterations.
     package mutating func answer(_ challenge: String) throws(SkeinError) -> String {
         let fields = Self.fields(challenge)
         guard let serverNonce = fields["r"], serverNonce.hasBytePrefix(nonce), serverNonce.count > nonce.count,
             let salt = fields["s"].flatMap({ Data(base64Encoded: $0) }), !salt.isEmpty,
             let rounds = fields["i"].flatMap({ Int($0) })
         else { throw Self.malformed("the server's challenge is malformed") }
-        // Fewer would be cheap to guess from; more would keep this side busy for as long as the server likes.
+        // Fewer iterations would ease guessing; more would let the server block this side.
         guard (4096...maximumRounds).contains(rounds) else {
             throw Self.malformed(
                 "the server asks for \(rounds) rounds of hashing; 4096 to \(maximumRounds) are accepted")
@@ -82,8 +84,8 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
         return "\(final),p=\(Data(proof).base64EncodedString())"
     }
 
-    /// Checks the server's own proof.
-    /// - Throws: code 706 when it is none.
+    /// Verifies the server's signature.
+    /// - Throws: code 706 when it is wrong.
     package func verify(_ last: String) throws(SkeinError) {
         let fields = Self.fields(last)
         if let error = fields["e"] { throw Self.malformed("the server refused the proof: \(error)") }
@@ -121,10 +123,10 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
     }
 }
 
-/// Makes passwords comparable (RFC 4013).
+/// Prepares passwords for comparison (RFC 4013).
 enum SASLprep {
-    /// The text with spaces and characters in their plain form; ASCII is that already. What is prohibited stays as it is, as
-    /// PostgreSQL does it.
+    /// The text with spaces and characters in normal form; ASCII is unchanged. Prohibited characters are kept, as in
+    /// PostgreSQL.
     static func prepare(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
         var mapped = String.UnicodeScalarView()
@@ -138,9 +140,9 @@ enum SASLprep {
     }
 }
 
-/// What a proof is bound to when the connection is TLS (RFC 5929, section 4): a hash of the server's certificate.
+/// The channel binding of a TLS connection (RFC 5929, section 4): a hash of the server's certificate.
 package enum ServerEndPoint {
-    /// The hash that belongs to the certificate's own signature; SHA-256 where that is weaker.
+    /// The hash by the certificate's signature algorithm; SHA-256 if that one is weaker.
     package static func binding(_ certificate: PeerCertificate) -> [UInt8] {
         let der = certificate.derBytes
         switch signatureHash(der) {
@@ -150,7 +152,7 @@ package enum ServerEndPoint {
         }
     }
 
-    /// The bits of the hash in the signature's algorithm: `SEQUENCE { tbsCertificate, SEQUENCE { OID … } … }`.
+    /// The hash size of the signature algorithm: `SEQUENCE { tbsCertificate, SEQUENCE { OID … } … }`.
     private static func signatureHash(_ der: [UInt8]) -> Int {
         func content(at start: Int) -> Range<Int>? {
             guard start + 1 < der.count else { return nil }

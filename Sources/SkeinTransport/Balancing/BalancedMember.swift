@@ -1,4 +1,4 @@
-// What a balancer knows of one member.
+// The balancer's state of one member.
 
 import NIOCore
 
@@ -10,9 +10,9 @@ import NIOCore
     import Darwin
 #endif
 
-/// A member of an alias, as its balancer sees it.
+/// The balancer's state of a member of an alias.
 package struct BalancedMember: Sendable {
-    /// What tells it from others: its address.
+    /// Its unique key: its address.
     package let key: String
     package let id: Balancer.MemberID
     package internal(set) var weight: Double
@@ -20,14 +20,14 @@ package struct BalancedMember: Sendable {
     package internal(set) var isElsewhere = false
     package private(set) var inFlight = 0
     package private(set) var consecutiveFailures = 0
-    /// The moving average of its latency in nanoseconds; 0 before the first answer.
+    /// The moving average of its latency in nanoseconds; 0 before the first response.
     package private(set) var latency = 0.0
-    /// Whether requests are sent to it, as far as its answers decide.
+    /// Whether requests are sent to it, by the outcomes of earlier ones.
     package enum Standing: Hashable, Sendable {
         case trusted
-        /// Nothing is sent until then; afterwards one attempt tries it.
+        /// No requests are sent until then; afterwards one attempt is a trial.
         case ejected(until: NIODeadline)
-        /// One attempt tries it; the others wait for its outcome.
+        /// A trial is in flight; other requests wait for its outcome.
         case onTrial
     }
 
@@ -35,17 +35,17 @@ package struct BalancedMember: Sendable {
     /// Whether an active check has failed.
     package internal(set) var isCheckedOut = false
     private var ejections = 0
-    /// Requests that have ended, and those of them that failed.
+    /// Requests that have ended, and the failed ones among them.
     package private(set) var totalRequests = 0
     package private(set) var totalFailures = 0
     private var requests = 0
     private var failures = 0
     private var updatedAt = NIODeadline.uptimeNanoseconds(0)
-    /// The begin of its slow start.
+    /// The start of its slow start.
     private var startedAt: NIODeadline?
     private var limit: ConcurrencyLimit?
     private let hash: UInt64
-    /// What it has gained by waiting for its turn.
+    /// Its credit in the weighted round robin.
     var turn = 0.0
 
     init(
@@ -59,13 +59,13 @@ package struct BalancedMember: Sendable {
         hash = FastRandom.hash(key)
     }
 
-    // MARK: Whether it gets requests
+    // MARK: Availability
 
-    /// The requests in flight that it may have.
+    /// The limit of its requests in flight.
     package var concurrencyLimit: Int? { limit.map { Int(min($0.value, 1e9)) } }
     var hasRoom: Bool { concurrencyLimit.map { inFlight < $0 } ?? true }
 
-    /// Whether it gets requests. After an ejection, one at first.
+    /// Whether it gets requests. After an ejection, a single one at first.
     package func isAvailable(at now: NIODeadline, ignoringRoom: Bool = false) -> Bool {
         if isCheckedOut || standing == .onTrial || isEjected(at: now) { return false }
         return ignoringRoom || hasRoom
@@ -75,29 +75,29 @@ package struct BalancedMember: Sendable {
         if case .ejected(let until) = standing { now < until } else { false }
     }
 
-    /// Whether its ejection is over and nothing has tried it yet.
+    /// Whether its ejection is over and no trial has started.
     func isDueForTrial(at now: NIODeadline) -> Bool {
         if case .ejected = standing { isAvailable(at: now) } else { false }
     }
 
-    /// Its weight, which grows after its start.
+    /// Its weight, which grows during the slow start.
     func effectiveWeight(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
         guard let startedAt, configuration.slowStart > .zero else { return weight }
         let share = (now - startedAt).seconds / TimeAmount(configuration.slowStart).seconds
         return share >= 1 ? weight : weight * max(0.1, share)
     }
 
-    /// What a request to it is expected to cost: latency times those in flight, by weight.
+    /// The expected cost of a request to it: latency times requests in flight, divided by the weight.
     func cost(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
         let decayed = latency * exp(-(now - updatedAt).seconds / max(TimeAmount(configuration.decay).seconds, 0.001))
-        // One that has not answered yet, but has been asked, is not asked by everybody at once.
+        // A member without a response yet gets few requests, so that it is not flooded.
         let expected = latency == 0 ? (inFlight == 0 ? 0 : Self.unknown) : max(decayed, 1)
         return (expected * Double(inFlight + 1) + 1) / effectiveWeight(configuration, at: now)
     }
 
     private static let unknown = 1e9
 
-    /// The member's lot for a key: the lower, the better.
+    /// The member's score for a key in rendezvous hashing: the lowest wins.
     func lot(for key: UInt64) -> Double {
         let mixed = FastRandom.mix(hash ^ FastRandom.mix(key))
         return -log((Double(mixed >> 11) + 1) * 0x1p-53) / weight
@@ -105,7 +105,7 @@ package struct BalancedMember: Sendable {
 
     // MARK: What happens
 
-    /// An attempt begins.
+    /// An attempt starts.
     /// - Returns: whether it is a trial.
     mutating func begins() -> Bool {
         inFlight += 1
@@ -128,7 +128,7 @@ package struct BalancedMember: Sendable {
         let nanoseconds = Double(measured.nanoseconds)
         switch outcome {
         case .cancelled:
-            // The caller waited at least so long.
+            // The latency is at least the time that the caller waited.
             if nanoseconds > latency { observe(nanoseconds, configuration, at: now) }
         case .success:
             requests += 1
@@ -143,9 +143,9 @@ package struct BalancedMember: Sendable {
             totalRequests += 1
             totalFailures += 1
             consecutiveFailures += 1
-            // A member that fails fast must not look fast.
+            // A member that fails fast must not appear fast.
             observe(max(nanoseconds, min(latency, 1e8) * 10, 5e7), configuration, at: now)
-            guard isTrial else { break }  // what was in flight before says nothing new
+            guard isTrial else { break }  // requests from before the trial carry no information
             if case .refused(let pause) = outcome {
                 leaveAlone(
                     for: min(pause ?? configuration.outliers.ejection, configuration.outliers.longestEjection), at: now)
@@ -156,7 +156,7 @@ package struct BalancedMember: Sendable {
         return wasEjected
     }
 
-    /// A client that stays with the member is handed out: its next connection tells whether the member is back.
+    /// A client bound to the member is returned: its next connection is the trial.
     mutating func isGivenOut(_ attempt: Balancer.Attempt, at now: NIODeadline) {
         inFlight = max(0, inFlight - 1)
         if attempt.isTrial { comeBack(at: now) }
@@ -164,7 +164,7 @@ package struct BalancedMember: Sendable {
 
     private mutating func comeBack(at now: NIODeadline) {
         standing = .trusted
-        latency = 0  // what was learned before is of another time
+        latency = 0  // measurements from before the ejection are outdated
         startedAt = now
     }
 
@@ -175,12 +175,12 @@ package struct BalancedMember: Sendable {
         standing = .ejected(until: now + TimeAmount(time))
     }
 
-    /// The next attempt tries it.
+    /// The next attempt is a trial.
     mutating func isBack(at now: NIODeadline) {
         if isEjected(at: now) { standing = .ejected(until: now) }
     }
 
-    /// It has asked for a pause.
+    /// The member has asked for a pause.
     mutating func leaveAlone(for pause: Duration, at now: NIODeadline) {
         standing = .ejected(until: now + TimeAmount(pause))
     }
@@ -195,7 +195,7 @@ package struct BalancedMember: Sendable {
         if standing == .trusted, ejections > 0 { ejections -= 1 }
     }
 
-    /// An increase replaces the average at once; a decrease moves it by the time that has passed.
+    /// An increase replaces the average at once; a decrease moves it by the elapsed time.
     private mutating func observe(_ value: Double, _ configuration: BalancingConfiguration, at now: NIODeadline) {
         if value >= latency {
             latency = value

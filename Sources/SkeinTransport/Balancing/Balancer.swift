@@ -1,41 +1,41 @@
-// Which member of an alias gets a request, without I/O: it is told how each request went, and when it is asked it knows the time. Numbers
-// and constants are those of Finagle (peak EWMA), Envoy (outliers) and Netflix (concurrency limits).
+// Selects the member of an alias for a request, without I/O: outcomes are reported to it, and the time is passed in.
+// The algorithms and constants are those of Finagle (peak EWMA), Envoy (outliers) and Netflix (concurrency limits).
 
 import NIOCore
 import SkeinCore
 
 /// The state of the members of an alias.
 package struct Balancer: Sendable {
-    /// A member, for as long as the alias has it.
+    /// Identifies a member while the alias has it.
     package struct MemberID: Hashable, Sendable { let number: UInt32 }
 
-    /// How a request ended, as far as its member is to blame.
+    /// The outcome of a request, as far as its member is responsible.
     package enum Outcome: Sendable {
         case success
         case failure
-        /// No connection could be made: the member is ejected at once.
+        /// No connection could be established: the member is ejected at once.
         case unreachable
-        /// The member asks for less.
-        /// - Parameter after: how long it wants to be left alone; nil when it does not say.
+        /// The member asks for less load.
+        /// - Parameter after: the pause that it asks for; nil if it states none.
         case refused(after: Duration?)
-        /// The caller gave up: says nothing about the member.
+        /// The caller gave up: no information about the member.
         case cancelled
     }
 
-    /// An attempt that was begun and whose end has to be reported.
+    /// An attempt in progress, whose end must be reported.
     package struct Attempt: Hashable, Sendable {
         /// The member.
         package let id: MemberID
-        /// The member's place when the attempt began.
+        /// The member's index when the attempt started.
         package let index: Int
         package let begun: NIODeadline
-        /// Whether it tries a member after an ejection: only such an attempt ends or extends the ejection.
+        /// Whether it is a trial after an ejection: only a trial ends or extends the ejection.
         package let isTrial: Bool
     }
 
     package enum Pick: Sendable, Equatable {
         case attempt(Attempt)
-        /// Every member has as many requests in flight as it takes.
+        /// Every member is at its limit of requests in flight.
         case full
         /// There is no member.
         case none
@@ -51,7 +51,7 @@ package struct Balancer: Sendable {
     private var hedges: AttemptBudget
     private var latencies = LatencyQuantile()
     private var intervalEnd: NIODeadline
-    /// The moving average of the costs of those that were chosen.
+    /// The moving average of the costs of selected members.
     private var typicalCost = 0.0
 
     package init(_ configuration: BalancingConfiguration, seed: UInt64, at now: NIODeadline) {
@@ -85,7 +85,7 @@ package struct Balancer: Sendable {
                 return known
             }
             nextNumber += 1
-            // A member that joins others starts slowly; the first ones have nobody to leave the requests to.
+            // A member that joins others starts slowly; the first members start at full weight.
             var member = BalancedMember(
                 key: key, id: MemberID(number: nextNumber), weight: weight, limit: configuration.concurrency,
                 startedAt: isFirst ? nil : now)
@@ -111,10 +111,10 @@ package struct Balancer: Sendable {
 
     // MARK: Requests
 
-    /// Picks the member for an attempt.
+    /// Selects the member for an attempt.
     /// - Parameters:
-    ///   - key: what decides with ``BalancingConfiguration/Policy/consistentHash``.
-    ///   - tried: members that were tried for this request already; they are picked only when there is no other.
+    ///   - key: the key for ``BalancingConfiguration/Policy/consistentHash``.
+    ///   - tried: members tried for this request already; they are selected only when there is no other.
     ///   - isFirst: whether it is the request's first attempt.
     package mutating func pick(key: UInt64 = 0, tried: [MemberID] = [], isFirst: Bool, at now: NIODeadline) -> Pick {
         if now >= intervalEnd { endInterval(at: now) }
@@ -123,7 +123,7 @@ package struct Balancer: Sendable {
             budget.deposit()
             hedges.deposit()
         }
-        // With all others ejected or tried, any is better than none.
+        // When all others are ejected or tried, any member is better than none.
         guard
             let index = dueForTrial(tried, now)
                 ?? (staysInZone(at: now)
@@ -139,25 +139,25 @@ package struct Balancer: Sendable {
         return .attempt(begin(index, at: now))
     }
 
-    /// Begins an attempt on a certain member.
+    /// Starts an attempt on a given member.
     package mutating func begin(_ index: Int, at now: NIODeadline) -> Attempt {
         Attempt(id: members[index].id, index: index, begun: now, isTrial: members[index].begins())
     }
 
-    /// Whether a failed request may be attempted once more; takes it from the budget.
+    /// Whether a failed request may be retried; consumes the budget.
     package mutating func mayRetry(at now: NIODeadline) -> Bool { budget.withdraw(at: now) }
 
-    /// After what time a second attempt is sent beside one that is slow; nil for never.
+    /// The delay of a hedged attempt; nil for never.
     package var hedgeDelay: Duration? {
         let hedging = configuration.hedging
-        // Later than asked for when the budget would not do for all that are slower: it is for the slowest.
+        // Longer than configured if the budget would not suffice: the slowest requests have priority.
         guard hedging.isEnabled, members.count > 1,
             let usual = latencies.value(max(hedging.quantile, 1 - hedging.share))
         else { return nil }
         return max(hedging.minimum, usual)
     }
 
-    /// Whether a second attempt may be sent beside the first; takes it from the budget.
+    /// Whether a hedged attempt may be sent; consumes the budget.
     package mutating func mayHedge(at now: NIODeadline) -> Bool { hedges.withdraw(at: now) }
 
     /// An attempt has ended.
@@ -182,10 +182,10 @@ package struct Balancer: Sendable {
         }
     }
 
-    /// There are no active checks any more: what they have said does not count.
+    /// Active checks were stopped: their results are reset.
     package mutating func forgetChecks() { for index in members.indices { members[index].isCheckedOut = false } }
 
-    /// A member that could not be connected to can be connected to: its ejection ends.
+    /// An unreachable member is reachable again: its ejection ends.
     package mutating func isBack(_ id: MemberID, at now: NIODeadline) {
         if let index = index(of: id) { members[index].isBack(at: now) }
     }
@@ -201,16 +201,16 @@ package struct Balancer: Sendable {
         members[index].isCheckedOut = !isHealthy
     }
 
-    /// Picks a member for more than one request: a caller that holds it is not counted.
+    /// Selects a member for several requests: they are not counted.
     package mutating func choose(at now: NIODeadline) -> Int? {
         guard case .attempt(let attempt) = pick(isFirst: true, at: now) else { return nil }
         members[attempt.index].isGivenOut(attempt, at: now)
         return attempt.index
     }
 
-    // MARK: Choosing
+    // MARK: Selection
 
-    /// A member whose ejection is over: one request tries it.
+    /// A member whose ejection is over, for a trial.
     private func dueForTrial(_ tried: [MemberID], _ now: NIODeadline) -> Int? {
         members.firstIndex { $0.isDueForTrial(at: now) && !tried.contains($0.id) }
     }
@@ -235,8 +235,8 @@ package struct Balancer: Sendable {
         return best
     }
 
-    /// Two different members at random, of which the cheaper one is taken. Twice more when both are much more expensive than those that
-    /// are usually taken: with few members, two bad ones would meet too often.
+    /// Power of two choices: two random members, of which the cheaper one is selected. Repeated up to twice when both
+    /// are much more expensive than usual: with few members, two bad ones would be drawn too often.
     private mutating func chooseOfTwo(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
         guard var best = drawTwo(now, fits) else { return nil }
         var cost = members[best].cost(configuration, at: now)
@@ -253,7 +253,7 @@ package struct Balancer: Sendable {
     private mutating func drawTwo(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
         let count = members.count
         if count == 1 { return fits(members[0], 0) ? 0 : nil }
-        // In most cases the first two fit.
+        // In most cases the first two are eligible.
         let one = Int(random.next(below: UInt64(count)))
         var two = Int(random.next(below: UInt64(count - 1)))
         if two >= one { two += 1 }
@@ -271,7 +271,8 @@ package struct Balancer: Sendable {
         members[one].cost(configuration, at: now) <= members[two].cost(configuration, at: now) ? one : two
     }
 
-    /// Smooth weighted round robin: each gains its weight, the richest is taken and pays for all.
+    /// Smooth weighted round robin: each member gains its weight, and the one with the most credit is selected and pays
+    /// the sum.
     private mutating func chooseInTurn(_ now: NIODeadline, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
         var total = 0.0
         var best: Int?
@@ -285,8 +286,8 @@ package struct Balancer: Sendable {
         return best
     }
 
-    /// Rendezvous hashing: each member draws a lot for the key, and its weight improves its lots. Members with a quarter more than their
-    /// share of the requests in flight are passed over.
+    /// Rendezvous hashing: each member has a score for the key, adjusted by its weight. Members with 25 % more than
+    /// their share of the requests in flight are skipped.
     private func chooseByHash(_ key: UInt64, _ fits: (BalancedMember, Int) -> Bool) -> Int? {
         var weights = 0.0
         var inFlight = 1
@@ -314,7 +315,7 @@ package struct Balancer: Sendable {
         members[index].eject(configuration.outliers, at: now)
     }
 
-    /// Compares the members' success rates, and lets ejections of long ago count less.
+    /// Compares the members' success rates, and reduces the count of past ejections.
     private mutating func endInterval(at now: NIODeadline) {
         intervalEnd = now + TimeAmount(configuration.outliers.interval)
         let rates = members.compactMap { $0.successRate(configuration.outliers) }

@@ -1,4 +1,4 @@
-// What a balancer counts with: a limit, a quantile, and random numbers.
+// The parts of a balancer: a concurrency limit, a quantile, and random numbers.
 
 import NIOCore
 
@@ -14,11 +14,11 @@ struct ConcurrencyLimit: Sendable {
     }
 
     mutating func observe(_ nanoseconds: Double, inFlight: Int) {
-        // The average of some 600 answers.
+        // The average of about 600 responses.
         usual = usual == 0 ? nanoseconds : usual + (nanoseconds - usual) / 300
-        // Back to health faster than it was left.
+        // Recovers faster than it was reduced.
         if usual > 2 * nanoseconds { usual *= 0.95 }
-        // A limit that is not made use of says nothing.
+        // A limit that is not reached carries no information.
         guard Double(inFlight) >= value / 2 else { return }
         let gradient = min(1, max(0.5, configuration.tolerance * usual / max(nanoseconds, 1)))
         let wanted = value * gradient + 4
@@ -26,7 +26,7 @@ struct ConcurrencyLimit: Sendable {
     }
 }
 
-/// A quantile of the latencies of late, to about a tenth of its value.
+/// A quantile of recent latencies, with a precision of about ten percent.
 struct LatencyQuantile: Sendable {
     /// Counts by the logarithm of the latency: eight for each factor of two, from a microsecond on.
     private var counts = [Float](repeating: 0, count: 256)
@@ -40,7 +40,7 @@ struct LatencyQuantile: Sendable {
         counts[min(255, octave * 8 + eighth)] += 1
         total += 1
         added += 1
-        // Half of the past is forgotten at each thousand answers.
+        // Counts are halved after each thousand responses.
         if added == 1000 {
             added = 0
             for index in counts.indices { counts[index] *= 0.5 }
@@ -48,7 +48,7 @@ struct LatencyQuantile: Sendable {
         }
     }
 
-    /// The latency that a share of the answers is below; nil before a hundred answers.
+    /// The latency quantile; nil before a hundred responses.
     func value(_ share: Double) -> Duration? {
         guard total >= 100 else { return nil }
         var rest = total * Float(share)
@@ -64,7 +64,7 @@ struct LatencyQuantile: Sendable {
     }
 }
 
-/// Random numbers that are fast, and the same for the same seed; nothing secret (wyrand).
+/// Fast, seedable random numbers; not for secrets (wyrand).
 package struct FastRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

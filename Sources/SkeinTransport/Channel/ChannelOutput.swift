@@ -102,7 +102,7 @@ package final class ChannelOutput {
     }
 
     /// Resumes the waiting senders.
-    /// - Parameter error: what they throw; nil when the channel is writable.
+    /// - Parameter error: the error that they throw; nil when the channel is writable.
     package func wake(_ error: (any Error)?) {
         guard !waiters.isEmpty else { return }
         let woken = waiters

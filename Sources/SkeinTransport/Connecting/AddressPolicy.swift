@@ -1,20 +1,20 @@
-// Where connections may lead, for programs that ask URLs of strangers.
+// The addresses that connections may be made to, for programs that handle untrusted URLs.
 
 import NIOCore
 import SkeinCore
 
-/// Which addresses a client connects to.
+/// The addresses that a client connects to.
 public enum AddressPolicy: Hashable, Sendable {
-    /// All of them.
+    /// All addresses.
     case all
-    /// Those of the public internet: none that is private, of this machine, of the local link, of a group, or reserved (RFC 6890),
-    /// and no unix socket. Each address is checked when it is about to be connected to, after its name was resolved. Behind a
-    /// proxy, which resolves names by itself, only what is in URLs is checked: addresses in any way of writing, and `localhost`.
+    /// Public addresses: none that are private, loopback, link-local, multicast, or reserved (RFC 6890), and no unix
+    /// sockets. Each address is checked before the connect, after name resolution. With a proxy, which resolves names
+    /// itself, only URLs are checked: addresses in any notation, and `localhost`.
     case publicOnly
-    /// Those of the public internet and those that are allowed, but for those that are denied; checked as for ``publicOnly``.
+    /// Public addresses and the allowed ones, except the denied ones; checked as for ``publicOnly``.
     case listed(allowed: [AddressRange], denied: [AddressRange])
 
-    /// Why an address must not be connected to; nil when it may.
+    /// The reason why connecting to an address is forbidden; nil if it is allowed.
     func problem(_ address: [UInt8]) -> SkeinError? {
         let text = IPAddress.text(address) ?? ""
         var isDenied = false
@@ -32,11 +32,11 @@ public enum AddressPolicy: Hashable, Sendable {
     }
 }
 
-/// Why nothing was connected to: the address must not be.
+/// The cause of a refusal by the address policy.
 package struct AddressRefusal: Error {}
 
 extension AddressPolicy {
-    /// Why a host must not be asked of a proxy, which resolves it by itself; nil when it may.
+    /// The reason why a host must not be requested from a proxy, which resolves it; nil if it is allowed.
     func problem(host: String) -> SkeinError? {
         let name = IPAddress.withoutZone(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host)
         if let bytes = IPAddress.bytes(IPAddress.anyNotation(name) ?? name) { return problem(bytes) }
@@ -46,10 +46,10 @@ extension AddressPolicy {
 }
 
 extension IPAddress {
-    /// Whether an address of four or sixteen bytes is of the public internet.
+    /// Whether an address of four or sixteen bytes is public.
     package static func isPublic(_ bytes: [UInt8]) -> Bool {
         guard bytes.count == 16 else { return bytes.count == 4 && isPublicIPv4(bytes) }
-        // An address of version 4 inside of one of version 6 (RFC 4291, 6052, 3056).
+        // IPv4 addresses embedded in IPv6 ones (RFC 4291, 6052, 3056).
         if bytes[0..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF {
             return isPublic(Array(bytes[12...]))
         }
@@ -57,7 +57,7 @@ extension IPAddress {
             return bytes[4..<12].allSatisfy { $0 == 0 } && isPublic(Array(bytes[12...]))
         }
         if bytes.starts(with: [0x20, 0x02]) { return isPublic(Array(bytes[2..<6])) }
-        // What is assigned for the internet is 2000::/3; of it, 2001::/23 and 2001:db8::/32 are special.
+        // The assigned public addresses are 2000::/3, except 2001::/23 and 2001:db8::/32.
         guard bytes[0] & 0xE0 == 0x20 else { return false }
         return !(bytes[0] == 0x20 && bytes[1] == 0x01 && (bytes[2] < 0x02 || bytes[2] == 0x0D && bytes[3] == 0xB8))
     }
@@ -73,7 +73,7 @@ extension IPAddress {
         }
     }
 
-    /// Whether an address is of this machine.
+    /// Whether an address is a loopback address.
     package static func isLoopback(_ bytes: [UInt8]) -> Bool {
         if bytes.count == 4 { return bytes[0] == 127 }
         return bytes == [UInt8](repeating: 0, count: 15) + [1]
@@ -82,7 +82,7 @@ extension IPAddress {
     }
 }
 
-/// Refuses addresses when they are about to be connected to, whoever has resolved them.
+/// Refuses forbidden addresses before the connect, whoever has resolved them.
 final class AddressFilter: ChannelOutboundHandler, Sendable {
     typealias OutboundIn = ByteBuffer
 

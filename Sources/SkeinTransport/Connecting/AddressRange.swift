@@ -1,15 +1,15 @@
-// Ranges of IP addresses. Trusted proxies and the hosts that are reached without a proxy are named by them.
+// Ranges of IP addresses, for trusted proxies and for hosts reached without a proxy.
 
 import SkeinCore
 
-/// Addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+/// Addresses with a common prefix: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
     private let bytes: [UInt8]
     private let bits: Int
 
     static let loopback: AddressRange = "127.0.0.0/8"
 
-    /// Reads a range (RFC 4632, section 3.1); nil for what is none.
+    /// Parses a range (RFC 4632, section 3.1); nil for other text.
     public init?(_ text: String) {
         let parts = text.splitBytes(separator: "/", omittingEmptySubsequences: false)
         guard let bytes = IPAddress.bytes(String(parts[0])), parts.count <= 2 else { return nil }
@@ -19,9 +19,9 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral, Cust
         self.bits = bits
     }
 
-    /// A range that is written in the program.
+    /// A range literal.
     public init(stringLiteral value: String) {
-        // What is no range holds no address, rather than all.
+        // An invalid range contains no address, instead of all.
         self = AddressRange(value) ?? AddressRange(bytes: [], bits: 0)
     }
 
@@ -30,7 +30,7 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral, Cust
         self.bits = bits
     }
 
-    /// Whether an address is in the range. An IPv4 address may be written as IPv6 has it, `::ffff:10.0.0.1`.
+    /// Whether an address is in the range. An IPv4 address may be written as an IPv6 one, `::ffff:10.0.0.1`.
     public func contains(_ address: String) -> Bool {
         guard var other = IPAddress.bytes(address) else { return false }
         if other.count == 16, bytes.count == 4,
@@ -43,6 +43,6 @@ public struct AddressRange: Sendable, Hashable, ExpressibleByStringLiteral, Cust
         return true
     }
 
-    /// The range as it is written: `10.0.0.0/8`.
+    /// The range as text: `10.0.0.0/8`.
     public var description: String { "\(IPAddress.text(bytes) ?? "no address")/\(bits)" }
 }

@@ -1,9 +1,9 @@
-// What the addresses of databases and stores have in common.
+// Parts of connection strings, common to all databases.
 
 import SkeinCore
 
 extension Substring {
-    /// The text behind its percent-encoding (RFC 3986, section 2.1); nil when that is malformed or stands for a NUL.
+    /// The percent-decoded text (RFC 3986, section 2.1); nil when it is malformed or contains a NUL.
     package var withoutPercents: String? {
         guard utf8.contains(UInt8(ascii: "%")) else { return String(self) }
         guard let bytes = Percent.bytes(self), !bytes.contains(0) else { return nil }
@@ -12,7 +12,7 @@ extension Substring {
 }
 
 extension Endpoint {
-    /// A host with or without a port: `host`, `host:5432`, `[::1]:5432`; nothing is the local host.
+    /// A host with or without a port: `host`, `host:5432`, `[::1]:5432`; empty for the local host.
     package init?(hostAndPort text: Substring, port standard: Int) {
         var host = text
         var digits: Substring = ""

@@ -1,12 +1,12 @@
-// One connection on its way: from the name to the address, from the address to the socket, through the handshakes.
+// One connection attempt: name resolution, socket, proxy tunnel, TLS handshake.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 
-/// An attempt to connect, with one time limit for all of its steps.
+/// A connection attempt, with one time limit for all steps.
 ///
-/// Unchecked: touched on its loop only.
+/// Unchecked: used on its loop only.
 final class ConnectAttempt: @unchecked Sendable {
     private let endpoint: Endpoint
     private let eventLoop: any EventLoop
@@ -58,14 +58,14 @@ final class ConnectAttempt: @unchecked Sendable {
 
     // MARK: Steps
 
-    /// How long the step that is over has taken.
+    /// The duration of the last step.
     private func step() -> Duration {
         let now = eventLoop.now
         defer { stepBegan = now }
         return .nanoseconds((now - stepBegan).nanoseconds)
     }
 
-    /// The socket.
+    /// Opens the socket.
     private func open() throws -> EventLoopFuture<any Channel> {
         if let dial = options.dial { return dial(options.route.proxy?.endpoint ?? endpoint, eventLoop) }
         var bootstrap = ClientBootstrap(group: eventLoop)
@@ -99,7 +99,7 @@ final class ConnectAttempt: @unchecked Sendable {
         }
     }
 
-    /// Refuses what is not of the public internet. The proxy is the session's own choice.
+    /// Applies the address policy. The proxy is exempt, since it is configured.
     private func check(_ bootstrap: inout ClientBootstrap) throws {
         guard case .host(let host, _) = endpoint else {
             throw SkeinError(
@@ -117,10 +117,10 @@ final class ConnectAttempt: @unchecked Sendable {
         }
     }
 
-    /// The tunnel through a proxy, if there is one.
+    /// Opens the tunnel through a proxy, if there is one.
     private func tunnel(_ channel: any Channel) -> EventLoopFuture<any Channel> {
         self.channel = channel
-        if isOver {  // too late: the time was up
+        if isOver {  // too late: the time limit has passed
             channel.close(promise: nil)
             return eventLoop.makeFailedFuture(timeout)
         }
@@ -148,7 +148,7 @@ final class ConnectAttempt: @unchecked Sendable {
         return promise.futureResult.map { channel }
     }
 
-    /// Whether the server goes on in TLS, where that has to be asked.
+    /// Asks the server whether it continues with TLS, where the protocol needs that.
     private func ask(_ channel: any Channel) -> EventLoopFuture<(any Channel, Bool)> {
         guard let tls = options.tls, let question = tls.question else {
             return eventLoop.makeSucceededFuture((channel, options.tls != nil))
@@ -163,7 +163,7 @@ final class ConnectAttempt: @unchecked Sendable {
         return promise.futureResult.map { (channel, $0) }
     }
 
-    /// TLS, if it is wanted.
+    /// Starts TLS, if wanted.
     private func secure(_ channel: any Channel, _ isWanted: Bool) -> EventLoopFuture<Connected> {
         timings.connect = step()
         guard isWanted, let tls = options.tls else {

@@ -1,12 +1,12 @@
-// Makes connections, and turns what goes wrong into the codes that callers know.
+// Opens connections, and maps failures to error codes.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 
-/// How to connect, whatever the endpoint.
+/// Options for connecting, for all endpoints.
 package struct ConnectOptions: Sendable {
-    /// TLS inside of the connection; with it, the connection is made when the handshake is over.
+    /// TLS over the connection; with it, the attempt includes the handshake.
     package struct TLS: Sendable {
         let client: TLSClient
         let options: ClientTLSConfiguration
@@ -14,8 +14,8 @@ package struct ConnectOptions: Sendable {
         let question: TLSNegotiation?
 
         /// - Parameters:
-        ///   - protocols: what is offered by ALPN, the best first.
-        ///   - question: what the server is asked before, in clear text.
+        ///   - protocols: the ALPN protocols in order of preference.
+        ///   - question: the negotiation of TLS in clear text, if the protocol needs one.
         package init(
             _ client: TLSClient, _ options: ClientTLSConfiguration, protocols: [String], question: TLSNegotiation? = nil
         ) {
@@ -26,20 +26,20 @@ package struct ConnectOptions: Sendable {
         }
     }
 
-    /// For the whole: name, every address of it, the handshakes of TCP, proxy and TLS.
+    /// The time limit for the whole attempt: name resolution, all addresses, handshakes of TCP, proxy and TLS.
     package var timeout: Duration
     package var tls: TLS?
-    /// Who stands between. Default: nobody.
+    /// The route through a proxy. Default: direct.
     package var route = ProxyRoute.direct
-    /// Which addresses may be connected to. Default: all.
+    /// The policy for addresses. Default: all.
     package var addresses = AddressPolicy.all
-    /// Who resolves names. Default: the system.
+    /// The resolver. Default: the system's.
     package var resolver: DNSResolver?
     /// The local address to connect from. Default: the system's choice.
     package var sourceAddress: String?
-    /// Who opens the socket. Default: the system.
+    /// Opens the socket. Default: the system.
     package var dial: Dial?
-    /// Who hears how each attempt went: nil is success.
+    /// Receives the result of each attempt: nil for success.
     package var observer: (@Sendable (SkeinError?) -> Void)?
 
     package init(timeout: Duration, tls: TLS? = nil, sourceAddress: String? = nil) {
@@ -52,12 +52,12 @@ package struct ConnectOptions: Sendable {
 /// Opens a socket on a loop, instead of the system: a simulated network.
 package typealias Dial = @Sendable (Endpoint, any EventLoop) -> EventLoopFuture<any Channel>
 
-/// What all connections of a session are made with.
+/// Options common to all connections of a session.
 package struct Dialer: Sendable {
     package let tls: TLSClient
     package let resolver: DNSResolver?
     private let dial: Dial?
-    /// Who hears how each attempt to connect went: nil is success.
+    /// Receives the result of each connection attempt: nil for success.
     package var observer: (@Sendable (SkeinError?) -> Void)?
     /// The other members of the alias that a client belongs to, those first that are likely to answer.
     package var alternatives: (@Sendable () -> [Alternative])?
@@ -79,7 +79,7 @@ package struct Dialer: Sendable {
         self.dial = dial
     }
 
-    /// The options of a connection that is made within a time limit.
+    /// The options of a connection with a time limit.
     package func options(timeout: Duration) -> ConnectOptions {
         var options = ConnectOptions(timeout: timeout)
         options.resolver = resolver
@@ -112,16 +112,16 @@ package struct Dialer: Sendable {
     }
 }
 
-/// How a connection gets past a proxy.
+/// The route of a connection through a proxy.
 package enum ProxyRoute: Hashable, Sendable {
-    /// There is none.
+    /// Without a proxy.
     case direct
-    /// The connection ends at the proxy, which is sent whole requests.
+    /// The connection ends at the proxy, which gets whole requests.
     case forward(Proxy)
     /// The proxy opens a tunnel to the endpoint.
     case tunnel(Proxy)
 
-    /// The way to an origin through a proxy, if there is one.
+    /// The route to an origin.
     init(_ proxy: Proxy?, isSecure: Bool) {
         guard let proxy else {
             self = .direct
@@ -145,9 +145,9 @@ package struct Connected: Sendable {
     package let timings: ConnectTimings
 }
 
-/// How long the steps to a connection took.
+/// The durations of the steps.
 package struct ConnectTimings: Sendable {
-    /// The name; nil for an address.
+    /// Name resolution; nil for an address.
     package var dns: Duration?
     /// The socket, and the tunnel through a proxy.
     package var connect: Duration?
@@ -158,8 +158,8 @@ package struct ConnectTimings: Sendable {
 /// Connects to endpoints.
 package enum Connector {
     /// Opens a connection on a loop.
-    /// - Returns: the connection, to which no handler of the protocol has been added: whoever waits adds it at once, on the
-    ///   loop. Fails with a `SkeinError`.
+    /// - Returns: the connection, without handlers of the protocol: the caller adds them at once, on the loop. Fails
+    ///   with a `SkeinError`.
     package static func connect(
         to endpoint: Endpoint, on eventLoop: any EventLoop, _ options: ConnectOptions
     ) -> EventLoopFuture<Connected> {
@@ -175,7 +175,7 @@ package enum Connector {
         return connected
     }
 
-    /// The code and the sentence for a connection that could not be made.
+    /// The error for a failed connection attempt.
     static func connectError(_ error: any Error, _ endpoint: Endpoint, _ timeout: Duration) -> SkeinError {
         func make(_ code: SkeinError.Code, _ message: String) -> SkeinError {
             SkeinError(code, peer: endpoint.description, because: message, cause: error)
@@ -195,7 +195,7 @@ package enum Connector {
         }
     }
 
-    /// The error of a connection that failed after it was made.
+    /// The error of an established connection that failed.
     package static func socketError(_ error: any Error, peer: String) -> SkeinError {
         switch error {
         case let error as SkeinError: error

@@ -1,4 +1,4 @@
-// Where a connection leads to.
+// The endpoint of a connection.
 
 import SkeinCore
 
@@ -12,7 +12,7 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The host's name or address; empty for a unix socket.
     package var host: String { if case .host(let host, _) = self { host } else { "" } }
 
-    /// Equal when the bytes of both are: paths that differ in them are different sockets.
+    /// Compares bytes: paths that differ in bytes are different sockets.
     public static func == (left: Endpoint, right: Endpoint) -> Bool {
         switch (left, right) {
         case (.host(let left, let leftPort), .host(let right, let rightPort)):

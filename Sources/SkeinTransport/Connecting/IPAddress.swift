@@ -1,4 +1,4 @@
-// Addresses of the internet between text and bytes.
+// Converts IP addresses between text and bytes.
 
 import NIOCore
 import SkeinCore
@@ -13,12 +13,12 @@ import SkeinCore
 
 /// Addresses between text and bytes.
 package enum IPAddress {
-    /// The four or sixteen bytes of an address; nil for what is none.
+    /// The four or sixteen bytes of an address; nil for other text.
     package static func bytes(_ text: String) -> [UInt8]? {
         var four = in_addr()
         if inet_pton(AF_INET, text, &four) == 1 { return withUnsafeBytes(of: &four) { Array($0) } }
         var sixteen = in6_addr()
-        // A zone names a local interface, which an address in a message does not have.
+        // A zone names a local interface, and is not part of an address in a message.
         if inet_pton(AF_INET6, text, &sixteen) == 1 { return withUnsafeBytes(of: &sixteen) { Array($0) } }
         return nil
     }
@@ -38,9 +38,9 @@ package enum IPAddress {
         try? SocketAddress(packedIPAddress: ByteBuffer(bytes: bytes), port: port)
     }
 
-    /// The socket address of an address as people write it; one of the local link may name its interface, `fe80::1%eth0`
-    /// (RFC 4007, section 11).
-    /// - Returns: nil for what is no address.
+    /// The socket address of a textual address; a link-local one may name its interface, `fe80::1%eth0` (RFC 4007,
+    /// section 11).
+    /// - Returns: nil for other text.
     /// - Throws: code 714 when there is no such interface.
     static func socketAddress(_ text: String, port: Int) throws(SkeinError) -> SocketAddress? {
         if let bytes = bytes(text) { return socketAddress(bytes, port: port) }
@@ -59,7 +59,8 @@ package enum IPAddress {
         return SocketAddress(address)
     }
 
-    /// The usual text of an IPv4 address as old programs write them: `127.1`, `2130706433`, `0x7f.1`, with a dot at the end.
+    /// The canonical form of an IPv4 address in a legacy notation: `127.1`, `2130706433`, `0x7f.1`, also with a
+    /// trailing dot.
     package static func anyNotation(_ host: String) -> String? {
         var four = in_addr()
         guard inet_aton(host.hasByteSuffix(".") ? String(host.droppingBytes(last: 1)) : host, &four) != 0 else {
@@ -68,7 +69,7 @@ package enum IPAddress {
         return text(withUnsafeBytes(of: &four) { Array($0) })
     }
 
-    /// An address without the interface behind it.
+    /// An address without its zone.
     package static func withoutZone(_ host: String) -> String {
         guard let percent = host.firstByte("%"), bytes(String(host[..<percent])) != nil else { return host }
         return String(host[..<percent])

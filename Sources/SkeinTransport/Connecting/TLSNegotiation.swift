@@ -1,14 +1,14 @@
-// For servers that speak in clear text first and go on in TLS when they are asked to.
+// For protocols that negotiate TLS in clear text.
 
 import NIOCore
 import SkeinCore
 
-/// A request of fixed bytes with an answer of one byte.
+/// A request of fixed bytes with a response of one byte.
 package struct TLSNegotiation: Sendable {
     let request: [UInt8]
     let yes: UInt8
     let no: UInt8
-    /// Whether a no is the end.
+    /// Whether a refusal fails the attempt.
     let isRequired: Bool
 
     package init(_ request: [UInt8], yes: UInt8, no: UInt8, isRequired: Bool) {
@@ -19,7 +19,7 @@ package struct TLSNegotiation: Sendable {
     }
 }
 
-/// Asks, and leaves the channel with the answer. Touched on its channel's loop only.
+/// Performs the negotiation, and removes itself. Used on its channel's loop only.
 final class TLSNegotiationHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -43,7 +43,7 @@ final class TLSNegotiationHandler: ChannelInboundHandler, RemovableChannelHandle
         let answer = unwrapInboundIn(data).readableBytesView
         guard !isOver else { return context.close(promise: nil) }
         isOver = true
-        // What stands behind the answer was not protected: somebody else may have put it there.
+        // Bytes after the response were not protected: an attacker may have injected them.
         guard answer.count == 1, let byte = answer.first, byte == negotiation.yes || byte == negotiation.no else {
             promise.fail(refusal("the server answered the request for TLS with something else"))
             return context.close(promise: nil)

@@ -1,21 +1,21 @@
-// Answers that were had before, each until its time is over.
+// A cache of DNS responses, each until its time to live ends.
 
 import NIOCore
 
-/// What became of a question.
+/// The result of a query.
 package enum DNSOutcome: Hashable, Sendable {
     case records([DNSRecord.Content])
-    /// The name, or this kind of record of it, does not exist.
+    /// The name, or records of this type, do not exist.
     case nothing
 
-    /// The addresses among the records; nil when there is nothing.
+    /// The addresses among the records; nil without records.
     var addresses: [[UInt8]]? {
         guard case .records(let records) = self else { return nil }
         return records.compactMap { if case .address(let bytes) = $0 { bytes } else { nil } }
     }
 }
 
-/// Answers with the moment of their end. A value without a clock.
+/// Responses with their expiry. A value without a clock.
 struct DNSCache {
     private struct Entry {
         let outcome: DNSOutcome
@@ -43,7 +43,7 @@ struct DNSCache {
         entries[question] = Entry(outcome: outcome, end: end)
     }
 
-    /// Drops what is over, and if that is not a quarter, the quarter that is over first.
+    /// Removes expired entries, and if that is less than a quarter, the quarter that expires first.
     private mutating func makeRoom(at now: NIODeadline) {
         entries = entries.filter { $0.value.end > now }
         guard entries.count > limit - limit / 4 else { return }

@@ -1,39 +1,39 @@
-// What can be set about resolving names, and what the system's files say.
+// Settings of name resolution, and the system's files.
 
 import Foundation
 import SkeinCore
 
-/// How host names become addresses.
+/// The resolution of host names.
 public struct DNSConfiguration: Sendable {
-    /// Whether the system's resolver is asked, on threads of its own, instead of DNS servers. Default: false.
+    /// Whether the system's resolver is used, on separate threads, instead of DNS queries. Default: false.
     public var usesSystemResolver = false
     /// DNS servers, as `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`. Default: those of `/etc/resolv.conf`, else of the loopback.
     public var servers: [String]
-    /// Domains in which short names are looked for. Default: those of `/etc/resolv.conf`.
+    /// Search domains for short names. Default: those of `/etc/resolv.conf`.
     public var searchDomains: [String]
-    /// A name with fewer dots is looked for in the search domains first. Default: `/etc/resolv.conf`, else 1.
+    /// A name with fewer dots is searched in the search domains first. Default: `/etc/resolv.conf`, else 1.
     public var dots: Int
-    /// How long a server may take before the next one is asked. Default: `/etc/resolv.conf`, else 2 s.
+    /// The timeout of a query before the next server is tried. Default: `/etc/resolv.conf`, else 2 s.
     public var timeout: Duration
-    /// How often the list of servers is gone through. Default: `/etc/resolv.conf`, else 2.
+    /// The number of passes through the list of servers. Default: `/etc/resolv.conf`, else 2.
     public var attempts: Int
-    /// The least time for which an answer is kept, whatever its own; aquests had 300 s. Default: 0, each answer's own time.
+    /// The minimum time for which a response is cached, whatever its time to live; aquests had 300 s. Default: 0.
     public var minimumTimeToLive: Duration = .zero
-    /// The longest time for which an answer is kept. Default: one day.
+    /// The maximum time for which a response is cached. Default: one day.
     public var maximumTimeToLive: Duration = .seconds(86400)
-    /// The longest time for which an answer that there is nothing is kept (RFC 2308). Default: 60 s.
+    /// The maximum time for which a negative response is cached (RFC 2308). Default: 60 s.
     public var negativeTimeToLive: Duration = .seconds(60)
-    /// Answers that are kept at most. Default: 20 000.
+    /// The maximum number of cached responses. Default: 20 000.
     public var cacheSize = 20_000
-    /// The file with names and addresses that come before all servers. Default: `/etc/hosts`.
+    /// The hosts file, which takes precedence over DNS. Default: `/etc/hosts`.
     public var hostsFile: String? = "/etc/hosts"
-    /// Names with their addresses, before the hosts file.
+    /// Names with their addresses, which take precedence over the hosts file.
     public var hosts: [String: [String]] = [:]
 
     /// The settings of the system.
     public init() { self.init(resolverFile: "/etc/resolv.conf") }
 
-    /// The settings of a file in the form of resolv.conf(5).
+    /// The settings of a file in the format of resolv.conf(5).
     package init(resolverFile: String) {
         servers = []
         searchDomains = []
@@ -66,7 +66,7 @@ public struct DNSConfiguration: Sendable {
     }
 }
 
-/// Names with their addresses, from a file in the form of hosts(5).
+/// Names with their addresses, from a file in the format of hosts(5).
 struct HostsFile: Sendable {
     private var addresses: [DNSName: [[UInt8]]] = [:]
 
@@ -82,7 +82,7 @@ struct HostsFile: Sendable {
         }
     }
 
-    /// The addresses of a name; nil when the name is not in the file. Every name under `localhost` is the loopback's (RFC 6761).
+    /// The addresses of a name; nil when it is not in the file. Every name under `localhost` is loopback (RFC 6761).
     func addresses(_ name: DNSName) -> [[UInt8]]? {
         if let known = addresses[name] { return known }
         guard name.text == "localhost" || name.text.hasByteSuffix(".localhost") else { return nil }

@@ -1,8 +1,8 @@
-// Messages of the domain name system (RFC 1035, section 4), without I/O: questions out, answers in.
+// DNS messages (RFC 1035, section 4), without I/O.
 
 import NIOCore
 
-/// What kind of record is asked for.
+/// The type of a record.
 package struct DNSRecordType: RawRepresentable, Hashable, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -17,7 +17,7 @@ package struct DNSRecordType: RawRepresentable, Hashable, Sendable {
     static let opt = DNSRecordType(rawValue: 41)
 }
 
-/// What is asked.
+/// A question.
 package struct DNSQuestion: Hashable, Sendable {
     package let name: DNSName
     package let type: DNSRecordType
@@ -28,15 +28,15 @@ package struct DNSQuestion: Hashable, Sendable {
     }
 }
 
-/// A record of an answer, as far as it is of use here.
+/// A record of a response, of the supported types.
 package struct DNSRecord: Hashable, Sendable {
     package enum Content: Hashable, Sendable {
         /// The bytes of an IPv4 or IPv6 address.
         case address([UInt8])
         case alias(DNSName)
-        /// How long an answer that there is nothing may be kept (RFC 2308).
+        /// The time to live of a negative response (RFC 2308).
         case authority(minimum: Int)
-        /// A host that takes mail (RFC 5321, section 5.1); nil for the root, which says that there is none (RFC 7505).
+        /// A mail server (RFC 5321, section 5.1); nil for the root, which means that there is none (RFC 7505).
         case exchange(preference: Int, DNSName?)
         /// An instance of a service (RFC 2782); the name is nil for the root, which says that the service is not available.
         case service(priority: Int, weight: Int, port: Int, DNSName?)
@@ -50,14 +50,14 @@ package struct DNSRecord: Hashable, Sendable {
     package let content: Content
 }
 
-/// A message of a server.
+/// A response.
 package struct DNSResponse: Sendable {
-    /// What a server says about a question (RFC 1035, section 4.1.1).
+    /// The response code (RFC 1035, section 4.1.1).
     package enum Code: Equatable, Sendable {
         case noError
         case formatError
         case noSuchName
-        /// The server cannot or will not answer.
+        /// The server cannot or will not respond.
         case failure(UInt8)
     }
 
@@ -70,7 +70,7 @@ package struct DNSResponse: Sendable {
     package let answers: [DNSRecord]
     package let authorities: [DNSRecord]
 
-    /// Reads a message.
+    /// Parses a message.
     package init(_ message: ByteBuffer) throws(DNSError) {
         var buffer = message
         guard let (id, flags, questions) = buffer.readMultipleIntegers(as: (UInt16, UInt16, UInt16).self),
@@ -97,7 +97,7 @@ package struct DNSResponse: Sendable {
             question = nil
         }
         guard Int(answers) + Int(authorities) <= Self.recordLimit else { throw .tooManyRecords }
-        // A truncated message may end anywhere; it is asked again over TCP, whatever it holds.
+        // A truncated message may end anywhere; the query is repeated over TCP in any case.
         if isTruncated {
             (self.answers, self.authorities) = ([], [])
         } else {
@@ -134,7 +134,7 @@ package struct DNSResponse: Sendable {
             case .txt: content = text(&data) ?? .other
             default: content = .other
             }
-            // A time with its top bit set is no time at all (RFC 2181, section 8).
+            // A time to live with the top bit set counts as zero (RFC 2181, section 8).
             records.append(DNSRecord(name: name, timeToLive: time > 0x7FFF_FFFF ? 0 : Int(time), content: content))
         }
         return records
@@ -166,15 +166,15 @@ package struct DNSResponse: Sendable {
         return .text(text)
     }
 
-    /// The answer to a question, its aliases followed.
+    /// The result for a question, with aliases followed.
     package enum Answer: Equatable {
         case records([DNSRecord.Content], timeToLive: Int)
-        /// The name is another one's alias, and the message does not say what that has.
+        /// The name is an alias, and the message does not contain the records of its target.
         case alias(DNSName, timeToLive: Int)
         case nothing(timeToLive: Int?)
     }
 
-    /// Follows the aliases from the question's name to what was asked for (RFC 1034, section 3.6.2).
+    /// Follows the aliases from the question's name to the records (RFC 1034, section 3.6.2).
     package func answer(to question: DNSQuestion) -> Answer {
         var name = question.name
         var time = Int.max
@@ -205,7 +205,7 @@ package struct DNSResponse: Sendable {
 }
 
 extension DNSRecord.Content {
-    /// Whether it is what a question of a type asks for.
+    /// Whether it has the type of a question.
     fileprivate func answers(_ type: DNSRecordType) -> Bool {
         switch self {
         case .address(let bytes): type == .a && bytes.count == 4 || type == .aaaa && bytes.count == 16
@@ -219,7 +219,8 @@ extension DNSRecord.Content {
 
 extension DNSQuestion {
     /// The question as a message.
-    /// - Parameter extended: whether to say that answers of up to 1232 bytes are taken over UDP (EDNS(0), RFC 6891).
+    /// - Parameter extended: whether to announce support for responses of up to 1232 bytes over UDP (EDNS(0), RFC
+    ///   6891).
     package func message(id: UInt16, extended: Bool) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.writeMultipleIntegers(id, UInt16(0x0100), UInt16(1), UInt16(0), UInt16(0), UInt16(extended ? 1 : 0))

@@ -1,18 +1,18 @@
-// Host names: how people write them, how DNS compares them, how they stand in a message.
+// Host names: text form, canonical form, wire form.
 
 import Foundation
 import NIOCore
 import SkeinCore
 
-/// A domain name in its canonical form: ASCII, lower case, without the dot at the end.
+/// A domain name in its canonical form: ASCII, lower case, without a trailing dot.
 package struct DNSName: Hashable, Sendable, CustomStringConvertible {
     package let text: String
 
     package var description: String { text }
 
-    /// A name as people write it; internationalised labels become ASCII by UTS 46, as browsers do it: full-width and
+    /// A name from text; internationalised labels are converted to ASCII by UTS 46, as in browsers: full-width and
     /// compatibility letters are mapped, the full stops of other scripts separate labels.
-    /// - Returns: nil for what cannot be a name: an empty or too long label, a name of more than 253 bytes.
+    /// - Returns: nil for an invalid name: an empty or too long label, a name of more than 253 bytes.
     package init?(_ text: String) {
         var rest = text[...]
         if rest.last == "." { rest.removeLast() }
@@ -28,7 +28,7 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
             var components = URLComponents()
             components.scheme = "http"
             components.host = text
-            // What UTS 46 does not allow stays as it was, percent-encoded.
+            // Characters that UTS 46 does not allow are left percent-encoded.
             guard let encoded = components.encodedHost, !encoded.containsByte("%") else { return nil }
             name = encoded
         }
@@ -54,8 +54,8 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
         buffer.writeInteger(UInt8(0))
     }
 
-    /// Reads a name, following pointers into the message; each has to lead further back than the one before, so that none can
-    /// go in circles.
+    /// Parses a name, following compression pointers; each must point further back than the previous one, so that there
+    /// is no loop.
     init(from buffer: inout ByteBuffer, message: ByteBuffer) throws(DNSError) {
         var bytes: [UInt8] = []
         var place = buffer.readerIndex
@@ -91,7 +91,7 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What is wrong with a DNS message.
+/// An error in a DNS message.
 package enum DNSError: String, Error, Hashable, Sendable, CaseIterable {
     case truncatedMessage = "the message ends in the middle"
     case malformedName = "a name is malformed, or its pointers go in circles"

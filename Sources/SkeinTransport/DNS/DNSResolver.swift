@@ -1,13 +1,13 @@
-// From host names to addresses: the hosts file, what was answered before, the search domains, the servers.
+// The resolver: hosts file, cache, search domains, servers.
 
 import NIOCore
 import NIOPosix
 import SkeinCore
 import Synchronization
 
-/// A resolver for a session. Any loop may ask; questions go out from one.
+/// A resolver for a session. Any loop may call it; queries are sent from one loop.
 ///
-/// Unchecked: `inFlight` and `servers` are touched on the resolver's loop only; the cache is behind its lock.
+/// Unchecked: `inFlight` and `servers` are used on the resolver's loop only; the cache is behind its lock.
 package final class DNSResolver: @unchecked Sendable {
     private let configuration: DNSConfiguration
     private let eventLoop: any EventLoop
@@ -17,7 +17,7 @@ package final class DNSResolver: @unchecked Sendable {
     private let prefetched = Mutex<[DNSName: NIODeadline]>([:])
     private var inFlight: [DNSQuestion: EventLoopFuture<DNSOutcome>] = [:]
 
-    /// A resolver over one loop of the process's own, for what has no session.
+    /// A resolver on one loop of the process, for code without a session.
     package static let standard = DNSResolver(
         DNSConfiguration(), eventLoop: MultiThreadedEventLoopGroup.singleton.any())
 
@@ -29,7 +29,7 @@ package final class DNSResolver: @unchecked Sendable {
         cache = Mutex(DNSCache(limit: configuration.cacheSize))
     }
 
-    /// Questions sent so far, and sockets opened for them. On any thread but the resolver's own.
+    /// Queries sent so far, and sockets opened for them. On any thread but the resolver's own.
     package var statistics: (questions: Int, sockets: Int) {
         get async {
             (try? await eventLoop.submit { (self.servers.sent, self.servers.opened) }.get()) ?? (0, 0)
@@ -39,16 +39,17 @@ package final class DNSResolver: @unchecked Sendable {
     /// Closes the sockets.
     package func close() async { try? await eventLoop.submit { self.servers.close() }.get() }
 
-    /// Begins to resolve a name that will be wanted.
+    /// Starts to resolve a name that will be needed.
     package func prefetch(_ host: String) {
-        // Called for each request that waits: a name of which anything is known is not asked for again.
+        // Called for each waiting request: a name with a cached or pending result is not queried again.
         guard IPAddress.bytes(host) == nil, let name = DNSName(host), hosts.addresses(name) == nil,
             cached(DNSQuestion(name, .a)) == nil, isDue(name)
         else { return }
         for type in [DNSRecordType.a, .aaaa] { _ = resolve(host, type, on: eventLoop) }
     }
 
-    /// Whether a name was not prefetched within the last second: an answer that may not be kept would be asked for without end.
+    /// Whether a name was not prefetched within the last second: a response that cannot be cached would be queried
+    /// again and again.
     private func isDue(_ name: DNSName) -> Bool {
         let now = NIODeadline.now()
         return prefetched.withLock { prefetched in
@@ -62,8 +63,9 @@ package final class DNSResolver: @unchecked Sendable {
     /// The addresses of a host.
     /// - Parameters:
     ///   - type: `a` or `aaaa`.
-    ///   - loop: the loop on which the answer is wanted.
-    /// - Returns: none when the name has no such address; fails with code 704 when nobody could be asked, or the name is none.
+    ///   - loop: the loop of the result.
+    /// - Returns: an empty array when the name has no such address; fails with code 704 when no server has responded,
+    ///   or the name is invalid.
     package func resolve(_ host: String, _ type: DNSRecordType, on loop: any EventLoop) -> EventLoopFuture<[[UInt8]]> {
         guard let name = DNSName(host) else {
             return loop.makeFailedFuture(
@@ -78,8 +80,9 @@ package final class DNSResolver: @unchecked Sendable {
         return eventLoop.flatSubmit { self.firstOf(candidates[...], type) }.hop(to: loop)
     }
 
-    /// The records of a name of which no file knows, such as its hosts for mail; the name is a whole one.
-    /// - Returns: none when there are no such records; fails with code 704 when no server has answered, or the name is none.
+    /// The records of a fully qualified name from DNS, such as its mail servers.
+    /// - Returns: an empty array when there are no such records; fails with code 704 when no server has responded, or
+    ///   the name is invalid.
     package func records(_ host: String, _ type: DNSRecordType, on loop: any EventLoop) -> EventLoopFuture<
         [DNSRecord.Content]
     > {
@@ -92,7 +95,7 @@ package final class DNSResolver: @unchecked Sendable {
         }.hop(to: loop)
     }
 
-    /// The names to ask for, in order: with search domains before or behind the name itself (resolv.conf(5), ndots).
+    /// The names to query, in order: with search domains before or after the name itself (resolv.conf(5), ndots).
     private func candidates(_ name: DNSName, isComplete: Bool) -> [DNSName] {
         if isComplete { return [name] }
         let inside = configuration.searchDomains.compactMap { DNSName($0).flatMap { name.inside($0) } }
@@ -111,7 +114,7 @@ package final class DNSResolver: @unchecked Sendable {
         cache.withLock { $0.find(question, at: .now()) }
     }
 
-    /// One question under way for each name, however many wait for the answer. On the resolver's loop.
+    /// One query in flight for each name, shared by all callers. On the resolver's loop.
     private func outcome(_ question: DNSQuestion, depth: Int) -> EventLoopFuture<DNSOutcome> {
         if let known = cached(question) { return eventLoop.makeSucceededFuture(known) }
         if let asked = inFlight[question] { return asked }
@@ -150,13 +153,13 @@ package final class DNSResolver: @unchecked Sendable {
     }
 }
 
-/// The resolver as SwiftNIO's happy eyeballs (RFC 8305) ask it, for one connection.
+/// The resolver for SwiftNIO's happy eyeballs (RFC 8305), for one connection.
 final class HappyEyeballsResolver: Resolver, Sendable {
     private let resolver: DNSResolver
     private let eventLoop: any EventLoop
     private let answered: @Sendable () -> Void
 
-    /// - Parameter answered: called on the loop with each answer.
+    /// - Parameter answered: called on the loop with each result.
     init(_ resolver: DNSResolver, _ eventLoop: any EventLoop, answered: @escaping @Sendable () -> Void) {
         self.resolver = resolver
         self.eventLoop = eventLoop
@@ -167,7 +170,7 @@ final class HappyEyeballsResolver: Resolver, Sendable {
 
     func initiateAAAAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { resolve(host, .aaaa, port) }
 
-    func cancelQueries() {}  // others may wait for the same answers
+    func cancelQueries() {}  // other callers may wait for the same results
 
     private func resolve(_ host: String, _ type: DNSRecordType, _ port: Int) -> EventLoopFuture<[SocketAddress]> {
         resolver.resolve(host, type, on: eventLoop).map { addresses in

@@ -1,29 +1,29 @@
-// The servers of a resolver: whom to ask next, over which socket, and what to do with silence.
+// The servers of a resolver: selection, sockets, timeouts.
 
 import DequeModule
 import NIOCore
 import SkeinCore
 
-/// Asks questions of a list of servers.
+/// Sends queries to a list of servers.
 ///
-/// Unchecked: touched on its loop only.
+/// Unchecked: used on its loop only.
 final class DNSServers: @unchecked Sendable {
     private static let socketsEach = 8
-    /// Questions under way at one time: more would drown a server's socket, and what is lost costs a timeout.
+    /// Concurrent queries: more would overflow a server's socket buffer, and each lost one costs a timeout.
     private static let limit = 100
-    /// Questions that may wait for their turn.
+    /// The limit of queued queries.
     private static let maximumWaiting = 100_000
     private static let rest = TimeAmount.seconds(30)
 
     private struct Server {
         let address: SocketAddress
         var sockets: [DNSSocket] = []
-        /// Until when others are asked first, since it did not answer.
+        /// After a timeout, other servers are preferred until then.
         var restsUntil = NIODeadline.uptimeNanoseconds(0)
         var speaksExtended = true
     }
 
-    /// Unchecked: touched on the loop of its servers only.
+    /// Unchecked: used on the loop of its servers only.
     private final class Query: @unchecked Sendable {
         let question: DNSQuestion
         let promise: EventLoopPromise<DNSResponse>
@@ -42,7 +42,7 @@ final class DNSServers: @unchecked Sendable {
     private var servers: [Server]
     private var underWay = 0
     private var waiting = Deque<Query>()
-    /// Questions sent, over UDP or TCP.
+    /// Queries sent, over UDP or TCP.
     private(set) var sent = 0
     /// Sockets opened.
     private(set) var opened = 0
@@ -54,7 +54,7 @@ final class DNSServers: @unchecked Sendable {
         servers = configuration.servers.compactMap { IPAddress.server($0, port: 53) }.map { Server(address: $0) }
     }
 
-    /// Asks until a server knows, or all have been asked often enough. On the loop.
+    /// Sends a query until a server has a result, or the attempts are used up. On the loop.
     func ask(_ question: DNSQuestion) -> EventLoopFuture<DNSResponse> {
         let query = Query(question, eventLoop.makePromise())
         guard !servers.isEmpty else {
@@ -85,7 +85,7 @@ final class DNSServers: @unchecked Sendable {
             self.underWay -= 1
             if let next = self.waiting.popFirst() { self.start(next) }
         }
-        // Those that rest come last, and in the order of the configuration else.
+        // Paused servers come last; otherwise the order is that of the configuration.
         let now = NIODeadline.now()
         let awake = servers.indices.filter { servers[$0].restsUntil <= now }
         let resting = servers.indices.filter { servers[$0].restsUntil > now }
@@ -146,7 +146,7 @@ final class DNSServers: @unchecked Sendable {
         }
     }
 
-    /// The last resort, when nobody has answered over UDP.
+    /// The last attempt, when no server has responded over UDP.
     private func askOverTCP(_ query: Query, _ number: Int, after error: (any Error)?) {
         guard number < servers.endIndex else {
             query.promise.fail(
@@ -183,6 +183,6 @@ final class DNSServers: @unchecked Sendable {
 }
 
 extension SocketAddress {
-    /// Address and port as they are written.
+    /// Address and port as text.
     fileprivate var text: String { "\(ipAddress ?? "?"):\(port ?? 0)" }
 }

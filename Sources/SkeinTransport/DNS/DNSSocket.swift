@@ -1,17 +1,17 @@
-// One socket to one DNS server, with many questions under way on it.
+// One socket to one DNS server, with concurrent queries.
 
 import NIOCore
 import NIOPosix
 
-/// A UDP socket of a random port, connected, so that the system drops what others send to it.
+/// A connected UDP socket with a random port, so that the kernel drops packets from other senders.
 ///
-/// Unchecked: touched on its loop only.
+/// Unchecked: used on its loop only.
 final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
     typealias OutboundOut = AddressedEnvelope<ByteBuffer>
 
     private static let vector = 32
-    /// More than EDNS says that we take.
+    /// More than the size announced by EDNS.
     private static let messageSize = 2048
 
     private struct Pending {
@@ -28,12 +28,12 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
 
     init(_ server: SocketAddress) { self.server = server }
 
-    /// Whether it may take one more question: after a thousand, another port is due.
+    /// Whether it may be used for one more query: after a thousand, a new port is used.
     var isFresh: Bool { uses < 1000 && pending.count < 512 && failure == nil }
 
     func open(on eventLoop: any EventLoop) -> EventLoopFuture<Void> {
         DatagramBootstrap(group: eventLoop)
-            // Many messages in one call of the system, in both directions.
+            // Several messages per system call, in both directions.
             .channelOption(.datagramVectorReadMessageCount, value: Self.vector)
             .channelOption(
                 .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.vector * Self.messageSize)
@@ -44,8 +44,8 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
             .connect(to: server).map { self.channel = $0 }
     }
 
-    /// Asks. The answer may never come; ``forget(_:)`` gives the number back.
-    /// - Returns: the number of the question.
+    /// Sends a query. A response may never arrive; ``forget(_:)`` releases the ID.
+    /// - Returns: the ID of the query.
     func ask(
         _ question: DNSQuestion, extended: Bool, _ answered: @escaping (Result<DNSResponse, any Error>) -> Void
     ) -> UInt16 {
@@ -83,7 +83,7 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // What makes no sense, has a number that is not out, or another question in it was sent by somebody else.
+        // A malformed message, an unknown ID, or another question means a forged response.
         guard let response = try? DNSResponse(unwrapInboundIn(data).data), let waiting = pending[response.id],
             response.question == waiting.question || (response.question == nil && response.code == .formatError)
         else { return }
@@ -105,7 +105,7 @@ final class DNSSocket: ChannelInboundHandler, @unchecked Sendable {
     }
 }
 
-/// One question over TCP, each message behind its length (RFC 1035, section 4.2.2).
+/// One query over TCP, each message after its length (RFC 1035, section 4.2.2).
 final class DNSOverTCP: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -1,5 +1,5 @@
-// The life of a connection to a back end, without I/O: whether it takes calls and reads answers, and when it is checked, closed for
-// idleness, or given up. `PipelineLink` is its driver.
+// The life of a connection to a back end, without I/O: whether it accepts calls and reads responses, and when it is
+// checked, closed when idle, or failed. `PipelineLink` is its driver.
 
 import NIOCore
 import SkeinCore
@@ -9,33 +9,33 @@ package struct LinkMachine {
     package enum State: Equatable {
         case opening
         case open
-        /// Takes no more calls and closes after the last one in flight.
+        /// Accepts no more calls and closes after the last one in flight.
         case leaving
-        /// The channel is closing, which takes a moment over TLS. Answers are still read: more than one of the calls may have to be
-        /// cancelled.
+        /// The channel is closing, which takes a moment over TLS. Responses are still read: several calls may have to
+        /// be cancelled.
         case closing
-        /// The channel is closing because of a fault. What arrives is ignored: it must not reach a caller.
+        /// The channel is closing because of a fault. Received bytes are ignored: they must not reach a caller.
         case failing
         case closed
     }
 
-    /// What the driver does when the timer has fired.
+    /// The driver's action when the timer has fired.
     package enum Look: Equatable {
         case nothing
-        /// Ask whether the peer is there.
+        /// Check whether the peer is alive.
         case check
-        /// Close: nobody has used the connection for the idle time.
+        /// Close: the connection was idle for the idle timeout.
         case close
-        /// Fail: the peer did not answer the check.
+        /// Fail: the peer did not respond to the check.
         case unanswered
-        /// Fail: the peer does not answer, and no caller waits any more.
+        /// Fail: the peer does not respond, and no caller waits any more.
         case silent
     }
 
     package private(set) var state = State.opening
-    /// When an answer came last, or, before that, when the first call was sent.
+    /// The time of the last response, or, before one, of the first call.
     package private(set) var lastProgress: NIODeadline
-    /// When a call was sent last; a check is none.
+    /// The time of the last call; checks do not count.
     private var lastUse: NIODeadline
     private var checkIsUnderWay = false
 
@@ -45,13 +45,13 @@ package struct LinkMachine {
         lastUse = now
     }
 
-    /// Whether it takes calls.
+    /// Whether it accepts calls.
     package var isUsable: Bool { state == .open }
-    /// Whether what arrives is read.
+    /// Whether received bytes are read.
     package var reads: Bool { state != .failing && state != .closed }
 
     /// The handshake is over.
-    /// - Returns: whether the connection takes calls now.
+    /// - Returns: whether the connection accepts calls now.
     package mutating func opened(at now: NIODeadline) -> Bool {
         guard state == .opening else { return false }
         state = .open
@@ -59,7 +59,7 @@ package struct LinkMachine {
         return true
     }
 
-    /// A call, or a question of the connection's own, is about to be written.
+    /// A call, or a check of the connection itself, is about to be written.
     /// - Parameters:
     ///   - isFirst: whether no other is in flight.
     ///   - isUse: whether it is a call.
@@ -68,14 +68,14 @@ package struct LinkMachine {
         if isUse { lastUse = now }
     }
 
-    /// Something has arrived that shows that the peer is there.
+    /// A sign of life was received.
     package mutating func heard(at now: NIODeadline) {
         lastProgress = now
         checkIsUnderWay = false
     }
 
-    /// Takes no more calls from here on.
-    /// - Returns: false when it took none already.
+    /// Accepts no more calls from now on.
+    /// - Returns: false when it accepted none already.
     package mutating func leave() -> Bool {
         guard state == .open else { return false }
         state = .leaving
@@ -106,9 +106,9 @@ package struct LinkMachine {
 
     /// The timer has fired, which it does at each check interval.
     /// - Parameters:
-    ///   - limits: those of the pool.
-    ///   - underWay: calls without an answer.
-    ///   - isAbandoned: whether each of them is over for its caller.
+    ///   - limits: the limits of the pool.
+    ///   - underWay: calls without a response.
+    ///   - isAbandoned: whether all of them are over for their callers.
     ///   - isRead: whether the connection is being read; if not, the peer's silence does not count.
     ///   - mayClose: whether an idle connection may close.
     package mutating func look(

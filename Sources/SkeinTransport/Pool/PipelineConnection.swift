@@ -1,21 +1,21 @@
-// A connection on which many callers' calls are under way: what is the same for every protocol that answers in order. Each protocol has
-// its own connection, which writes calls and reads answers; `PipelineLink` carries its bytes, its time, and its life.
+// A connection with calls of several callers, common to all protocols with ordered responses. Each protocol has its own
+// connection type, which encodes calls and parses responses; `PipelineLink` handles I/O, timers, and its life.
 
 import NIOCore
 import SkeinCore
 
-/// The pool that a connection belongs to, as the connection sees it.
+/// The interface of a pool to its connections.
 package protocol PipelineOwner: AnyObject {
     var limits: PoolLimits { get }
     /// Whether an idle connection may close.
     var hasMoreThanNeeded: Bool { get }
-    /// A connection has received an answer.
+    /// A connection has received a response.
     func hasRoom(_ connection: any PipelineConnection)
     func isLeaving(_ connection: any PipelineConnection)
     func isGone(_ connection: any PipelineConnection)
 }
 
-/// Whether calls wait for a connection of a pool: looked at after each answer.
+/// Whether calls wait for a connection of a pool: checked after each response.
 package final class PoolDemand {
     @exclusivity(unchecked) package var hasWaiting = false
 }
@@ -23,19 +23,19 @@ package final class PoolDemand {
 /// A connection of one protocol. Used on its channel's loop only.
 package protocol PipelineConnection: CallCarrier, PoolMember, Sendable {
     var link: PipelineLink { get }
-    /// Says what has to be said before calls; `becomeReady` or `close(because:)` follows.
+    /// Performs the handshake; `becomeReady` or `close(because:)` follows.
     func greet()
-    /// Takes what has arrived.
+    /// Handles received bytes.
     func receive(_ bytes: ByteBuffer)
-    /// Whether every call that has no answer yet is over for its caller.
+    /// Whether all calls without a response are over for their callers.
     var onlyAbandoned: Bool { get }
-    /// Whether it can close after it took its last call.
+    /// Whether it can close, when it accepts no more calls.
     var isDone: Bool { get }
-    /// Lets go of the calls that have no answer, sending those again whose fate is sure.
+    /// Releases the calls without a response; those that are safe to retry are sent again.
     func loseCalls(_ reason: SkeinError)
-    /// Asks whether the peer is there; any progress is the answer.
+    /// Checks whether the peer is alive; any progress is the response.
     func check()
-    /// Writes what the protocol says before a connection ends. Not called when it ends for a reason that its calls are told.
+    /// Writes the protocol's closing message. Not called when the connection fails with an error.
     func sayGoodbye()
 }
 
@@ -49,7 +49,7 @@ extension PipelineConnection {
 
     package var isDone: Bool { onlyAbandoned }
     package func sayGoodbye() {}
-    /// A call is over for its caller; those of others must not suffer.
+    /// A call is over for its caller; those of other callers must not be affected.
     package func abandon(_ call: any PipelinedCall) { link.abandoned() }
     package func close(because reason: SkeinError? = nil) { link.close(because: reason) }
     package func leave() { link.leave() }
@@ -58,12 +58,12 @@ extension PipelineConnection {
 /// A connection with the type of its calls.
 package protocol PooledConnection: PipelineConnection {
     associatedtype Call: PipelinedCall, PoolCall
-    /// Writes a call into the link's `output` and remembers it.
+    /// Encodes a call into the link's `output` and adds it to the pipeline.
     func encode(_ call: Call)
 }
 
 extension PooledConnection {
-    /// Sends a call with all others of this tick.
+    /// Sends a call with the other output of this tick.
     package func send(_ call: Call, at now: NIODeadline) {
         let link = link
         link.carries(call.core, by: self, at: now)
@@ -74,21 +74,21 @@ extension PooledConnection {
 
 /// The part of a connection that does not depend on its protocol.
 ///
-/// Unchecked: touched on its channel's loop only.
+/// Unchecked: used on its channel's loop only.
 package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked Sendable {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
     package let shard: Shard
-    /// The connection, until it has closed: they hold each other.
+    /// The connection, until it has closed: a deliberate reference cycle.
     package var connection: (any PipelineConnection)?
-    /// Who is told what becomes of it; nil while it is made, and when nobody cares.
+    /// The pool that is notified; nil while connecting, and for connections without a pool.
     @exclusivity(unchecked) package var pool: (any PipelineOwner)?
     @exclusivity(unchecked) package var demand: PoolDemand?
-    /// Whether somebody has it alone.
+    /// Whether it is leased to one caller.
     @exclusivity(unchecked) package var isLeased = false
     @exclusivity(unchecked) private var machine: LinkMachine
-    /// Succeeds when calls can be sent.
+    /// Succeeds when the connection accepts calls.
     private let ready: EventLoopPromise<Void>
     private let sending: ChannelOutput
     @exclusivity(unchecked) private var gate = ReadGate()
@@ -96,7 +96,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
     @exclusivity(unchecked) private var lossReason: SkeinError?
     package let peer: String
 
-    /// - Parameter ready: succeeds when calls can be sent.
+    /// - Parameter ready: succeeds when the connection accepts calls.
     package init(shard: Shard, peer: String, ready: EventLoopPromise<Void>) {
         self.shard = shard
         self.peer = peer
@@ -107,20 +107,20 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
 
     // MARK: Sending
 
-    /// Whether it takes calls.
+    /// Whether it accepts calls.
     package var isUsable: Bool { machine.isUsable }
-    /// Whether it has ended, or ends for a fault, so that nothing is read any more.
+    /// Whether it has closed, or is closing because of a fault, so that nothing is read any more.
     package var isClosed: Bool { !machine.reads }
-    /// When an answer came last, or, before that, when the first call was sent.
+    /// The time of the last response, or, before one, of the first call.
     package var lastProgress: NIODeadline { machine.lastProgress }
     package var channel: (any Channel)? { sending.channel }
-    /// What is written at the end of the tick.
+    /// The output that is written at the end of the tick.
     package var output: ByteBuffer {
         get { sending.bytes }
         _modify { yield &sending.bytes }
     }
 
-    /// Calls without an answer.
+    /// Calls without a response.
     private var underWay: Int { connection?.underWay ?? 0 }
 
     /// A call is about to be written.
@@ -130,33 +130,33 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         call.attempts += 1
     }
 
-    /// A question of the connection's own is about to be written.
+    /// A command of the connection itself is about to be written.
     package func begins(at now: NIODeadline) { machine.sends(isFirst: underWay == 0, isUse: false, at: now) }
 
-    /// The number of writes so far: what was written into ``output`` at one count has left when the count has changed. An answer that
-    /// arrives before its call has left is none: a server that answers twice must not answer the next caller.
+    /// The number of writes so far: output added at one count was sent when the count has changed. A response that
+    /// arrives before its call was sent is invalid: a duplicate response must not be passed to the next caller.
     package var writes: Int { sending.writes }
 
-    /// Sends bytes of the protocol's own.
+    /// Writes bytes of the protocol itself.
     package func write(_ make: (inout ByteBuffer) -> Void) {
         make(&sending.bytes)
         sending.flushSoon()
     }
 
-    /// Sends what was written into ``output``, with all else of this tick.
+    /// Sends the bytes in ``output``, with the other output of this tick.
     package func flushSoon() { sending.flushSoon() }
 
-    /// Waits until the peer takes more. On the loop.
+    /// Waits until the socket is writable. On the loop.
     package func untilWritable() async throws(SkeinError) {
         if let lossReason { throw lossReason }
         do { try await sending.untilWritable() } catch { throw lossReason ?? gone }
         if let lossReason { throw lossReason }
     }
 
-    // MARK: Life
+    // MARK: Life cycle
 
-    /// Puts a connection into the channel that was made for it, and greets.
-    /// - Returns: the connection, when it takes calls.
+    /// Adds a connection to its channel, and starts the handshake.
+    /// - Returns: the connection, when it accepts calls.
     package static func begin<Connection: PipelineConnection>(
         on connected: Connected, _ shard: Shard, within limit: Duration,
         _ make: (EventLoopPromise<Void>) -> Connection
@@ -189,7 +189,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         if machine.opened(at: shard.now) { ready.succeed() }
     }
 
-    /// An answer is complete.
+    /// A response is complete.
     package func madeProgress(at now: NIODeadline) {
         heard(at: now)
         guard let connection else { return }
@@ -198,12 +198,12 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         if isIdle || demand?.hasWaiting == true, !isLeased, isUsable { pool?.hasRoom(connection) }
     }
 
-    /// Something has come that shows that the peer is there.
+    /// A sign of life was received.
     package func heard(at now: NIODeadline) {
         machine.heard(at: now)
     }
 
-    /// Takes no more calls; those under way have their time.
+    /// Accepts no more calls; those in flight continue.
     package func leave() {
         guard machine.leave() else { return }
         if let connection { pool?.isLeaving(connection) }
@@ -214,15 +214,15 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         if machine.state == .leaving, connection?.isDone ?? true { close() }
     }
 
-    /// A call whose answer is still to come is over for its caller.
+    /// A call without a response is over for its caller.
     package func abandoned() {
-        // Nothing at all was heard: the peer may be gone without a word.
+        // Nothing was received: the peer may be gone silently.
         if machine.lastProgress + .milliseconds(100) < shard.now { leave() }
         closeIfDone()
     }
 
-    /// Ends it.
-    /// - Parameter reason: what its calls are told.
+    /// Closes the connection.
+    /// - Parameter reason: the error for its calls.
     package func close(because reason: SkeinError? = nil) {
         if lossReason == nil { lossReason = reason }
         guard let before = machine.close(isFault: reason != nil) else { return }
@@ -243,7 +243,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         if let timer { shard.timers.cancel(timer) }
         timer = nil
         let reason = lossReason ?? gone
-        ready.fail(reason)  // does nothing when it has succeeded
+        ready.fail(reason)  // no effect when it has succeeded
         let (pool, connection) = (pool, connection)
         self.pool = nil
         self.connection = nil
@@ -271,7 +271,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         ended()
     }
 
-    /// Reads nothing while somebody is slower than the peer.
+    /// Pauses reading while a consumer is slower than the peer.
     package func pauseReading(_ isPaused: Bool) {
         if isPaused { gate.hold(.consumer, channel) } else { gate.release(.consumer, channel) }
     }

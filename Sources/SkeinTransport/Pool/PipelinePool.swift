@@ -1,13 +1,13 @@
-// The connections of one event loop to one back end: few, shared by all callers, and some of them leased to one caller.
+// The connections of one event loop to one back end: few, shared by all callers, or leased to one.
 
 import NIOCore
 import SkeinCore
 
 /// A connection pool. It performs the actions of its ``PoolMachine``.
 ///
-/// Unchecked: touched on its shard's loop only.
+/// Unchecked: used on its shard's loop only.
 package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @unchecked Sendable {
-    /// The connection that the machine names for every call: generic code asks the machine itself at some cost.
+    /// The connection for every call, cached from the machine: calling generic code has a cost.
     @exclusivity(unchecked) private var sole: Connection?
     package let shard: Shard
     package let session: Session
@@ -18,7 +18,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     @exclusivity(unchecked) private var machine: PoolMachine<Connection, Connection.Call, Lease>
     @exclusivity(unchecked) private var isShutDown = false
 
-    /// A request for a connection of one's own.
+    /// A request for an exclusive connection.
     private final class Lease: Sendable {
         let promise: EventLoopPromise<Connection>
 
@@ -26,8 +26,8 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     }
 
     /// - Parameters:
-    ///   - maximumShared: connections that calls are spread over; with one, calls are carried out in their order.
-    ///   - connect: makes a connection that is ready for calls, on the shard's loop.
+    ///   - maximumShared: the maximum number of shared connections; with one, calls are executed in order.
+    ///   - connect: opens a connection that is ready for calls, on the shard's loop.
     package init(
         shard: Shard, session: Session, limits: PoolLimits, peer: String, maximumShared: Int = .max,
         connect: @escaping @Sendable () -> EventLoopFuture<Connection>
@@ -45,13 +45,13 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         machine = PoolMachine(bounds)
     }
 
-    /// Connections open now.
+    /// Open connections.
     package var count: Int { machine.count }
     package var hasMoreThanNeeded: Bool { count > limits.minimum }
 
-    /// Sends a call, or lets it wait for a connection.
+    /// Sends a call, or queues it until there is a connection.
     package func submit(_ call: Connection.Call) {
-        // One connection that is open and answers is what there is nearly always.
+        // Fast path: a single open connection.
         let now = shard.now
         if let connection = sole, connection.isUsable { return connection.send(call, at: now) }
         if isShutDown { return call.failLater(shuttingDown) }
@@ -76,7 +76,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
         case .connect:
             connect().whenComplete { result in
                 switch result {
-                // At once: a connection that ends before the pool knows of it would stay in the pool.
+                // At once: a connection that closes before the pool knows of it would stay in the pool.
                 case .success(let connection): self.adopt(connection)
                 // In a later tick: an attempt that fails at once must not be repeated at once.
                 case .failure(let error): self.shard.eventLoop.execute { self.connectFailed(error) }
@@ -111,7 +111,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     // MARK: Leases
 
     /// Leases a connection to one caller until ``giveBack(_:)``.
-    /// - Throws: code 702 when none was free in time, 703 when too many wait.
+    /// - Throws: code 702 when none was free in time, 703 when the queue is full.
     package func lease(until deadline: Deadline?) async throws -> Connection {
         let lease = Lease(shard.eventLoop.makePromise())
         shard.run { self.enqueue(lease, until: deadline) }
@@ -149,7 +149,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     private func dismiss(_ lease: Lease, _ error: any Error) {
         guard machine.dismiss(lease) else { return }
         lease.promise.fail(error)
-        // The connection reserved for it takes calls again.
+        // The connection reserved for it accepts calls again.
         settle(.noMore)
     }
 
@@ -188,7 +188,7 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
     /// Closes each connection after its last call in flight.
     package func retire() { for connection in machine.shared { connection.leave() } }
 
-    /// Closes every connection and fails what waits.
+    /// Closes every connection and fails waiting calls.
     package func shutdown() {
         isShutDown = true
         sole = nil
@@ -202,12 +202,12 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
 }
 
 extension ShardLocal {
-    /// Closes every connection and fails what waits for one.
+    /// Closes every connection and fails waiting calls.
     package func shutdown<Connection>() async where Value == PipelinePool<Connection> {
         for pool in all { try? await pool.shard.eventLoop.submit { pool.shutdown() }.get() }
     }
 
-    /// Keeps no connection from here on; what is under way goes on.
+    /// Closes idle connections, and keeps none from now on; calls in flight continue.
     package func retire<Connection>() where Value == PipelinePool<Connection> {
         for pool in all { pool.shard.eventLoop.execute { pool.retire() } }
     }

@@ -1,22 +1,23 @@
-// What a pool of connections to a back end may hold.
+// The limits of a connection pool of a back end.
 
-/// Limits of the connections to one database or store, each with a safe default.
+/// Limits of the connections to one database, each with a safe default.
 public struct PoolLimits: Hashable, Sendable {
-    /// Connections at most, over all loops of the session; each loop has at least one. Default: 10.
+    /// The maximum number of connections, over all loops of the session; each loop has at least one. Default: 10.
     public var maximum = 10
-    /// Connections that are kept however long nothing is asked, on each loop. Default: 0.
+    /// The minimum number of connections that stay open when idle, on each loop. Default: 0.
     public var minimum = 0
-    /// How long an unused connection is kept. Default: 60 s.
+    /// The time after which an idle connection is closed. Default: 60 s.
     public var idleTimeout: Duration = .seconds(60)
-    /// How long all connections may be silent with calls under way before another is made, if there may be one. Default: 5 ms.
+    /// How long all connections may be silent with calls in flight before another one is opened, below the maximum.
+    /// Default: 5 ms.
     public var growAfter: Duration = .milliseconds(5)
-    /// How often an unused connection is asked whether it is there. Default: 20 s.
+    /// The interval for checks of idle connections. Default: 20 s.
     public var checkInterval: Duration = .seconds(20)
-    /// How long one that wants a connection to itself waits for it. Default: 10 s.
+    /// The longest wait for an exclusive connection. Default: 10 s.
     public var leaseTimeout: Duration = .seconds(10)
-    /// Those that may wait for a connection of their own, on each loop; more fail at once. Default: 10 000.
+    /// The limit of the queue for exclusive connections, on each loop; further requests fail at once. Default: 10 000.
     public var maximumWaiting = 10_000
-    /// For a connection to be made, with all its handshakes. Default: 10 s.
+    /// The timeout for establishing a connection, with all handshakes. Default: 10 s.
     public var connectTimeout: Duration = .seconds(10)
 
     /// The defaults.

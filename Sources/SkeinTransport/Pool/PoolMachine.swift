@@ -4,35 +4,35 @@
 import DequeModule
 import NIOCore
 
-/// A connection as the machine sees it.
+/// A connection.
 package protocol PoolMember: AnyObject {
-    /// Whether it takes calls.
+    /// Whether it accepts calls.
     var isUsable: Bool { get }
-    /// Calls without an answer.
+    /// Calls without a response.
     var underWay: Int { get }
-    /// When an answer came last, or, before that, when the first call was sent.
+    /// The time of the last response, or, before one, of the first call.
     var lastProgress: NIODeadline { get }
 }
 
-/// A call as the machine sees it.
+/// A call.
 package protocol PoolCall: AnyObject {
-    /// Whether it has ended, for example by its time limit.
+    /// Whether it has ended, for example by its timeout.
     var isOver: Bool { get }
 }
 
-/// The state of a pool. All calls share its connections; a lease has a connection alone.
+/// The state of a pool. Calls share its connections; a lease is exclusive.
 ///
 /// A call is sent on the connection with the fewest calls in flight. Another connection is made only when all have been silent for
 /// `growAfter` with calls in flight, that is, when a slow call delays the others.
 package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject> {
     package struct Limits: Sendable {
-        /// Connections at most, including leased ones and those being made.
+        /// The maximum number of connections, including leased ones and those being opened.
         package var maximum: Int
-        /// Connections that calls are spread over. With one, calls are executed in order.
+        /// The maximum number of shared connections. With one, calls are executed in order.
         package var maximumShared = Int.max
         /// How long all connections may be silent with calls in flight before another is made.
         package var growAfter = TimeAmount.milliseconds(5)
-        /// Leases that may wait.
+        /// The limit of queued leases.
         package var maximumWaiting = 10_000
 
         package init(maximum: Int) { self.maximum = max(1, maximum) }
@@ -44,23 +44,23 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         case connect
     }
 
-    /// What has happened before the machine is asked for an action.
+    /// The event before the machine is asked for an action.
     package enum Occasion {
         /// A call or a lease was queued, or a connection has closed.
         case need
         /// A connection was made. Waiting calls come before leases, which can be long.
         case made(Member)
-        /// A connection has answered or was returned. If it is idle, leases come first. Waiting calls are sent without waiting for a
-        /// new connection.
+        /// A connection has received a response or was returned. If it is idle, leases come first. Waiting calls are
+        /// sent without waiting for a new connection.
         case room(Member)
-        /// A connection could not be made, or a waiting lease was cancelled. The open connections serve those who wait.
+        /// A connection could not be opened, or a waiting lease was cancelled. The open connections serve the queue.
         case noMore
     }
 
     package let limits: Limits
     package private(set) var shared: [Member] = []
     package private(set) var leased: [Member] = []
-    /// Connections that take no more calls and close after the last one in flight.
+    /// Connections that accept no more calls and close after the last one in flight.
     package private(set) var leaving: [Member] = []
     package private(set) var connecting = 0
     private var calls = Deque<Call>()
@@ -68,18 +68,18 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
 
     package init(_ limits: Limits) { self.limits = limits }
 
-    /// Connections open now.
+    /// Open connections.
     package var count: Int { shared.count + leased.count }
     /// Whether calls wait for a connection.
     package var hasWaiting: Bool { !calls.isEmpty }
-    /// Whether no more leases may wait.
+    /// Whether the queue of leases is full.
     package var isLeaseQueueFull: Bool { leases.count >= limits.maximumWaiting }
 
     // MARK: Calls
 
-    /// The connection for a call; nil when it has to wait.
+    /// The connection for a call; nil when it must wait.
     ///
-    /// ``sole`` says it without a look at each.
+    /// ``sole`` gives it without a check of each connection.
     package func pick(at now: NIODeadline) -> Member? {
         guard calls.isEmpty else { return nil }
         var best: Member?
@@ -96,7 +96,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         return best
     }
 
-    /// The connection for every call, while nothing waits and no other may take some.
+    /// The single connection for all calls, while the queue is empty and no other connection may be used.
     package var sole: Member? {
         limits.maximumShared == 1 && calls.isEmpty && leases.isEmpty ? shared.first : nil
     }
@@ -112,7 +112,7 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         return true
     }
 
-    // MARK: What to do
+    // MARK: Actions
 
     /// The next action; nil when there is none.
     package mutating func next(_ occasion: Occasion) -> Action? {
@@ -178,15 +178,15 @@ package struct PoolMachine<Member: PoolMember, Call: PoolCall, Lease: AnyObject>
         return shared.first(where: \.isUsable)
     }
 
-    // MARK: What happens
+    // MARK: Events
 
-    /// A connection is made.
+    /// A connection was opened.
     package mutating func connected(_ member: Member) {
         connecting -= 1
         shared.append(member)
     }
 
-    /// A connection could not be made.
+    /// A connection could not be opened.
     /// - Returns: the calls and leases that fail, since no other connection can serve them.
     package mutating func connectFailed() -> (calls: Deque<Call>, leases: Deque<Lease>) {
         connecting -= 1

@@ -1,11 +1,11 @@
-// Who stands between a client and its servers, and for which of them.
+// Proxies, and their selection.
 
 import Foundation
 import SkeinCore
 
 /// A proxy that a client connects through.
 public struct Proxy: Hashable, Sendable, CustomStringConvertible {
-    /// What it speaks.
+    /// The protocol.
     public enum Kind: String, Hashable, Sendable {
         /// Requests in absolute form, and tunnels by CONNECT (RFC 9110, section 9.3.6).
         case http
@@ -13,25 +13,25 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
         case socks5
     }
 
-    /// What it speaks.
+    /// The protocol.
     public let kind: Kind
     /// Its host.
     public let host: String
     /// Its port.
     public let port: Int
-    /// The user that it wants to know. Default: nobody.
+    /// The user for authentication. Default: none.
     public var user: String?
     /// The user's password.
     public var password: String?
-    /// Whether plain requests, too, go through a tunnel. Default: false; SOCKS always tunnels.
+    /// Whether plain requests use a tunnel, too. Default: false; SOCKS always tunnels.
     public var tunnelsAll = false
 
     /// A proxy from its URL: `http://proxy:3128`, `http://user:password@proxy:3128`, `socks5://proxy:1080`; without a scheme,
     /// HTTP. Credentials are percent-encoded.
-    /// - Throws: `SkeinError` with code 701 and a sentence that says which part is wrong.
+    /// - Throws: `SkeinError` with code 701 and a sentence that names the invalid part.
     public init(_ text: String) throws(SkeinError) {
         func malformed(_ why: String) -> SkeinError {
-            // The password is no part of any message.
+            // The password must not appear in messages.
             SkeinError(
                 .exception,
                 because: "the proxy's URL cannot be used: \(why); write http://host:port or socks5://host:port")
@@ -58,7 +58,7 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
 
     var endpoint: Endpoint { .host(host, port: port) }
 
-    /// The value of Proxy-Authorization (RFC 7617), if there is somebody to name.
+    /// The value of Proxy-Authorization (RFC 7617), if there is a user.
     package var authorization: String? {
         user.map { "Basic " + Data("\($0):\(password ?? "")".utf8).base64EncodedString() }
     }
@@ -67,18 +67,19 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(kind.rawValue)://\(endpoint)" }
 }
 
-/// Which proxy is used, if any.
+/// The selection of a proxy.
 public enum ProxyUse: Hashable, Sendable {
-    /// None.
+    /// No proxy.
     case none
-    /// This one, for everything.
+    /// One proxy for all requests.
     case always(Proxy)
-    /// Those of the environment: `HTTP_PROXY` for http, `HTTPS_PROXY` for https, `ALL_PROXY` for both, in lower or upper case,
-    /// but for the hosts in `NO_PROXY` (names with all below them, addresses, ranges of them such as `10.0.0.0/8`, `*`).
+    /// The proxies of the environment: `HTTP_PROXY` for http, `HTTPS_PROXY` for https, `ALL_PROXY` for both, in lower
+    /// or upper case, except for the hosts in `NO_PROXY` (names with their subdomains, addresses, ranges such as
+    /// `10.0.0.0/8`, `*`).
     case environment
 
-    /// The way to an endpoint.
-    /// - Throws: code 701 for a variable that holds no URL of a proxy.
+    /// The route to an endpoint.
+    /// - Throws: code 701 for a variable with an invalid URL.
     package func route(to endpoint: Endpoint, isSecure: Bool) throws(SkeinError) -> ProxyRoute {
         guard case .host(let host, let port) = endpoint else { return .direct }
         switch self {
@@ -95,7 +96,7 @@ public enum ProxyUse: Hashable, Sendable {
         in variables: [String: String], host: String, port: Int, isSecure: Bool
     ) throws(SkeinError) -> Proxy? {
         func value(_ name: String) -> String? {
-            // A web server's programs get a client's "Proxy" field as HTTP_PROXY (CVE-2016-5385).
+            // CGI programs get a client's "Proxy" field as HTTP_PROXY (CVE-2016-5385).
             let upper = name == "http_proxy" && variables["REQUEST_METHOD"] != nil ? nil : variables[name.uppercased()]
             return [variables[name], upper].compactMap { $0 }.first { !$0.isEmpty }
         }

@@ -1,22 +1,22 @@
-// The conversations by which a proxy opens a tunnel, without I/O.
+// The handshakes by which a proxy opens a tunnel, without I/O.
 
 import NIOCore
 import SkeinCore
 
-/// The client's side of such a conversation.
+/// The client's side of a handshake.
 protocol TunnelClient {
-    /// What is said first.
+    /// The first message.
     mutating func begin() -> ByteBuffer
-    /// Takes what has come, as far as it makes sense.
-    /// - Throws: why there will be no tunnel.
+    /// Handles received bytes, as far as they are complete.
+    /// - Throws: the reason why there is no tunnel.
     mutating func receive(_ buffer: inout ByteBuffer) throws(SkeinError) -> TunnelProgress
 }
 
-/// What follows from what the proxy has said.
+/// The step after received bytes.
 enum TunnelProgress: Equatable {
     case wait
     case send(ByteBuffer)
-    /// The rest of the bytes, and all that follow, are the other end's.
+    /// The tunnel is open: the rest of the bytes, and all following ones, come from the other end.
     case open
 }
 
@@ -27,7 +27,7 @@ struct HTTPTunnelClient: TunnelClient {
     let proxy: Proxy
     let host: String
     let port: Int
-    /// Bytes of the answer in which its end was looked for.
+    /// Bytes of the response that were searched for its end.
     private var searched = 0
 
     init(proxy: Proxy, host: String, port: Int) {
@@ -42,7 +42,7 @@ struct HTTPTunnelClient: TunnelClient {
         return ByteBuffer(string: "CONNECT \(authority) HTTP/1.1\r\nHost: \(authority)\r\n\(authorization)\r\n")
     }
 
-    /// The length of the head that ends with an empty line, once it is here.
+    /// The length of the head, which ends with an empty line, once it has arrived.
     private mutating func headLength(_ buffer: ByteBuffer) -> Int? {
         let end = Array("\r\n\r\n".utf8)
         let found = buffer.withUnsafeReadableBytes { bytes in
@@ -152,7 +152,7 @@ struct SOCKS5Client: TunnelClient {
             buffer.writeInteger(UInt8(address.count == 4 ? 1 : 4))
             buffer.writeBytes(address)
         } else {
-            buffer.writeBytes([3, UInt8(clamping: host.utf8.count)])  // 255 at most, as was checked before
+            buffer.writeBytes([3, UInt8(clamping: host.utf8.count)])  // 255 at most, which was checked before
             buffer.writeBytes(host.utf8.prefix(255))
         }
         buffer.writeInteger(UInt16(port))

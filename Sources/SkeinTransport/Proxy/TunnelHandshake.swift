@@ -1,9 +1,9 @@
-// Carries the conversation with a proxy, and leaves the channel when the tunnel is open.
+// Performs the handshake with a proxy, and removes itself when the tunnel is open.
 
 import NIOCore
 import SkeinCore
 
-/// Sits at the front of a channel until the proxy has opened the tunnel. Touched on its channel's loop only.
+/// The first handler of a channel until the proxy has opened the tunnel. Used on its channel's loop only.
 final class TunnelHandshake: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -44,7 +44,7 @@ final class TunnelHandshake: ChannelInboundHandler, RemovableChannelHandler {
 
     private func open(_ context: ChannelHandlerContext) {
         isOver = true
-        promise.succeed()  // whoever waits has added its handlers when this returns
+        promise.succeed()  // the waiting caller has added its handlers when this returns
         if received.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(received)) }
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
     }

@@ -1,28 +1,30 @@
-// What a client can set about TLS. A value, so that connections with the same settings share what is made of them.
+// TLS settings of a client. A value, so that connections with equal settings share a context.
 
-/// TLS as a client speaks it. The defaults verify the server's certificate and name against the system's roots.
+/// TLS settings of a client. The defaults verify the server's certificate and name against the system's roots.
 public struct ClientTLSConfiguration: Hashable, Sendable {
-    /// Whether the server has to prove who it is.
+    /// The verification of the server.
     public enum Verification: Hashable, Sendable {
-        /// Its certificate has to be valid, of a trusted issuer, and for the name that was asked for (RFC 9110, section 4.3.4).
+        /// The certificate must be valid, from a trusted issuer, and match the requested name (RFC 9110, section
+        /// 4.3.4).
         case full
-        /// Anybody may answer: encryption without knowing with whom. Each session that does so logs a warning.
+        /// No verification: the connection is encrypted, but the server may be anyone. Each session that does so logs a
+        /// warning.
         case none
     }
 
-    /// Whose certificates are trusted.
+    /// The trust roots.
     public enum Roots: Hashable, Sendable {
-        /// The system's.
+        /// The system's roots.
         case system
-        /// Those in a PEM file, and no others.
+        /// The roots in a PEM file only.
         case file(String)
-        /// Those in the PEM files of a directory, and no others.
+        /// The roots in the PEM files of a directory only.
         case directory(String)
     }
 
     /// A version of the protocol.
     public enum Version: String, Hashable, Sendable, CustomStringConvertible {
-        /// TLS 1.0 and 1.1, which nobody should speak (RFC 8996).
+        /// TLS 1.0 and 1.1, which are deprecated (RFC 8996).
         case old = "TLSv1"
         /// TLS 1.2 (RFC 5246).
         case tls12 = "TLSv1.2"
@@ -33,19 +35,19 @@ public struct ClientTLSConfiguration: Hashable, Sendable {
         public var description: String { rawValue }
     }
 
-    /// Whether the server has to prove who it is. Default: yes.
+    /// The verification of the server. Default: full.
     public var verify: Verification
-    /// Whose certificates are trusted. Default: the system's.
+    /// The trust roots. Default: the system's.
     public var roots: Roots
-    /// A PEM file with the certificate that the client shows, and those between it and a root. Default: none.
+    /// A PEM file with the client certificate and its intermediates. Default: none.
     public var certificateFile: String?
     /// A PEM file with its private key. Default: the certificate's file.
     public var keyFile: String?
-    /// The oldest version that is accepted. Default: TLS 1.2.
+    /// The minimum version. Default: TLS 1.2.
     public var minimumVersion: Version
-    /// The name that is asked for and that the certificate has to bear. Default: the URL's host.
+    /// The name for SNI and for the verification of the certificate. Default: the URL's host.
     public var serverName: String?
-    /// A file to which the secrets of connections are appended, for looking at them with Wireshark (SSLKEYLOGFILE). Default: none.
+    /// A file to which TLS secrets are appended, for analysis with Wireshark (SSLKEYLOGFILE). Default: none.
     public var keyLogFile: String?
 
     /// Settings, each with its default.

@@ -1,10 +1,10 @@
-// Whether a certificate is for the server that was asked for (RFC 9525). NIOSSL compares address names with the address of the
-// socket, which through a proxy is the proxy's, and which says nothing about a host name; so the check is made here.
+// Checks whether a certificate matches the requested server (RFC 9525). NIOSSL compares address names with the address
+// of the socket, which with a proxy is the proxy's, and which does not verify a host name; so the check is made here.
 
 import NIOSSL
 import SkeinCore
 
-/// The names of a certificate, as far as a client compares them.
+/// The names of a certificate that a client compares.
 package struct ServerIdentity {
     /// An entry of the subject's alternative names (RFC 5280, section 4.2.1.6).
     package enum Name: Equatable {
@@ -27,7 +27,7 @@ package struct ServerIdentity {
             })
     }
 
-    /// Whether the certificate is for a host.
+    /// Whether the certificate matches a host.
     ///
     /// An address is compared with iPAddress entries only, a name with dNSName entries only. The common name does not count.
     /// - Parameter host: a name in its ASCII form, or the text of an address.
@@ -41,7 +41,7 @@ package struct ServerIdentity {
         }
     }
 
-    /// The labels in lower case, without the root's; nil for what is no name.
+    /// The labels in lower case, without the root; nil for an invalid name.
     private static func labels(_ name: [UInt8]) -> [[UInt8]]? {
         let name = name.last == UInt8(ascii: ".") ? name.dropLast() : name[...]
         let labels = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
@@ -49,7 +49,7 @@ package struct ServerIdentity {
         return labels.map { $0.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 } }
     }
 
-    /// An asterisk stands for the whole left-most label and for no other (RFC 9525, section 6.3), above a domain of two labels.
+    /// A wildcard matches exactly the left-most label (RFC 9525, section 6.3), above a domain of two labels.
     private static func matches(_ pattern: [[UInt8]], _ host: [[UInt8]]) -> Bool {
         guard pattern.first == [UInt8(ascii: "*")] else { return pattern == host }
         return pattern.count >= 3 && pattern.dropFirst() == host.dropFirst()

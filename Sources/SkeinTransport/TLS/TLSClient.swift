@@ -1,4 +1,4 @@
-// What is made of TLS options once and shared by all connections that have them.
+// TLS contexts, created once for each set of options and shared by connections.
 
 import NIOCore
 import NIOSSL
@@ -11,12 +11,12 @@ import Synchronization
     import Foundation
 #endif
 
-/// The TLS contexts of a session: reading a system's roots takes longer than a handshake.
+/// The TLS contexts of a session: reading the system's roots takes longer than a handshake.
 package final class TLSClient: Sendable {
     private struct Key: Hashable {
         let options: ClientTLSConfiguration
         let protocols: [String]
-        /// Files whose names are equal only as characters are not the same.
+        /// File names are compared by bytes, not by canonical equivalence.
         let files: [ByteKey?]
 
         init(_ options: ClientTLSConfiguration, _ protocols: [String]) {
@@ -36,13 +36,13 @@ package final class TLSClient: Sendable {
     package init() {}
 
     /// The context for options.
-    /// - Throws: code 713 with what is wrong with a file that the options name.
+    /// - Throws: code 713 with the error in a file of the options.
     package func context(_ options: ClientTLSConfiguration, protocols: [String]) throws(SkeinError) -> NIOSSLContext {
         let key = Key(options, protocols)
         if let context = contexts.withLock({ $0[key] }) { return context }
         let context = try Self.make(options, protocols)
         contexts.withLock { contexts in
-            if contexts.count > 64 { contexts = [:] }  // options made up for each request
+            if contexts.count > 64 { contexts = [:] }  // options created for each request
             contexts[key] = context
         }
         return context
@@ -54,7 +54,7 @@ package final class TLSClient: Sendable {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.applicationProtocols = protocols
         configuration.minimumTLSVersion = options.minimumVersion.version
-        // The name is checked by TLSHandshake: NIOSSL would take the socket's address for one that was asked for.
+        // TLSHandshake verifies the name: NIOSSL would accept the socket's address as the name.
         configuration.certificateVerification = options.verify == .none ? .none : .noHostnameVerification
         switch options.roots {
         case .system: break
@@ -74,7 +74,7 @@ package final class TLSClient: Sendable {
 
 extension TLSConfiguration {
     /// The context of this configuration, of a client or a server.
-    /// - Throws: code 713 when its parts do not fit together.
+    /// - Throws: code 713 when its parts do not match.
     package func makeContext() throws(SkeinError) -> NIOSSLContext {
         do {
             return try NIOSSLContext(configuration: self)
@@ -98,7 +98,7 @@ extension ClientTLSConfiguration.Version {
     }
 }
 
-/// Files in PEM form, with errors that name them.
+/// PEM files, with errors that name them.
 package enum PEM {
     /// The certificates of a file, at least one.
     package static func certificates(_ path: String) throws(SkeinError) -> [NIOSSLCertificate] {
@@ -111,7 +111,7 @@ package enum PEM {
         throw unreadable(path, "a certificate", nil)
     }
 
-    /// The certificates of all files of a directory that hold some.
+    /// The certificates of all files of a directory that contain some.
     package static func certificates(inDirectory path: String) throws(SkeinError) -> [NIOSSLCertificate] {
         let names: [String]
         do {
@@ -156,7 +156,7 @@ package enum PEM {
 
         deinit { close(descriptor) }
 
-        /// One write a line, which the system appends whole.
+        /// One write per line, which the kernel appends atomically.
         func append(_ line: ByteBuffer) {
             _ = line.withUnsafeReadableBytes { write(descriptor, $0.baseAddress, $0.count) }
         }

@@ -1,11 +1,11 @@
-// Waits for the end of a client's handshake, and says in one sentence why it failed.
+// Waits for the end of a client's handshake, and describes a failure in one sentence.
 
 import NIOCore
 import NIOSSL
 import NIOTLS
 import SkeinCore
 
-/// Sits behind the TLS handler until the handshake is over. Touched on its channel's loop only.
+/// The handler after the TLS handler until the handshake is over. Used on its channel's loop only.
 package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler {
     package typealias InboundIn = ByteBuffer
 
@@ -16,10 +16,10 @@ package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler
     private let promise: EventLoopPromise<TLSInfo>
     private var isOver = false
 
-    /// Begins TLS on a connection.
+    /// Starts TLS on a connection.
     /// - Parameters:
-    ///   - host: the name or address that is asked for, unless the options name another one.
-    ///   - isFirst: whether it stands before the handlers that are there.
+    ///   - host: the requested name or address, unless the options set another one.
+    ///   - isFirst: whether it is added before the existing handlers.
     package static func begin(
         on channel: any Channel, _ tls: ConnectOptions.TLS, host: String, peer: String, isFirst: Bool = false
     ) -> EventLoopFuture<TLSInfo> {
@@ -42,7 +42,7 @@ package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler
         return promise.futureResult
     }
 
-    /// - Parameter host: the name or address for which the certificate has to be.
+    /// - Parameter host: the name or address that the certificate must match.
     init(
         _ tls: NIOSSLClientHandler, host: String, verifiesHost: Bool, peer: String, promise: EventLoopPromise<TLSInfo>
     ) {
@@ -57,7 +57,7 @@ package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler
         guard case .handshakeCompleted(let protocolName)? = event as? TLSUserEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
-        // Nothing was sent inside of the connection yet.
+        // No application data was sent yet.
         guard !verifiesHost || tls.peerCertificate.map({ ServerIdentity($0).isFor(host) }) == true else {
             fail(
                 SkeinError(
@@ -93,7 +93,7 @@ package final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler
     }
 }
 
-/// Finds out what is wrong with a certificate, for messages: what is trusted is decided by BoringSSL.
+/// Diagnoses a certificate for error messages: BoringSSL decides about trust.
 package enum TLSFailure {
     /// The failure of a client's handshake as one sentence.
     package static func explain(

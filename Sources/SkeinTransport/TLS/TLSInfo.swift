@@ -1,14 +1,14 @@
-// What a TLS connection turned out to be.
+// The parameters of a TLS connection.
 
 import NIOSSL
 
-/// What was agreed while a TLS connection was made.
+/// The negotiated parameters of a TLS connection.
 public struct TLSInfo: Sendable {
     /// The version.
     public let version: ClientTLSConfiguration.Version
-    /// The protocol inside, by ALPN (RFC 7301): `h2` or `http/1.1`; nil when nothing was agreed.
+    /// The application protocol, by ALPN (RFC 7301): `h2` or `http/1.1`; nil when none was negotiated.
     public let applicationProtocol: String?
-    /// The certificate that the peer has shown; nil when it has shown none.
+    /// The peer's certificate; nil when it has sent none.
     public let peerCertificate: PeerCertificate?
 
     package init(
@@ -26,7 +26,7 @@ public struct TLSInfo: Sendable {
     }
 }
 
-/// A certificate as its bearer has shown it.
+/// The certificate of a peer.
 public struct PeerCertificate: Sendable, CustomStringConvertible {
     private let certificate: NIOSSLCertificate
 
@@ -46,25 +46,25 @@ public struct PeerCertificate: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The moment from which it is valid, in seconds since 1970.
+    /// The start of its validity, in seconds since 1970.
     public var notBefore: Int { Int(certificate.notValidBefore) }
-    /// The moment until which it is valid, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     public var notAfter: Int { Int(certificate.notValidAfter) }
-    /// The common name of its bearer, if it has one.
+    /// The common name of its subject, if it has one.
     public var subject: String? { CertificateNames(derBytes)?.subject }
     /// The common name of its issuer, if it has one.
     public var issuer: String? { CertificateNames(derBytes)?.issuer }
-    /// Whether it is its own issuer.
+    /// Whether subject and issuer are equal.
     package var isSelfIssued: Bool { CertificateNames(derBytes)?.isSelfIssued ?? false }
 
-    /// Its bearer, its names and its issuer.
+    /// Its subject, its names and its issuer.
     public var description: String {
         "\(subject ?? "a nameless bearer"), for \(names.joined(separator: ", ")), issued by \(issuer ?? "a nameless issuer")"
     }
 }
 
-/// The two names in a certificate, read from its DER form (RFC 5280, section 4.1), for messages only: what is trusted is
-/// decided by BoringSSL.
+/// Subject and issuer of a certificate, parsed from its DER form (RFC 5280, section 4.1), for messages only: BoringSSL
+/// decides about trust.
 private struct CertificateNames {
     let subject: String?
     let issuer: String?
@@ -75,7 +75,7 @@ private struct CertificateNames {
         guard var body = certificate.next(0x30).map({ DER($0) }), var fields = body.next(0x30).map({ DER($0) }) else {
             return nil
         }
-        _ = fields.next(0xA0)  // the version, unless it is the first
+        _ = fields.next(0xA0)  // the version, unless it is v1
         guard fields.next(0x02) != nil, fields.next(0x30) != nil, let issuer = fields.next(0x30),
             fields.next(0x30) != nil, let subject = fields.next(0x30)
         else { return nil }
@@ -96,7 +96,7 @@ private struct CertificateNames {
         return found
     }
 
-    /// Walks over the elements of a DER encoding.
+    /// Iterates over the elements of a DER encoding.
     private struct DER {
         private var rest: ArraySlice<UInt8>
 

@@ -1,9 +1,9 @@
-// Brotli by its own library.
+// Brotli, by its reference library.
 
 import CBrotli
 import NIOCore
 
-/// Undoes Brotli.
+/// Decodes Brotli.
 final class BrotliDecoder: DecodingStage {
     private let state = BrotliDecoderCreateInstance(nil, nil, nil)
 
@@ -32,12 +32,12 @@ final class BrotliDecoder: DecodingStage {
     }
 }
 
-/// Makes Brotli.
+/// Encodes Brotli.
 final class BrotliEncoder: EncodingStage {
     private let state = BrotliEncoderCreateInstance(nil, nil, nil)
 
     init() {
-        // The library's own default is made for content that is coded once and sent for years.
+        // The library's default is meant for content that is encoded once and sent many times.
         BrotliEncoderSetParameter(state, BROTLI_PARAM_QUALITY, 5)
         // A window of 256 KiB: with the default of 4 MiB an encoder holds four times as much memory.
         BrotliEncoderSetParameter(state, BROTLI_PARAM_LGWIN, 18)

@@ -1,12 +1,12 @@
-// How content is made smaller for the way, and what can be wrong with that (RFC 9110, section 8.4.1).
+// Content codings, and their errors (RFC 9110, section 8.4.1).
 
 import NIOCore
 
-/// A coding of content.
+/// A content coding.
 public enum ContentCoding: String, Sendable, CaseIterable {
     /// The format of gzip (RFC 1952).
     case gzip
-    /// The format of zlib (RFC 1950); without its frame, too, as some peers send it.
+    /// The format of zlib (RFC 1950); raw deflate is accepted, too, since some peers send it.
     case deflate
     /// Brotli (RFC 7932).
     case brotli = "br"
@@ -19,7 +19,7 @@ public enum ContentCoding: String, Sendable, CaseIterable {
         self.init(rawValue: name == "x-gzip" ? "gzip" : name)
     }
 
-    /// The codings of a Content-Encoding field in the order they were applied; nil when one is not known.
+    /// The codings of a Content-Encoding field in the order in which they were applied; nil when one is unknown.
     package static func list(_ field: String) -> [ContentCoding]? {
         var codings: [ContentCoding] = []
         for name in field.splitBytes(separator: ",") {
@@ -32,17 +32,17 @@ public enum ContentCoding: String, Sendable, CaseIterable {
     }
 }
 
-/// Why content could not be decoded.
+/// The reason why content could not be decoded.
 package enum ContentCodingError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The bytes are not of the coding.
+    /// The bytes are invalid in the coding.
     case malformed(ContentCoding)
-    /// Something stands behind the end of what was coded.
+    /// There are bytes after the end of the coded data.
     case trailing(ContentCoding)
-    /// The content ends in the middle.
+    /// The content is incomplete.
     case truncated(ContentCoding)
-    /// So many times larger than what was sent that it is meant to do harm.
+    /// The ratio of decoded to received bytes exceeds the limit, as in a decompression bomb.
     case ratio(Int)
-    /// More codings on one another than anybody needs.
+    /// Too many codings are applied.
     case tooMany(Int)
 
     package var description: String {
@@ -56,27 +56,27 @@ package enum ContentCodingError: Error, Sendable, Equatable, CustomStringConvert
     }
 }
 
-/// One coding's machine that makes content what it was: bytes in, bytes out.
+/// The decoder of one coding.
 protocol DecodingStage: AnyObject {
-    /// Takes what it can from the input and fills the output as far as it can.
-    /// - Returns: bytes written.
+    /// Consumes input and fills the output, as far as possible.
+    /// - Returns: the number of bytes written.
     func step(_ input: inout ByteBuffer, into output: UnsafeMutableRawBufferPointer) throws(ContentCodingError) -> Int
     /// The input has ended.
-    /// - Throws: when that is too early.
+    /// - Throws: when it is incomplete.
     func finish() throws(ContentCodingError)
 }
 
-/// One coding's machine that makes content smaller.
+/// The encoder of one coding.
 protocol EncodingStage: AnyObject {
-    /// Takes what it can from the input and fills the output as far as it can.
-    /// - Returns: bytes written.
+    /// Consumes input and fills the output, as far as possible.
+    /// - Returns: the number of bytes written.
     func step(_ input: inout ByteBuffer, into output: UnsafeMutableRawBufferPointer) -> Int
-    /// The input has ended: what is still inside comes out, call by call; nothing is the end.
+    /// The input has ended: writes the remaining output, call by call; 0 is the end.
     func finish(into output: UnsafeMutableRawBufferPointer) -> Int
 }
 
 extension ByteBuffer {
-    /// Lets a C function read the bytes and takes off as many as it says it has read.
+    /// Lets a C function read the bytes and consumes as many as it reports.
     mutating func consume(_ read: (UnsafeRawBufferPointer) -> Int) {
         let count = withUnsafeReadableBytes(read)
         moveReaderIndex(forwardBy: count)

@@ -1,18 +1,18 @@
-// Undoes content codings while the content arrives, and no further than somebody takes what comes out: a bomb that would
-// become ten gigabytes never is more than a piece of them.
+// Decodes content while it arrives, and only as fast as the consumer reads: of a decompression bomb, only one piece is
+// in memory.
 
 import NIOCore
 
-/// Content on its way back from its codings.
+/// Content being decoded.
 ///
-/// Unchecked: one consumer at a time uses it, the loop or the task that reads the body.
+/// Unchecked: used by one consumer at a time, the loop or the task that reads the body.
 package final class ContentDecoder: @unchecked Sendable {
     private static let pieceSize = 64 << 10
     private static let maximumCodings = 4
-    /// Output up to which nobody asks for the ratio: small content may be very regular.
+    /// Output below which the ratio is not checked: small content may be very regular.
     private static let freeOutput = 4 << 20
 
-    /// A coding with the bytes that wait for it.
+    /// A coding with its pending input.
     private struct Stage {
         let machine: any DecodingStage
         var input = ByteBuffer()
@@ -24,8 +24,8 @@ package final class ContentDecoder: @unchecked Sendable {
     private var received = 0
     private var produced = 0
 
-    /// A decoder for a list of codings in the order they were applied.
-    /// - Parameter maximumRatio: how many times larger than what was sent the content may become.
+    /// A decoder for a list of codings in the order in which they were applied.
+    /// - Parameter maximumRatio: the limit of the ratio of decoded to received bytes.
     package init(_ codings: [ContentCoding], maximumRatio: Int) throws(ContentCodingError) {
         guard codings.count <= Self.maximumCodings else { throw .tooMany(codings.count) }
         self.maximumRatio = max(1, maximumRatio)
@@ -39,7 +39,7 @@ package final class ContentDecoder: @unchecked Sendable {
         }
     }
 
-    /// Adds bytes as they came.
+    /// Adds received bytes.
     package func append(_ bytes: ByteBuffer) {
         received += bytes.readableBytes
         if stages[0].input.readableBytes == 0 {
@@ -57,8 +57,8 @@ package final class ContentDecoder: @unchecked Sendable {
         return piece
     }
 
-    /// The input has ended. What ``next()`` has not given is lost.
-    /// - Throws: when the content is cut short.
+    /// The input has ended. Output that ``next()`` has not returned is lost.
+    /// - Throws: when the content is incomplete.
     package func finish() throws(ContentCodingError) {
         guard received > 0 else { return }
         for stage in stages { try stage.machine.finish() }
@@ -87,7 +87,7 @@ package final class ContentDecoder: @unchecked Sendable {
             if let failure { throw failure }
             stages[index].mayHoldMore = piece.writableBytes == 0
             if piece.readableBytes > 0 { return piece }
-            // Neither read nor written: it waits for the rest of something that has just begun.
+            // Neither read nor written: it needs more input.
             if stages[index].input.readableBytes == waiting, waiting > 0 { return nil }
         }
     }

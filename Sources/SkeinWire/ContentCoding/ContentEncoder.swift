@@ -1,10 +1,10 @@
-// Makes content smaller while it is sent.
+// Encodes content while it is sent.
 
 import NIOCore
 
-/// Content on its way into a coding.
+/// Content being encoded.
 ///
-/// Unchecked: one task at a time uses it, the one that sends the body.
+/// Unchecked: used by one task at a time, which sends the body.
 package final class ContentEncoder: @unchecked Sendable {
     private static let pieceSize = 64 << 10
     private let machine: any EncodingStage
@@ -20,7 +20,7 @@ package final class ContentEncoder: @unchecked Sendable {
             }
     }
 
-    /// Codes a piece. What comes out may be empty: the coding holds bytes back until it has seen more.
+    /// Encodes a piece. The result may be empty: the encoder buffers bytes.
     package func encode(_ piece: ByteBuffer) -> ByteBuffer {
         var input = piece
         var output = ByteBuffer()
@@ -28,14 +28,14 @@ package final class ContentEncoder: @unchecked Sendable {
         return output
     }
 
-    /// The rest, when all is coded.
+    /// The rest of the output, at the end.
     package func finish() -> ByteBuffer {
         var output = ByteBuffer()
         while write(&output, { machine.finish(into: $0) }) > 0 {}
         return output
     }
 
-    /// Content that is there, coded.
+    /// Encodes content in memory.
     package static func encode(_ content: ByteBuffer, _ coding: ContentCoding) -> ByteBuffer {
         let encoder = ContentEncoder(coding)
         var coded = encoder.encode(content)

@@ -1,13 +1,13 @@
-// gzip and deflate by zlib.
+// gzip and deflate, by zlib.
 
 import CZlib
 import NIOCore
 
-/// The frame around deflated bytes.
+/// The framing of deflated data.
 enum ZlibFrame {
     case gzip
     case deflate
-    /// None: what `deflate` is to some peers, and what WebSocket uses.
+    /// No framing: some peers send it as `deflate`, and WebSocket uses it.
     case raw
 
     var windowBits: Int32 {
@@ -19,9 +19,9 @@ enum ZlibFrame {
     }
 }
 
-/// Undoes deflate.
+/// Decodes deflate.
 final class Inflater: DecodingStage {
-    // zlib keeps the address, so it must not move.
+    // zlib stores the address, so it must not move.
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     private var frame: ZlibFrame
     private var hasBegun = false
@@ -42,7 +42,7 @@ final class Inflater: DecodingStage {
     func step(_ input: inout ByteBuffer, into output: UnsafeMutableRawBufferPointer) throws(ContentCodingError) -> Int {
         if isAtEnd {
             guard let next = input.readableBytesView.first else { return 0 }
-            // Another member may follow (RFC 1952, section 2.2), and nothing else: curl refuses that, too.
+            // Only another member may follow (RFC 1952, section 2.2), as in curl.
             guard frame == .gzip, next == 0x1F else { throw .trailing(coding) }
             inflateReset(stream)
             isAtEnd = false
@@ -65,7 +65,7 @@ final class Inflater: DecodingStage {
         return output.count - Int(stream.pointee.avail_out)
     }
 
-    /// Finds out whether what calls itself deflate has the frame that it should have.
+    /// Detects whether `deflate` data has the zlib framing.
     private func begin(_ input: ByteBuffer) throws(ContentCodingError) -> Bool {
         if frame == .deflate {
             guard let start = input.getInteger(at: input.readerIndex, as: UInt16.self) else { return false }
@@ -83,7 +83,7 @@ final class Inflater: DecodingStage {
     }
 }
 
-/// Deflates.
+/// Encodes deflate.
 final class Deflater: EncodingStage {
     private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     private var isAtEnd = false

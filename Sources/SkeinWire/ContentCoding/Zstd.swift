@@ -1,22 +1,22 @@
-// Zstandard by its own library.
+// Zstandard, by its reference library.
 
 import CZstd
 import NIOCore
 
-/// Undoes Zstandard.
+/// Decodes Zstandard.
 final class ZstdDecoder: DecodingStage {
     private let state = ZSTD_createDStream()
     private var isAtEnd = false
 
     init() {
-        // What a client has to take at least, and at most (RFC 9659, section 3).
+        // The window size that clients must support, and the maximum (RFC 9659, section 3).
         ZSTD_DCtx_setParameter(state, ZSTD_d_windowLogMax, 23)
     }
 
     deinit { ZSTD_freeDStream(state) }
 
     func step(_ input: inout ByteBuffer, into output: UnsafeMutableRawBufferPointer) throws(ContentCodingError) -> Int {
-        if isAtEnd, input.readableBytes == 0 { return 0 }  // asked again, it would wait for another frame
+        if isAtEnd, input.readableBytes == 0 { return 0 }  // another call would wait for another frame
         var target = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
         var code = 0
         input.consume { bytes in
@@ -34,7 +34,7 @@ final class ZstdDecoder: DecodingStage {
     }
 }
 
-/// Makes Zstandard.
+/// Encodes Zstandard.
 final class ZstdEncoder: EncodingStage {
     private let state = ZSTD_createCStream()
     private var isAtEnd = false

@@ -1,9 +1,9 @@
-// Finds the end of a message body in one of the ways of RFC 9112, section 6.3, handing out slices of what arrived.
+// Finds the end of a message body (RFC 9112, section 6.3), and returns slices of the received bytes.
 
 import SkeinCore
 import NIOCore
 
-/// Reads one body, whatever tells its end.
+/// Decodes one body, for each kind of framing.
 enum BodyDecoder {
     case length(remaining: Int)
     case chunked(ChunkedDecoder)
@@ -36,7 +36,7 @@ enum BodyDecoder {
     }
 }
 
-/// Undoes the chunked transfer coding (RFC 9112, section 7.1).
+/// Decodes the chunked transfer coding (RFC 9112, section 7.1).
 struct ChunkedDecoder {
     private enum State {
         case size(digits: Int, value: Int)
@@ -108,7 +108,7 @@ struct ChunkedDecoder {
         }
     }
 
-    /// A byte of the size line: one more digit, the start of an extension, or the line's end.
+    /// A byte after the first digit of a size line: another digit, the start of an extension, or the line's end.
     private func afterSize(
         _ byte: UInt8, digits: Int, value: Int, _ parsing: HTTPParsing
     ) throws(HTTP1Error) -> State {
@@ -125,7 +125,7 @@ struct ChunkedDecoder {
         }
     }
 
-    /// The line of a size ended with an LF alone.
+    /// A size line that ends with LF alone.
     private static func afterSizeLine(size: Int, _ parsing: HTTPParsing) throws(HTTP1Error) -> State {
         guard parsing == .tolerant else { throw .bareLineFeed }
         return size == 0 ? .trailers(FieldSection(parsing: parsing, isTrailer: true)) : .data(remaining: size)
@@ -146,7 +146,7 @@ struct ChunkedDecoder {
                 return false
             }
         }.get()
-        // A client does nothing with them but show them (RFC 9110, section 6.5.1).
+        // A client only passes them on (RFC 9110, section 6.5.1).
         guard parsing == .tolerant || section.known.isDisjoint(with: .forbiddenInTrailers) else {
             throw .forbiddenTrailer
         }

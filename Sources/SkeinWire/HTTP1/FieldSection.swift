@@ -1,10 +1,10 @@
-// Reads the lines of a head or a trailer section. It keeps its place between calls, so that a section that arrives a
-// byte at a time is still scanned once.
+// Parses the lines of a head or a trailer section. It keeps its position between calls, so that a section that arrives
+// byte by byte is scanned only once.
 
 import SkeinCore
 import NIOCore
 
-/// The part of a message made of lines: the start line's place, the fields, and what they say about framing.
+/// A section of lines: the position of the start line, the fields, and their framing.
 struct FieldSection {
     private(set) var fields: [Headers.Field] = []
     private(set) var known: KnownFields = []
@@ -13,7 +13,7 @@ struct FieldSection {
     private let isTrailer: Bool
     private var lineStart = 0
     private var cursor = 0
-    /// Line ends inside folded fields and CRs alone: they become spaces when the section is taken.
+    /// Line ends inside of folded fields and lone CRs: they become spaces in the result.
     private var blanks: [Range<Int>] = []
 
     init(parsing: HTTPParsing = .strict, isTrailer: Bool = false) {
@@ -21,10 +21,10 @@ struct FieldSection {
         self.isTrailer = isTrailer
     }
 
-    /// The bytes read so far, once the last line has been taken.
+    /// The bytes parsed so far, once the last line was consumed.
     var consumed: Int { lineStart }
 
-    /// The section as headers over the bytes it was read from.
+    /// The section as headers over its bytes.
     mutating func takeHeaders(_ block: ByteBuffer) -> Headers {
         defer { fields = [] }
         var block = block
@@ -35,9 +35,9 @@ struct FieldSection {
     }
 
     /// The next line without its CRLF, or nil until more bytes arrive.
-    /// - Parameter unfolds: whether lines that begin with a blank belong to the line before, when reading is tolerant.
-    /// - Throws: on a line or block over its limit; when reading is strict, on any control byte but tab and on CR or LF alone
-    ///   (RFC 9112, section 2.2).
+    /// - Parameter unfolds: whether lines that begin with whitespace continue the previous one, in tolerant mode.
+    /// - Throws: for a line or section over its limit; in strict mode, for any control byte but tab and for a lone CR
+    ///   or LF (RFC 9112, section 2.2).
     @inline(__always)
     mutating func nextLine(
         in bytes: UnsafeRawBufferPointer, longest: Int, largest: Int, unfolds: Bool = true,
@@ -85,7 +85,7 @@ struct FieldSection {
         }
     }
 
-    /// Takes one field line (RFC 9112, section 5).
+    /// Parses one field line (RFC 9112, section 5).
     @inline(__always)
     mutating func addField(
         _ line: Range<Int>, in bytes: UnsafeRawBufferPointer, limit: Int
@@ -120,7 +120,7 @@ struct FieldSection {
                 valueLength: UInt32(truncatingIfNeeded: end &- value),
                 nameLength: UInt16(truncatingIfNeeded: nameEnd &- start), known: kind))
         guard !kind.isEmpty else { return }
-        // Whatever stands in a trailer says nothing about the message, whose end is here.
+        // Trailers do not affect the framing of the message.
         if isTrailer, isTolerant { return known.formUnion(kind) }
         try framing.note(kind, seenBefore: known.contains(kind), bytes, value..<end, isTolerant: isTolerant)
         known.formUnion(kind)
@@ -129,34 +129,34 @@ struct FieldSection {
     @inline(__always)
     private static func isBlank(_ byte: UInt8) -> Bool { byte == Bytes.space || byte == Bytes.tab }
 
-    /// Whether a byte at the end of a value does not belong to it: a blank, or the line end of a folded field.
+    /// Whether a byte at the end of a value is not part of it: whitespace, or the line end of a folded field.
     @inline(__always)
     private static func isOuter(_ byte: UInt8) -> Bool { isBlank(byte) || byte == Bytes.cr || byte == Bytes.lf }
 }
 
-/// What the fields of a head say about its body and its connection, gathered while they are read.
+/// The framing and persistence by the fields of a head, collected during parsing.
 struct Framing {
     var contentLength: Int?
     var isChunked = false
-    /// Whether `chunked` is said twice.
+    /// Whether `chunked` occurs twice.
     private var isDoubled = false
     var close = false
     var keepAlive = false
     var upgrade = false
     var expectsContinue = false
 
-    /// Takes note of a well-known field's value.
+    /// Processes the value of a known field.
     mutating func note(
         _ kind: KnownFields, seenBefore: Bool, _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, isTolerant: Bool
     ) throws(HTTP1Error) {
         switch kind {
         case .contentLength:
             guard isTolerant else { return try noteLength(bytes, value) }
-            // One length several times, as a proxy makes it that joins fields (RFC 9110, section 8.6).
+            // The same length several times, as from a proxy that joins fields (RFC 9110, section 8.6).
             try Self.forEachPart(of: value, in: bytes) { part throws(HTTP1Error) in try noteLength(bytes, part) }
         case .transferEncoding:
             if isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "identity") { return }
-            // Only `chunked`, once: a coding that we cannot undo leaves the end of the body unknown.
+            // Only `chunked`, once: with an unknown coding, the end of the body is unknown.
             guard !seenBefore || isTolerant, Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "chunked")
             else {
                 throw .unknownTransferCoding
@@ -168,7 +168,7 @@ struct Framing {
         case .expect:
             expectsContinue = Bytes.equal(bytes, value.lowerBound, value.count, lowercase: "100-continue")
         case .host:
-            // Means nothing in a response.
+            // It has no meaning in a response.
             guard !isTolerant else { return }
             if seenBefore { throw .multipleHosts }
             for byte in bytes[value] where !Bytes.isHost(byte) { throw .invalidHost }
@@ -190,7 +190,7 @@ struct Framing {
         }
     }
 
-    /// The parts of a comma-separated list, without the blanks around them.
+    /// The elements of a comma-separated list, trimmed.
     private static func forEachPart<Failure: Error>(
         of value: Range<Int>, in bytes: UnsafeRawBufferPointer, _ take: (Range<Int>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -207,7 +207,7 @@ struct Framing {
         } while start <= value.upperBound
     }
 
-    /// One or more digits, at most eighteen, so that no sum of lengths overflows (RFC 9110, section 8.6).
+    /// One or more digits, at most eighteen, so that sums of lengths do not overflow (RFC 9110, section 8.6).
     private static func decimal(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) throws(HTTP1Error) -> Int {
         guard !range.isEmpty, range.count <= 18 else { throw .invalidContentLength }
         var number = 0
@@ -218,7 +218,7 @@ struct Framing {
         return number
     }
 
-    /// The rules that hold for requests and responses alike (RFC 9112, section 6.3).
+    /// The rules common to requests and responses (RFC 9112, section 6.3).
     func check(version: HTTPVersion, isTolerant: Bool = false) throws(HTTP1Error) {
         guard isChunked, !isTolerant else { return }
         if contentLength != nil { throw .contentLengthWithTransferEncoding }
@@ -227,7 +227,7 @@ struct Framing {
 
     /// Whether the connection persists after the message (RFC 9112, section 9.3).
     func persists(version: HTTPVersion) -> Bool {
-        // A sender that names two ends of a message, or one that its version does not have, may mean the other one.
+        // With contradictory framing, or one that the version lacks, the sender may mean the other one.
         if isChunked, contentLength != nil || version == .http1_0 || isDoubled { return false }
         return version == .http1_0 ? keepAlive && !close : !close
     }

@@ -1,19 +1,19 @@
-// Writes messages in HTTP/1.1 wire form. The framing fields are the codec's own: whatever an application sets for
-// them is left out, so that what is announced is what is sent.
+// Encodes HTTP/1.1 messages. The codec sets the framing fields: those of an application are dropped, so that framing
+// and content agree.
 
 import SkeinCore
 import NIOCore
 
-/// Writes heads and chunks (RFC 9112) to the end of a buffer.
+/// Encodes heads and chunks (RFC 9112) at the end of a buffer.
 public enum HTTP1Encoder {
     /// Writes the head of a request.
     /// - Parameters:
     ///   - target: origin form, absolute form, authority form or `*`; visible ASCII.
     ///   - host: the value of Host, unless `headers` has one.
-    ///   - defaults: further fields in wire form, each ended by CRLF, that the caller knows not to stand in `headers`.
-    ///   - bodyLength: decides on Content-Length or chunked.
+    ///   - defaults: further fields in wire form, each ended by CRLF, which must not be in `headers`.
+    ///   - bodyLength: decides between Content-Length and chunked.
     ///   - close: adds `Connection: close`.
-    /// - Throws: `HeaderProblem` when a field, the method or the target cannot be sent; nothing is written then.
+    /// - Throws: `HeaderProblem` when a field, the method or the target is invalid; nothing is written then.
     public static func writeRequestHead(
         method: HTTPMethod, target: String, host: String, headers: Headers, defaults: ByteBuffer? = nil,
         bodyLength: BodyLength, close: Bool = false, into buffer: inout ByteBuffer
@@ -32,7 +32,7 @@ public enum HTTP1Encoder {
         buffer.writeStaticString("\r\n")
     }
 
-    /// Writes the request line and the Host field in one go; this is what every request has.
+    /// Writes the request line and the Host field at once, which every request has.
     private static func writeRequestLine(
         _ method: HTTPMethod, _ target: String, host: String?, into buffer: inout ByteBuffer
     ) throws(HeaderProblem) {
@@ -66,9 +66,9 @@ public enum HTTP1Encoder {
         if let fault { throw HeaderProblem(name: "\(fault)", fault: .forbiddenByte) }
     }
 
-    /// How a response announces its content.
+    /// The framing of a response.
     package enum ResponseFraming: Sendable {
-        /// No content and no field about it: 1xx, 204, 304.
+        /// No content and no framing field: 1xx, 204, 304.
         case bodiless
         /// `Content-Length` with this value; also for HEAD, where the content itself is not sent.
         case length(Int)
@@ -81,10 +81,10 @@ public enum HTTP1Encoder {
     /// Writes the head of a response.
     /// - Parameters:
     ///   - contentType: sent unless `headers` has one.
-    ///   - framing: how the content is announced.
-    ///   - connection: what to say about the connection.
+    ///   - framing: the framing of the content.
+    ///   - connection: the Connection field.
     ///   - date: the Date field in wire form; left out when `headers` has one.
-    /// - Throws: `HeaderProblem` when a field cannot be sent; nothing is written then.
+    /// - Throws: `HeaderProblem` when a field is invalid; nothing is written then.
     package static func writeResponseHead(
         status: HTTPStatus, headers: Headers, contentType: String? = nil, framing: ResponseFraming,
         connection: ConnectionField, date: ByteBuffer?, into buffer: inout ByteBuffer
@@ -116,13 +116,13 @@ public enum HTTP1Encoder {
         buffer.writeStaticString("\r\n")
     }
 
-    /// What a response says in its Connection field.
+    /// The Connection field of a response.
     package enum ConnectionField: Sendable {
-        /// Whatever the application has set, else nothing: the connection persists.
+        /// The application's field, or none: the connection persists.
         case asIs
         /// `close`
         case close
-        /// `keep-alive`, which HTTP/1.0 clients have to be told.
+        /// `keep-alive`, which HTTP/1.0 clients need.
         case keepAlive
     }
 
@@ -141,7 +141,7 @@ public enum HTTP1Encoder {
     }
 
     /// Writes the last chunk and the trailer section.
-    /// - Throws: `HeaderProblem` when a trailer cannot be sent or must not be one (RFC 9110, section 6.5.1).
+    /// - Throws: `HeaderProblem` when a trailer is invalid or not allowed (RFC 9110, section 6.5.1).
     package static func writeLastChunk(trailers: Headers?, into buffer: inout ByteBuffer) throws(HeaderProblem) {
         if let problem = trailers?.problem { throw problem }
         buffer.writeStaticString("0\r\n")
@@ -157,7 +157,7 @@ public enum HTTP1Encoder {
 }
 
 extension ByteBuffer {
-    /// Writes a number without making a string of it.
+    /// Writes a number without an intermediate string.
     package mutating func writeDecimal(_ number: Int) {
         var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
         withUnsafeMutableBytes(of: &digits) { bytes in
@@ -172,7 +172,7 @@ extension ByteBuffer {
         }
     }
 
-    /// Whether every byte of a range of the written bytes has a property.
+    /// Whether all bytes of a range of the output have a property.
     fileprivate func all(_ range: Range<Int>, _ property: (UInt8) -> Bool) -> Bool {
         guard !range.isEmpty else { return false }
         return withUnsafeReadableBytes { bytes in

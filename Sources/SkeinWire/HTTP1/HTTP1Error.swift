@@ -1,6 +1,6 @@
-// Every way in which an HTTP/1.1 message can be malformed, each by its own name.
+// The errors of HTTP/1.1 messages.
 
-/// A violation of RFC 9112 by the peer, or a limit it exceeded. The connection cannot go on after any of them.
+/// A violation of RFC 9112 by the peer, or an exceeded limit. The connection must be closed after any of them.
 public enum HTTP1Error: String, Error, Hashable, Sendable, CaseIterable {
     // Lines
     case bareCarriageReturn = "a CR without LF"
@@ -48,7 +48,7 @@ public enum HTTP1Error: String, Error, Hashable, Sendable, CaseIterable {
     case unsolicitedResponse = "bytes arrived that no request asked for"
     case unexpectedUpgrade = "a 101 that nobody asked for"
 
-    /// The status with which a server answers before it closes the connection.
+    /// The status of a server's response before it closes the connection.
     public var status: HTTPStatus {
         switch self {
         case .unknownTransferCoding: 501
@@ -60,6 +60,6 @@ public enum HTTP1Error: String, Error, Hashable, Sendable, CaseIterable {
 }
 
 extension HTTP1Error: CustomStringConvertible {
-    /// What is wrong, in words.
+    /// The error as text.
     public var description: String { rawValue }
 }

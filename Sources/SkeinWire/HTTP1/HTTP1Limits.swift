@@ -1,6 +1,6 @@
-// What an HTTP/1.1 peer may make us hold or read before a message makes sense.
+// Limits for the data of HTTP/1.1 peers.
 
-/// Limits of the HTTP/1.1 codec. Each is checked while bytes arrive, so that none can be exceeded by waiting.
+/// Limits of the HTTP/1.1 codec. Each is checked while bytes arrive.
 public struct HTTP1Limits: Sendable, Hashable {
     /// Bytes of a request line, a status line or one field line. Default: 16 KiB.
     public var line: Int
@@ -25,6 +25,6 @@ public struct HTTP1Limits: Sendable, Hashable {
         self.trailers = trailers
     }
 
-    /// Those of a client: heads as large as curl takes them, lines of 100 KiB, 5000 fields, 300 KiB in all.
+    /// The limits of a client, as in curl: lines of 100 KiB, 5000 fields, 300 KiB in all.
     public static let responses = HTTP1Limits(line: 100 << 10, fieldCount: 5000, headerBlock: 300 << 10)
 }

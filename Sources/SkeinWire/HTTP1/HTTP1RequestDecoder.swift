@@ -1,13 +1,13 @@
-// The server's half of reading: splits what a client sends into requests, one event at a time.
+// The request parser of a server: splits the bytes of a client into requests, one event at a time.
 
 import NIOCore
 import SkeinCore
 
 /// Splits a byte stream into HTTP/1.1 requests (RFC 9112). A value without I/O: append bytes, take events.
 public struct HTTP1RequestDecoder: Sendable {
-    /// What the stream holds next.
+    /// The next part of the stream.
     public enum Event: Sendable {
-        /// A request begins.
+        /// The head of a request.
         case head(RequestHead)
         /// A piece of its content, a slice of what was appended.
         case body(ByteBuffer)
@@ -16,16 +16,16 @@ public struct HTTP1RequestDecoder: Sendable {
     }
 
     private enum State {
-        /// Reading `section`, behind `requestLine` once that is there.
+        /// Parsing `section`, after `requestLine` once that is complete.
         case head
-        /// Reading what `body` says.
+        /// Parsing `body`.
         case body
         case end
     }
 
     private let limits: HTTP1Limits
     private var buffer = ByteBuffer()
-    // Beside the state, not in it: moving them in and out for each event would cost more than reading the head.
+    // Not part of the state: moving them for each event would cost more than parsing the head.
     private var state = State.head
     private var section = FieldSection()
     private var requestLine: RequestLine?
@@ -33,31 +33,31 @@ public struct HTTP1RequestDecoder: Sendable {
     private var blankLines = 0
 
     /// A decoder at the start of a connection.
-    /// - Parameter limits: what the client may make us hold.
+    /// - Parameter limits: the limits for requests.
     public init(limits: HTTP1Limits = HTTP1Limits()) { self.limits = limits }
 
-    /// Takes bytes as they arrived.
+    /// Adds received bytes.
     public mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
-    /// Whether bytes are left that no event has taken yet.
+    /// Whether there are unconsumed bytes.
     public var hasBufferedBytes: Bool { buffer.readableBytes > 0 }
 
-    /// How many bytes are left that no event has taken yet.
+    /// The number of unconsumed bytes.
     package var bufferedBytes: Int { buffer.readableBytes }
 
-    /// Whether the stream stands between two requests, with nothing of the next one read.
+    /// Whether the stream is between two requests, without a byte of the next one.
     public var isBetweenRequests: Bool {
         state == .head && requestLine == nil && buffer.readableBytes == 0
     }
 
-    /// Hands over the unread bytes, after an upgrade or a CONNECT.
+    /// Returns the unconsumed bytes, after an upgrade or a CONNECT.
     public mutating func takeRemainder() -> ByteBuffer {
         defer { buffer = ByteBuffer() }
         return buffer
     }
 
     /// The next event, or nil until more bytes arrive.
-    /// - Throws: the violation; the connection cannot go on after it.
+    /// - Throws: the violation; the connection must be closed.
     public mutating func next() throws(HTTP1Error) -> Event? {
         switch state {
         case .head:
@@ -86,7 +86,7 @@ public struct HTTP1RequestDecoder: Sendable {
         return .end(trailers: trailers)
     }
 
-    /// Reads lines until the empty one.
+    /// Parses lines until the empty one.
     private mutating func readHead() throws(HTTP1Error) -> Bool {
         let bytes = buffer
         return try bytes.withUnsafeReadableBytes { all in
@@ -96,7 +96,8 @@ public struct HTTP1RequestDecoder: Sendable {
                         if line.isEmpty { return true }
                         try section.addField(line, in: all, limit: limits.fieldCount)
                     } else if line.isEmpty {
-                        // A client may send an empty line after a body (RFC 9112, section 2.2); not many.
+                        // A client may send an empty line after a body (RFC 9112, section 2.2); their number is
+                        // limited.
                         blankLines += 1
                         guard blankLines <= 2 else { throw .malformedRequestLine }
                     } else {

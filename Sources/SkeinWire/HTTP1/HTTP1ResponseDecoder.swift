@@ -1,5 +1,5 @@
-// The client's half of reading. A response cannot be understood without its request, so the decoder is told of each
-// request that goes out, and matches what comes in with them in order: that is all there is to pipelining.
+// The response parser of a client. A response depends on its request, so the decoder is told of each request that is
+// sent, and matches responses in order, as pipelining requires.
 
 import DequeModule
 import NIOCore
@@ -7,21 +7,21 @@ import SkeinCore
 
 /// Splits a byte stream into the responses to the requests that were sent on it (RFC 9112). A value without I/O.
 public struct HTTP1ResponseDecoder: Sendable {
-    /// What the stream holds next.
+    /// The next part of the stream.
     public enum Event: Sendable {
         /// An interim response (1xx); the final one follows.
         case informational(ResponseHead)
-        /// The final response to the oldest request begins.
+        /// The head of the final response to the oldest request.
         case head(ResponseHead)
         /// A piece of its content, a slice of what was appended.
         case body(ByteBuffer)
-        /// The response is complete; `reusable` tells whether the connection can carry on.
+        /// The response is complete; `reusable` tells whether the connection can be reused.
         case end(trailers: Headers?, reusable: Bool)
-        /// The connection has left HTTP (101, or 2xx to CONNECT): every further byte is the new protocol's.
+        /// The connection has left HTTP (101, or 2xx to CONNECT): all further bytes belong to the new protocol.
         case upgraded(ResponseHead, remainder: ByteBuffer)
     }
 
-    /// What the decoder has to know of a request.
+    /// The properties of a request that the decoder needs.
     private struct Expectation {
         let isHead: Bool
         let isConnect: Bool
@@ -29,9 +29,9 @@ public struct HTTP1ResponseDecoder: Sendable {
     }
 
     private enum State {
-        /// Reading `section`, behind `statusLine` once that is there.
+        /// Parsing `section`, after `statusLine` once that is complete.
         case head
-        /// Reading what `body` says.
+        /// Parsing `body`.
         case body
         case end
         case upgraded
@@ -40,7 +40,7 @@ public struct HTTP1ResponseDecoder: Sendable {
     private let limits: HTTP1Limits
     private let parsing: HTTPParsing
     private var buffer = ByteBuffer()
-    // Beside the state, not in it: moving them in and out for each event would cost more than reading the head.
+    // Not part of the state: moving them for each event would cost more than parsing the head.
     private var state = State.head
     private var section: FieldSection
     private var statusLine: StatusLine?
@@ -50,18 +50,18 @@ public struct HTTP1ResponseDecoder: Sendable {
 
     /// A decoder at the start of a connection.
     /// - Parameters:
-    ///   - limits: what the server may make us hold.
-    ///   - parsing: what the server may get wrong.
+    ///   - limits: the limits for responses.
+    ///   - parsing: which malformed responses are accepted.
     public init(limits: HTTP1Limits = .responses, parsing: HTTPParsing = .tolerant) {
         self.limits = limits
         self.parsing = parsing
         section = FieldSection(parsing: parsing)
     }
 
-    /// Takes note of a request that is being sent.
+    /// Registers a request that is being sent.
     /// - Parameters:
-    ///   - method: decides with the status whether there is content (RFC 9112, section 6.3).
-    ///   - mayUpgrade: whether the request asks for another protocol, so that a 101 is an answer.
+    ///   - method: decides together with the status whether there is content (RFC 9112, section 6.3).
+    ///   - mayUpgrade: whether the request asks for an upgrade, so that a 101 is a valid response.
     public mutating func expectResponse(to method: HTTPMethod, mayUpgrade: Bool = false) {
         expected.append(
             Expectation(isHead: method == .head, isConnect: method == .connect, mayUpgrade: mayUpgrade))
@@ -70,25 +70,25 @@ public struct HTTP1ResponseDecoder: Sendable {
     /// The requests whose responses are not complete.
     public var outstanding: Int { expected.count }
 
-    /// Whether nothing has been received of the response to the oldest request.
+    /// Whether no byte of the response to the oldest request was received.
     public var isBetweenResponses: Bool {
         state == .head && statusLine == nil && buffer.readableBytes == 0
     }
 
-    /// Whether the decoder stands in the content or its trailers. After ``next()`` has thrown, the violation is there.
+    /// Whether the decoder is in the content or the trailers. After ``next()`` has thrown, the violation is there.
     package var isReadingBody: Bool { state == .body }
 
-    /// Whether bytes are left that no event has taken yet.
+    /// Whether there are unconsumed bytes.
     public var hasBufferedBytes: Bool { buffer.readableBytes > 0 }
 
-    /// How many bytes are left that no event has taken yet.
+    /// The number of unconsumed bytes.
     package var bufferedBytes: Int { buffer.readableBytes }
 
-    /// Takes bytes as they arrived.
+    /// Adds received bytes.
     public mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
     /// The next event, or nil until more bytes arrive.
-    /// - Throws: the violation; the connection cannot go on after it.
+    /// - Throws: the violation; the connection must be closed.
     public mutating func next() throws(HTTP1Error) -> Event? {
         switch state {
         case .head:
@@ -108,7 +108,7 @@ public struct HTTP1ResponseDecoder: Sendable {
     }
 
     /// The peer has closed its side.
-    /// - Returns: the end of a body that lasts until the connection's, or nil when nothing was under way.
+    /// - Returns: the end of a body that is delimited by the connection's end, or nil when no response was in progress.
     /// - Throws: `truncated` in the middle of a response.
     public mutating func finish() throws(HTTP1Error) -> Event? {
         switch state {
@@ -198,7 +198,7 @@ public struct HTTP1ResponseDecoder: Sendable {
         return .upgraded(head, remainder: buffer)
     }
 
-    /// The phrase as sent; the standard one is not made anew for each response.
+    /// The phrase as received; the standard one needs no allocation.
     private static func reason(_ line: StatusLine, in block: ByteBuffer) -> String {
         if line.status == .ok, line.reason.count == 2 { return "OK" }
         return block.withUnsafeReadableBytes { all in

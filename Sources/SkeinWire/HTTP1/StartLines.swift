@@ -3,13 +3,13 @@
 import SkeinCore
 import NIOCore
 
-/// A request line, as places in the bytes of the head.
+/// A request line, as ranges in the bytes of the head.
 struct RequestLine {
     let method: HTTPMethod
     let target: Range<Int>
     let version: HTTPVersion
 
-    /// Takes a request line apart: method, one space, target, one space, version.
+    /// Parses a request line: method, one space, target, one space, version.
     init(_ bytes: UnsafeRawBufferPointer, _ line: Range<Int>) throws(HTTP1Error) {
         let end = line.upperBound
         var cursor = line.lowerBound
@@ -40,7 +40,7 @@ struct RequestLine {
         return true
     }
 
-    /// The form of the target fits the method (RFC 9112, section 3.2).
+    /// Checks whether the form of the target fits the method (RFC 9112, section 3.2).
     private static func check(
         _ method: HTTPMethod, _ bytes: UnsafeRawBufferPointer, _ target: Range<Int>
     ) throws(HTTP1Error) {
@@ -54,7 +54,7 @@ struct RequestLine {
         } else {
             let text = String(decoding: bytes[target].prefix(16), as: UTF8.self).lowercased()
             guard text.hasBytePrefix("http://") || text.hasBytePrefix("https://") else { throw .invalidTarget }
-            // Its authority counts instead of the Host field, and is as strict.
+            // Its authority replaces the Host field, and is checked as strictly.
             let authority = bytes[target].dropFirst(text.hasBytePrefix("https") ? 8 : 7)
                 .prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
             guard !authority.isEmpty, authority.allSatisfy(Bytes.isHost) else { throw .invalidTarget }
@@ -68,7 +68,7 @@ struct StatusLine {
     let status: HTTPStatus
     let reason: Range<Int>
 
-    /// Takes a status line apart. The space before an absent reason may be absent, too, as many servers have it.
+    /// Parses a status line. The space before a missing reason may be missing, too, as from many servers.
     init(
         _ bytes: UnsafeRawBufferPointer, _ line: Range<Int>, _ parsing: HTTPParsing
     ) throws(HTTP1Error) {
@@ -80,7 +80,7 @@ struct StatusLine {
             guard Bytes.isDigit(bytes[index]) else { throw .malformedStatusLine }
             code = code &* 10 &+ Int(bytes[index] &- 0x30)
         }
-        // A status above 599 is a server error of an unknown kind (RFC 9110, section 15).
+        // A status above 599 counts as an unknown server error (RFC 9110, section 15).
         guard code >= 100, code <= 599 || parsing == .tolerant else { throw .malformedStatusLine }
         status = HTTPStatus(code)
         if line.count > 12, bytes[start &+ 12] != Bytes.space { throw .malformedStatusLine }
@@ -89,7 +89,7 @@ struct StatusLine {
 }
 
 extension HTTPVersion {
-    /// Reads `HTTP/1.1` (RFC 9112, section 2.3); a minor version above 1 counts as 1.
+    /// Parses `HTTP/1.1` (RFC 9112, section 2.3); a minor version above 1 counts as 1.
     init(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) throws(HTTP1Error) {
         let start = range.lowerBound
         guard range.count == 8, Self.startsWithName(bytes, start), Bytes.isDigit(bytes[start &+ 5]),
@@ -105,7 +105,7 @@ extension HTTPVersion {
         return true
     }
 
-    /// Whether the first bytes can still become `HTTP/`, so that garbage is noticed before a line ends.
+    /// Whether the first bytes can be the start of `HTTP/`, so that garbage is detected before a line ends.
     static func couldStart(_ bytes: UnsafeRawBufferPointer) -> Bool {
         let name: StaticString = "HTTP/"
         for index in 0..<min(5, bytes.count) where bytes[index] != name.utf8Start[index] { return false }

@@ -1,19 +1,19 @@
-// From a header block to the head of a message: HPACK, and all that RFC 9113, section 8.2 and 8.3, says about fields.
+// Decodes header blocks to heads: HPACK, and the rules for fields of RFC 9113, sections 8.2 and 8.3.
 
 import SkeinCore
 import NIOCore
 import NIOHPACK
 
-/// Unpacks the header blocks of one connection, in order, since each depends on those before.
+/// Decodes the header blocks of one connection, in order, since each depends on the previous ones.
 struct FieldBlockDecoder {
-    /// What is wrong with a header list although its packing was right: the stream ends, the connection goes on.
+    /// An error in a header list that was decoded correctly: the stream is reset, the connection continues.
     enum Fault: Error, Equatable {
         case malformed(String)
         /// More fields or bytes than the limits allow.
         case tooLarge
     }
 
-    /// The control data of a message (RFC 9113, section 8.3), as far as a block had it.
+    /// The pseudo-header fields of a message (RFC 9113, section 8.3).
     struct PseudoFields {
         var method: String?
         var scheme: String?
@@ -26,7 +26,7 @@ struct FieldBlockDecoder {
             method == nil && scheme == nil && authority == nil && path == nil && protocolName == nil && status == nil
         }
 
-        /// Takes one field. Returns false when it is unknown or comes twice.
+        /// Adds one field. Returns false when it is unknown or a duplicate.
         mutating func take(_ name: String, _ value: String) -> Bool {
             func set(_ field: inout String?) -> Bool {
                 defer { field = value }
@@ -49,13 +49,13 @@ struct FieldBlockDecoder {
 
     init(limits: HTTP2Limits) {
         self.limits = limits
-        // Beyond this the state of the compression is given up; up to it, only the message is.
+        // Beyond this limit the connection fails; up to it, only the message.
         decoder = HPACKDecoder(
             allocator: ByteBufferAllocator(), maxDynamicTableSize: 4096,
             maxHeaderListSize: max(1, limits.headerList) * 4)
     }
 
-    /// Unpacks a block. Must be done for every block, whatever becomes of its stream.
+    /// Decodes a block. Required for every block, even if its stream is ignored.
     mutating func unpack(_ block: ByteBuffer) throws(HTTP2Error) -> HPACKHeaders {
         var block = block
         do {
@@ -67,13 +67,13 @@ struct FieldBlockDecoder {
         }
     }
 
-    /// A head, and the length that its Content-Length announces.
+    /// A head, and its Content-Length.
     struct Announced<Head> {
         let head: Head
         let length: Int?
     }
 
-    /// Reads the head of a request.
+    /// Parses the head of a request.
     func request(
         _ list: HPACKHeaders, isLast: Bool, allowsExtendedConnect: Bool
     ) throws(Fault) -> Announced<RequestHead> {
@@ -117,7 +117,7 @@ struct FieldBlockDecoder {
         }
     }
 
-    /// Reads the head of a response.
+    /// Parses the head of a response.
     func response(_ list: HPACKHeaders, isLast: Bool, toHead: Bool) throws(Fault) -> Announced<ResponseHead> {
         var section = ReceivedSection(limits: limits)
         try section.read(list, isTrailer: false)
@@ -139,7 +139,7 @@ struct FieldBlockDecoder {
         return Announced(head: head, length: toHead || status.forbidsBody ? 0 : section.contentLength)
     }
 
-    /// Reads a trailer section.
+    /// Parses a trailer section.
     func trailers(_ list: HPACKHeaders) throws(Fault) -> Headers {
         var section = ReceivedSection(limits: limits)
         try section.read(list, isTrailer: true)
@@ -147,7 +147,7 @@ struct FieldBlockDecoder {
     }
 }
 
-/// The fields of one block, while they are checked.
+/// The fields of one block, during the checks.
 private struct ReceivedSection {
     let limits: HTTP2Limits
     var headers = Headers()
@@ -173,7 +173,7 @@ private struct ReceivedSection {
             }
             try add(name, value, isTrailer: isTrailer)
         }
-        // Its crumbs are one field for everybody else (RFC 9113, section 8.2.3).
+        // Cookie crumbs are joined to one field (RFC 9113, section 8.2.3).
         if let cookie { headers.add("cookie", cookie) }
         if let problem = headers.problem { throw .malformed("\(problem)") }
     }
@@ -220,7 +220,7 @@ private struct ReceivedSection {
         }
     }
 
-    /// The fields of a request, with a Host for those who know HTTP/1.1 only.
+    /// The fields of a request, with a Host field for HTTP/1.1 code.
     func finishRequest() throws(FieldBlockDecoder.Fault) -> Headers {
         let host = headers.known.contains(.host) ? headers["host"] : nil
         guard let authority = pseudo.authority else {

@@ -1,12 +1,12 @@
-// From the head of a message to a header block: HPACK, lower-case names, and no field about the connection.
+// Encodes heads as header blocks: HPACK, lower-case names, no connection fields.
 
 import NIOCore
 import NIOHPACK
 
-/// Packs the header blocks of one connection, in order, since each depends on those before.
+/// Encodes the header blocks of one connection, in order, since each depends on the previous ones.
 struct FieldBlockEncoder {
     private var encoder = HPACKEncoder(allocator: ByteBufferAllocator())
-    // Of the fields that mostly change, only what repeats itself is worth a place in the table.
+    // Fields that usually change are indexed in the table only if their values repeat.
     private var path = Repetition()
     private var date = Repetition()
     private var length = Repetition()
@@ -21,7 +21,7 @@ struct FieldBlockEncoder {
         }
     }
 
-    /// Takes over the limit of the peer's decoder; more than the RFC's default is not used.
+    /// Applies the table size of the peer's decoder; at most the RFC's default is used.
     mutating func limitTable(to size: Int) { try? encoder.setDynamicTableSize(min(size, 4096)) }
 
     mutating func begin() { try? encoder.beginEncoding(allocator: ByteBufferAllocator()) }
@@ -42,7 +42,7 @@ struct FieldBlockEncoder {
         if isIndexed { add(name, value) } else { try? encoder.appendNonIndexed(header: name, value: value) }
     }
 
-    /// Adds the fields of a section, but for those about the connection and those left out.
+    /// Adds the fields of a section, except connection fields and the omitted ones.
     mutating func add(_ headers: Headers, omitting omitted: KnownFields) {
         for index in headers.fields.indices {
             let known = headers.fields[index].known
@@ -58,7 +58,7 @@ struct FieldBlockEncoder {
         }
     }
 
-    /// What an attacker must not be able to guess from the size of a block (RFC 7541, section 7.1.3).
+    /// Secrets that must not be guessed from the size of a block (RFC 7541, section 7.1.3).
     private static func isSecret(_ name: String) -> Bool {
         switch name {
         case "authorization", "cookie", "set-cookie", "proxy-authorization": true

@@ -1,8 +1,8 @@
-// Counts the frames that cost us and bring nothing. A bucket that time and useful work refill.
+// Limits frames that cause work without progress: a token bucket, refilled by time and by useful frames.
 
 import NIOCore
 
-/// What is left of a ``FrameAllowance``. A value without a clock: the owner says what time it is.
+/// The state of a ``FrameAllowance``. A value without a clock: the owner passes the time.
 struct FloodGuard {
     private let allowance: FrameAllowance
     private var left: Int
@@ -14,7 +14,7 @@ struct FloodGuard {
         refilled = now
     }
 
-    /// Takes one. Returns false when there is none left.
+    /// Takes one token. Returns false when there is none left.
     mutating func spend(at now: NIODeadline) -> Bool {
         if left == 0 { refill(at: now) }
         guard left > 0 else { return false }
@@ -22,7 +22,7 @@ struct FloodGuard {
         return true
     }
 
-    /// Gives some back for useful work.
+    /// Returns tokens for useful work.
     @inline(__always)
     mutating func earn(_ count: Int) { left = min(allowance.burst, left &+ count) }
 

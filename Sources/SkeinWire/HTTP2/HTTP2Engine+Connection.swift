@@ -1,8 +1,8 @@
-// What belongs to no stream: settings, pings, and the connection's end (RFC 9113, sections 6.5, 6.7 and 6.8).
+// Connection-level frames: settings, pings, and shutdown (RFC 9113, sections 6.5, 6.7 and 6.8).
 
 import NIOCore
 
-/// What our pings carry, so that their answers are told apart.
+/// The payloads of our pings, which identify their acknowledgements.
 enum PingPayload {
     static let measurement: UInt64 = 0x736B_6569_6E00_0001
     static let shutdown: UInt64 = 0x736B_6569_6E00_0002
@@ -10,7 +10,7 @@ enum PingPayload {
 }
 
 extension HTTP2Engine {
-    /// What this side says first.
+    /// Writes the preface and the settings.
     mutating func introduce() {
         if role == .client { output.writeStaticString(HTTP2Preface.bytes) }
         writeSettings(ourSettings)
@@ -102,7 +102,7 @@ extension HTTP2Engine {
         _ = receiveWindow.grow(growth.connection)
     }
 
-    /// Asks the peer for a sign of life; the answer is a ``Event/pong``.
+    /// Sends a PING; its acknowledgement is a ``Event/pong``.
     package mutating func ping() { writePing(PingPayload.owner) }
 
     // MARK: The end
@@ -130,7 +130,7 @@ extension HTTP2Engine {
         return .more
     }
 
-    /// Takes no more streams: the peer is told, and what it opens until it has heard of it is still answered.
+    /// Accepts no more streams: the peer is told, and streams that it opens until then are still handled.
     package mutating func beginShutdown() {
         guard leaving == .no, !hasFailed else { return }
         guard role == .server else {
@@ -142,14 +142,14 @@ extension HTTP2Engine {
         writePing(PingPayload.shutdown)
     }
 
-    /// The peer has heard of it: streams it opens from here on are not looked at.
+    /// The peer has been told: new streams from now on are ignored.
     package mutating func finishShutdown() {
         guard leaving == .announced else { return }
         leaving = .above(highestOfPeer)
         writeGoAway(.noError, last: highestOfPeer)
     }
 
-    /// Says why the connection ends, for the owner's own reasons.
+    /// Ends the connection with an error, for the owner's own reasons.
     package mutating func fail(_ error: HTTP2Error) {
         guard !hasFailed else { return }
         hasFailed = true
@@ -159,7 +159,7 @@ extension HTTP2Engine {
 
     // MARK: Upgrade from HTTP/1.1 (RFC 7540, section 3.2)
 
-    /// As a client whose upgrade was accepted: the stream on which the answer to the upgraded request comes.
+    /// As a client whose upgrade was accepted: the stream for the response to the upgraded request.
     package mutating func adoptUpgradedRequest(isHead: Bool) -> HTTP2Stream {
         let slot = insert(1, isOurs: true, receiving: .head, sending: .ended)
         streams[slot].isHead = isHead
@@ -167,7 +167,7 @@ extension HTTP2Engine {
         return HTTP2Stream(id: 1, slot: slot)
     }
 
-    /// As a server that accepts an upgrade: the stream on which to answer the upgraded request.
+    /// As a server that accepts an upgrade: the stream for the response to the upgraded request.
     package mutating func acceptUpgrade(settings: ByteBuffer, isHead: Bool) throws(HTTP2Error) -> HTTP2Stream {
         try apply(settings)
         let slot = insert(1, isOurs: false, receiving: .ended, sending: .head)

@@ -1,4 +1,4 @@
-// From header blocks to messages: which stream a block opens, continues or ends (RFC 9113, section 8.1).
+// Handles header blocks: which stream a block opens, continues or ends (RFC 9113, section 8.1).
 
 import NIOCore
 import NIOHPACK
@@ -158,7 +158,7 @@ extension HTTP2Engine {
     ) throws(HTTP2Error) -> Progress {
         highestOfPeer = promised
         let request = try? fields.request(list, isLast: true, allowsExtendedConnect: false).head
-        // Only what could be fetched safely and answered from a cache may be promised (RFC 9113, section 8.4).
+        // Only safe and cacheable requests may be promised (RFC 9113, section 8.4).
         guard let request, request.method == .get || request.method == .head else {
             writeReset(promised, .protocolError)
             lately.insert(promised)

@@ -1,13 +1,13 @@
-// Reading frames: their sizes, their order, and which streams they may belong to (RFC 9113, sections 4 to 6).
+// Parses frames: sizes, order, and valid streams (RFC 9113, sections 4 to 6).
 
 import NIOCore
 
 extension HTTP2Engine {
-    /// What came of trying to read on.
+    /// The result of a parsing step.
     enum Progress {
         case event(Event)
         case more
-        /// Bytes are missing.
+        /// More bytes are needed.
         case starved
     }
 
@@ -67,12 +67,12 @@ extension HTTP2Engine {
         return .more
     }
 
-    /// Counts a frame that carries nothing.
+    /// Counts a frame without useful content.
     mutating func spendIdleFrame(_ kind: String) throws(HTTP2Error) {
         guard idleFrames.spend(at: now) else { throw HTTP2Error(.enhanceYourCalm, "too many \(kind) frames") }
     }
 
-    /// Whether nobody has ever opened a stream of this number.
+    /// Whether no stream of this number was ever opened.
     func isIdle(_ id: UInt32) -> Bool {
         let isOurs = (id & 1 == 1) == (role == .client)
         return isOurs ? id >= nextOfOurs : id > highestOfPeer
@@ -113,7 +113,7 @@ extension HTTP2Engine {
         case .ended: try resetStream(slot, .streamClosed, "DATA after the end")
         case .body:
             streams[slot].receiveWindow.take(header.length)
-            // A frame without content is no progress.
+            // An empty frame is not progress.
             if length > 0 || isLast { streams[slot].progress = now }
             guard streams[slot].receiveWindow.size >= 0 else {
                 try resetStream(slot, .flowControlError, "more DATA than the window of the stream allows")
@@ -129,7 +129,7 @@ extension HTTP2Engine {
             }
             if padding > 0 { giveBack(padding, slot) }
             reading = .data(rest)
-            // Even of no length: it may be the end.
+            // Even an empty frame may be the last.
             if rest.left == 0 { return finishData(rest) }
         }
         return .more
@@ -154,19 +154,19 @@ extension HTTP2Engine {
         return .event(.data(HTTP2Stream(id: rest.id, slot: slot), piece, isLast: rest.isLast))
     }
 
-    /// The peer has said all on a stream.
+    /// The peer has ended its side of a stream.
     mutating func endReceiving(_ slot: Int) {
         streams[slot].receiving = .ended
         if streams[slot].sending == .ended { endStream(slot) }
     }
 
-    /// Both sides have said all.
+    /// Both sides have ended.
     mutating func endStream(_ slot: Int) {
         resets.earn(1)
         streams.remove(slot)
     }
 
-    // MARK: Frames about a stream
+    // MARK: Stream frames
 
     mutating func windowUpdate(_ header: FrameHeader, _ payload: ByteBuffer) throws(HTTP2Error) {
         guard header.length == 4, let number = payload.getInteger(at: payload.readerIndex, as: UInt32.self) else {
@@ -209,7 +209,7 @@ extension HTTP2Engine {
                     isUnprocessed: code == .refusedStream)))
     }
 
-    /// Only a client can make a server work for nothing by resets.
+    /// Only a client can cause wasted work on a server by resets.
     mutating func spendReset() throws(HTTP2Error) {
         guard role == .server else { return }
         guard resets.spend(at: now) else { throw HTTP2Error(.enhanceYourCalm, "too many streams are reset") }
@@ -227,7 +227,7 @@ extension HTTP2Engine {
         }
     }
 
-    /// Resets a stream that may be open, closed or not yet there.
+    /// Resets a stream that may be open, closed or unknown.
     mutating func refuse(_ id: UInt32, _ code: HTTP2ErrorCode, _ reason: String) throws(HTTP2Error) {
         if let slot = streams.slot(of: id) { return try resetStream(slot, code, reason) }
         guard !isIdle(id) else { throw HTTP2Error(code, reason) }
@@ -259,7 +259,7 @@ extension HTTP2Engine {
             throw HTTP2Error(.flowControlError, "more DATA than the window of the connection allows")
         }
         windows.received(bytes)
-        // Given back at once: what holds a slow reader's peer up is its stream, and never the streams beside it.
+        // The connection window is opened at once: a slow reader must only block its own stream.
         unannounced += bytes
         guard unannounced >= windows.connection / 2 else { return }
         writeWindowUpdate(0, unannounced)
@@ -267,7 +267,7 @@ extension HTTP2Engine {
         unannounced = 0
     }
 
-    /// The owner has consumed content: the peer may send more of it.
+    /// The owner has consumed content: the peer may send more.
     package mutating func consumed(_ bytes: Int, on stream: HTTP2Stream) {
         guard bytes > 0, let slot = streams.slot(of: stream) else { return }
         giveBack(bytes, slot)

@@ -1,9 +1,9 @@
-// Streams that end before their time, at our word or the peer's (RFC 9113, section 6.4).
+// Streams that end early, by either side (RFC 9113, section 6.4).
 
 import NIOCore
 
 extension HTTP2Engine {
-    /// Ends a stream with an error of the peer's; the owner hears of it.
+    /// Resets a stream because of the peer's error; the owner is notified.
     mutating func resetStream(_ slot: Int, _ code: HTTP2ErrorCode, _ reason: String) throws(HTTP2Error) {
         let stream = HTTP2Stream(id: streams[slot].id, slot: slot)
         writeReset(stream.id, code)
@@ -13,8 +13,8 @@ extension HTTP2Engine {
         try spendReset()
     }
 
-    /// Ends the streams on which nothing has moved since a moment, although the peer could have moved it: it sends nothing of
-    /// what it announced, or takes nothing of what waits for it.
+    /// Resets the streams without progress since a moment, if the peer is responsible: it does not send announced
+    /// content, or does not open the window for pending content.
     package mutating func resetStalled(before moment: NIODeadline) {
         for stream in streams.open where streams[stream.slot].progress < moment {
             let record = streams[stream.slot]
@@ -24,8 +24,8 @@ extension HTTP2Engine {
         }
     }
 
-    /// Ends the streams whose peer takes less than a rate of what waits for it. A stream whose own window is open waits for the
-    /// streams before it; then the connection as a whole is judged.
+    /// Resets the streams whose peer reads pending content more slowly than a minimum rate. A stream with an open
+    /// window waits for other streams; then the rate of the whole connection is checked.
     package mutating func resetSlow(rate: Int, grace: TimeAmount, at now: NIODeadline) {
         func isSlow(_ bytes: Int, since begun: NIODeadline) -> Bool {
             Double(bytes) * 1e9 < Double(rate) * Double((now - begun).nanoseconds)
@@ -53,12 +53,12 @@ extension HTTP2Engine {
         }
     }
 
-    /// The peer of a stream waits for us, and is not to blame that nothing moves.
+    /// The peer waits for us, and is not responsible for the lack of progress.
     package mutating func noteProgress(_ stream: HTTP2Stream, at moment: NIODeadline) {
         if let slot = streams.slot(of: stream) { streams[slot].progress = moment }
     }
 
-    /// The peer will say no more: the streams on which it still owes content, or would have to open a window, cannot end any more.
+    /// The peer sends nothing more: streams that need its content or its window updates cannot complete.
     package mutating func resetUnfinishable() {
         for stream in streams.open {
             let record = streams[stream.slot]
@@ -70,12 +70,12 @@ extension HTTP2Engine {
         }
     }
 
-    /// Lets the peer be silent on a stream as long as it likes.
+    /// Exempts a stream from the checks for silence.
     package mutating func letRest(_ stream: HTTP2Stream) {
         if let slot = streams.slot(of: stream) { streams[slot].mayRest = true }
     }
 
-    /// Takes a stream out of everything.
+    /// Removes a stream from all tables.
     mutating func forget(_ slot: Int) {
         if streams[slot].isScheduled { schedule.remove(slot, urgency: streams[slot].priority.urgency) }
         streams.remove(slot)

@@ -1,12 +1,12 @@
-// Writing: heads at once, content when its turn and its windows allow it.
+// Sends frames: heads at once, content by schedule and flow control.
 
 import SkeinCore
 import NIOCore
 
 extension HTTP2Engine {
-    /// Bytes of content in ``output`` above which the rest waits for the socket.
+    /// Bytes in ``output`` above which content waits for the socket.
     private static let fullOutput = 64 << 10
-    /// Bytes left of a stream's content below which its owner is asked for more.
+    /// Pending bytes of a stream below which its owner is asked for more.
     private static let lowWater = 32 << 10
 
     // MARK: Heads
@@ -14,9 +14,9 @@ extension HTTP2Engine {
     /// Opens a stream with a request. ``canOpen`` must be true.
     /// - Parameters:
     ///   - defaults: fields that are sent unless `headers` has them.
-    ///   - bodyLength: `none` ends our half of the stream.
-    ///   - hasTrailers, protocolName: keep our half open although there is no content.
-    /// - Throws: `HeaderProblem` when a field, the method or the target cannot be sent; nothing is written then.
+    ///   - bodyLength: `none` ends our side of the stream.
+    ///   - hasTrailers, protocolName: keep our side open without content.
+    /// - Throws: `HeaderProblem` when a field, the method or the target is invalid; nothing is written then.
     package mutating func open(
         method: HTTPMethod, scheme: String, authority: String, path: String, headers: Headers,
         defaults: Headers = Headers(), contentType: String? = nil, bodyLength: BodyLength,
@@ -56,11 +56,11 @@ extension HTTP2Engine {
         return HTTP2Stream(id: id, slot: slot)
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     /// - Parameters:
-    ///   - length: announced as Content-Length; nil for none.
+    ///   - length: the Content-Length; nil for none.
     ///   - isLast: whether neither content nor trailers follow.
-    /// - Throws: `HeaderProblem` when a field cannot be sent; nothing is written then.
+    /// - Throws: `HeaderProblem` when a field is invalid; nothing is written then.
     package mutating func respond(
         _ status: HTTPStatus, headers: Headers, contentType: String?, length: Int?, date: String?, isLast: Bool,
         on stream: HTTP2Stream
@@ -78,8 +78,8 @@ extension HTTP2Engine {
         if isLast { endSending(slot) }
     }
 
-    /// Promises the response to a request of our own making. Returns nil where the client does not take any.
-    /// - Throws: `HeaderProblem` when a field cannot be sent; nothing is written then.
+    /// Promises the response to a request made by the server. Returns nil when the client does not accept pushes.
+    /// - Throws: `HeaderProblem` when a field is invalid; nothing is written then.
     package mutating func promise(
         path: String, scheme: String, authority: String, headers: Headers, on parent: HTTP2Stream
     ) throws(HeaderProblem) -> HTTP2Stream? {
@@ -108,7 +108,7 @@ extension HTTP2Engine {
         writeBlock(block, .headers, id, isLast ? .endStream : [])
     }
 
-    /// Writes a header block in as many frames as it needs.
+    /// Writes a header block in as many frames as needed.
     private mutating func writeBlock(
         _ block: ByteBuffer, _ type: FrameType, _ id: UInt32, _ flags: FrameFlags, promised: UInt32? = nil
     ) {
@@ -134,8 +134,8 @@ extension HTTP2Engine {
 
     // MARK: Content
 
-    /// Sends content, now or when it can go. Nothing happens when the stream has ended.
-    /// - Parameter isLast: whether it ends our half of the stream.
+    /// Sends content, now or when possible. No effect when the stream has ended.
+    /// - Parameter isLast: whether it ends our side of the stream.
     package mutating func send(_ bytes: ByteBuffer, isLast: Bool, on stream: HTTP2Stream) {
         guard let slot = streams.slot(of: stream), streams[slot].sending == .body else { return }
         let count = bytes.readableBytes
@@ -155,8 +155,8 @@ extension HTTP2Engine {
         scheduleIfReady(slot)
     }
 
-    /// Ends our half of a stream with trailers, behind its content.
-    /// - Throws: `HeaderProblem` when a field cannot be sent.
+    /// Ends our side of a stream with trailers, after its content.
+    /// - Throws: `HeaderProblem` when a field is invalid.
     package mutating func finish(_ trailers: Headers?, on stream: HTTP2Stream) throws(HeaderProblem) {
         guard let trailers, !trailers.isEmpty else { return send(ByteBuffer(), isLast: true, on: stream) }
         if let problem = trailers.problemAsText { throw problem }
@@ -170,7 +170,7 @@ extension HTTP2Engine {
         writeTrailers(trailers, slot)
     }
 
-    /// Gives a stream up; its owner is not told.
+    /// Resets a stream; its owner is not notified.
     package mutating func cancel(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
         guard let slot = streams.slot(of: stream) else { return }
         writeReset(stream.id, code)
@@ -178,13 +178,13 @@ extension HTTP2Engine {
         forget(slot)
     }
 
-    /// Bytes of a stream that wait to be sent.
+    /// The pending bytes of a stream.
     package func waitingBytes(on stream: HTTP2Stream) -> Int {
         streams.slot(of: stream).flatMap { streams[$0].outgoing?.bytes } ?? 0
     }
 
-    /// Asks for a ``Event/drained`` when little is left of what waits on a stream.
-    /// - Returns: false when nothing worth waiting for waits.
+    /// Requests a ``Event/drained`` when few pending bytes are left on a stream.
+    /// - Returns: false when there are few already.
     package mutating func notifyWhenDrained(_ stream: HTTP2Stream) -> Bool {
         guard let slot = streams.slot(of: stream), let outgoing = streams[slot].outgoing,
             outgoing.bytes > Self.lowWater
@@ -193,7 +193,7 @@ extension HTTP2Engine {
         return true
     }
 
-    /// Whether content waits that its windows let go.
+    /// Whether content can be sent within the windows.
     package var hasSendable: Bool { !schedule.isEmpty && sendWindow.size > 0 }
 
     /// Whether content may be sent on a stream.
@@ -201,12 +201,12 @@ extension HTTP2Engine {
         streams.slot(of: stream).map { streams[$0].sending == .body } ?? false
     }
 
-    /// Whether a stream's receiving half is still open.
+    /// Whether the receiving side of a stream is open.
     package func isReceiving(_ stream: HTTP2Stream) -> Bool {
         streams.slot(of: stream).map { streams[$0].receiving != .ended } ?? false
     }
 
-    /// Writes waiting content to the output until that is full, a frame of each stream in turn.
+    /// Moves pending content to the output until that is full, one frame of each stream in turn.
     package mutating func fill(at now: NIODeadline) {
         guard !schedule.isEmpty else { return }
         self.now = now
@@ -263,7 +263,7 @@ extension HTTP2Engine {
         return outgoing
     }
 
-    /// Puts a stream on the schedule when it has something to send and may.
+    /// Schedules a stream when it has content and an open window.
     mutating func scheduleIfReady(_ slot: Int) {
         guard let outgoing = streams[slot].outgoing, !streams[slot].isScheduled else { return }
         guard outgoing.bytes > 0, streams[slot].sendWindow.size > 0 else { return }
@@ -292,7 +292,7 @@ extension HTTP2Engine {
         sendWindow.take(count)
         streams[slot].sent += count
         sentBytes += count
-        idleFrames.earn(3)  // peers that are careful answer each with two WINDOW_UPDATEs, and some with a PING
+        idleFrames.earn(3)  // careful peers answer each with two WINDOW_UPDATEs, and some with a PING
     }
 
     private mutating func writeTrailers(_ trailers: Headers, _ slot: Int) {

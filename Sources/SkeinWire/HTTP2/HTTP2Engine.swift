@@ -1,6 +1,6 @@
-// HTTP/2 without I/O, for both sides: bytes in, events out; commands in, bytes out. All of RFC 9113 that two peers can
-// see of each other is in this value and its extensions: `+Receiving` reads frames, `+Messages` turns header blocks into
-// heads, `+Sending` writes, `+Connection` looks after what belongs to no stream.
+// HTTP/2 without I/O, for both sides: bytes in, events out; commands in, bytes out. It implements RFC 9113 in this
+// value and its extensions: `+Receiving` parses frames, `+Messages` handles header blocks, `+Sending` writes,
+// `+Connection` handles connection-level frames.
 
 import DequeModule
 import NIOCore
@@ -8,53 +8,54 @@ import SkeinCore
 
 /// One side of an HTTP/2 connection (RFC 9113).
 ///
-/// Append what arrives and take events until there are none; give commands; write ``output`` to the socket after each.
+/// Append received bytes and take events until there are none; give commands; write ``output`` to the socket after
+/// each.
 /// After an error is thrown, write the output once more (it holds the GOAWAY) and close.
 ///
-/// Not copyable: a connection has one, and a question to it must not cost a copy of all its tables.
+/// Not copyable: a connection has one, and accesses must not copy its tables.
 package struct HTTP2Engine: ~Copyable {
-    /// What the peer did.
+    /// An event caused by the peer.
     package enum Event {
-        /// A client asks; without content when the head says so, and then the stream's receiving half has ended.
+        /// A request; if its head announces no content, the stream's receiving side has ended.
         case request(HTTP2Stream, RequestHead)
-        /// A client asks with a header list over the limit; the owner answers with 431 and nothing else.
+        /// A request with a header list over the limit; the owner responds with 431 only.
         case oversizedRequest(HTTP2Stream)
         /// An interim response: 100, 103.
         case informational(HTTP2Stream, ResponseHead)
-        /// The server answers; without content when the head says so.
+        /// A response; if its head announces no content, the receiving side has ended.
         case response(HTTP2Stream, ResponseHead)
-        /// Content. What is consumed has to be given back by ``HTTP2Engine/consumed(_:on:)``.
+        /// Content. Consumed bytes must be reported by ``HTTP2Engine/consumed(_:on:)``.
         case data(HTTP2Stream, ByteBuffer, isLast: Bool)
         /// The message ends with trailers.
         case trailers(HTTP2Stream, Headers)
-        /// The stream is over before its messages are.
+        /// The stream ended early.
         case reset(HTTP2Stream, StreamReset)
-        /// The server promises the response to a request that it made up; the response comes on the new stream.
+        /// The server promises the response to a pushed request; the response arrives on the new stream.
         case promise(HTTP2Stream, on: HTTP2Stream, RequestHead)
-        /// Little is left of what was to be sent on a stream whose owner wants to know.
+        /// Few pending bytes are left on a stream whose owner has requested this event.
         case drained(HTTP2Stream)
-        /// The peer has announced settings: how many streams may be opened may have changed.
+        /// The peer has sent settings: the limit of streams may have changed.
         case settings
-        /// The peer takes no more streams.
+        /// The peer accepts no more streams.
         case goAway(HTTP2ErrorCode, String)
-        /// The answer to a ping of the owner's.
+        /// The acknowledgement of the owner's ping.
         case pong
     }
 
-    /// How a stream ended before its time.
+    /// The early end of a stream.
     package struct StreamReset: Error, Equatable {
         package let code: HTTP2ErrorCode
         package let reason: String
         package let byPeer: Bool
-        /// Whether the peer has done nothing about the request, so that it may be sent again.
+        /// Whether the peer has not processed the request, so that it may be sent again.
         package let isUnprocessed: Bool
     }
 
-    /// What the next bytes of the peer are.
+    /// The state of parsing.
     enum Reading {
         case preface
         case frame
-        /// The rest of a DATA frame, handed on as it arrives.
+        /// The rest of a DATA frame, passed on as it arrives.
         case data(DataRest)
         case skip(Int)
     }
@@ -66,7 +67,7 @@ package struct HTTP2Engine: ~Copyable {
         let isLast: Bool
     }
 
-    /// A header block whose frames have not all arrived.
+    /// An incomplete header block.
     struct OpenBlock {
         let stream: UInt32
         let isLast: Bool
@@ -76,12 +77,12 @@ package struct HTTP2Engine: ~Copyable {
         var frames = 1
     }
 
-    /// How far the connection's end has come.
+    /// The progress of the shutdown.
     enum Leaving: Equatable {
         case no
-        /// The peer is told to open no more streams, but may not have heard of it.
+        /// The peer is told to open no more streams, but may not know it yet.
         case announced
-        /// Streams above this one are not looked at any more.
+        /// Streams above this one are ignored.
         case above(UInt32)
     }
 
@@ -99,22 +100,22 @@ package struct HTTP2Engine: ~Copyable {
     var idleFrames: FloodGuard
     var resets: FloodGuard
 
-    /// What is to be written to the socket. The owner takes it and leaves it empty.
+    /// The bytes for the socket. The owner takes them and leaves it empty.
     package var output = ByteBuffer()
     var packer = FieldBlockEncoder()
     var schedule = SendSchedule()
     var sendWindow = FlowWindow(65_535)
-    /// Bytes of content sent on all streams, and how many there were at a moment: what the connection's rate is judged by.
+    /// Bytes of content sent on all streams, and their number at a moment, for the connection's rate.
     var sentBytes = 0
     var rateMark: (at: NIODeadline, sent: Int, wasSlow: Bool)?
 
     var events = Deque<Event>()
     var streams = StreamTable()
-    /// What the peer has announced.
+    /// The peer's settings.
     package internal(set) var peer = HTTP2Settings()
     var highestOfPeer: UInt32 = 0
     var nextOfOurs: UInt32
-    /// Streams that we have reset, whose late frames are nobody's fault.
+    /// Streams that we have reset, on which late frames are not errors.
     var lately = RecentStreams()
 
     var receiveWindow = FlowWindow(65_535)
@@ -125,10 +126,10 @@ package struct HTTP2Engine: ~Copyable {
     var peerLeaves = false
     package internal(set) var hasFailed = false
 
-    /// A side of a new connection; what it says first is in ``output``.
+    /// One side of a new connection; its first bytes are in ``output``.
     /// - Parameters:
-    ///   - acceptsPush: as a client, whether promised responses are wanted.
-    ///   - allowsExtendedConnect: as a server, whether CONNECT may ask for a protocol (RFC 8441).
+    ///   - acceptsPush: as a client, whether pushes are accepted.
+    ///   - allowsExtendedConnect: as a server, whether extended CONNECT is supported (RFC 8441).
     package init(
         _ role: HTTP2Role, limits: HTTP2Limits = HTTP2Limits(), acceptsPush: Bool = false,
         allowsExtendedConnect: Bool = false, at now: NIODeadline
@@ -147,7 +148,7 @@ package struct HTTP2Engine: ~Copyable {
         introduce()
     }
 
-    /// Takes bytes as they arrived.
+    /// Adds received bytes.
     package mutating func append(_ bytes: ByteBuffer, at now: NIODeadline) {
         self.now = now
         if !hasFailed { input.absorb(bytes) }
@@ -182,15 +183,15 @@ package struct HTTP2Engine: ~Copyable {
             && streams.oursCount < (hasPeerSettings ? peer.maximumConcurrentStreams : 100)
     }
 
-    /// Whether streams may be opened now or when others have ended.
+    /// Whether streams may be opened now or after others have ended.
     package var takesStreams: Bool {
         !peerLeaves && !hasFailed && leaving == .no && nextOfOurs <= UInt32(FlowWindow.maximum)
     }
 
-    /// Whether the peer has said what it allows.
+    /// Whether the peer's settings have arrived.
     package var isSettled: Bool { hasPeerSettings }
 
-    /// Whether nothing is under way and nothing more will be.
+    /// Whether the shutdown is complete.
     package var isDrained: Bool {
         guard streams.count == 0 else { return false }
         if case .above = leaving { return true }
@@ -198,7 +199,7 @@ package struct HTTP2Engine: ~Copyable {
     }
 }
 
-/// The latest streams that were reset here; older ones are forgotten.
+/// The streams that were reset recently; older ones are dropped.
 struct RecentStreams {
     private var ids = Set<UInt32>()
     private var order = Deque<UInt32>()

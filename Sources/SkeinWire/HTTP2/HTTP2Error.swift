@@ -1,40 +1,40 @@
-// What can go wrong between HTTP/2 peers: the code that travels in a frame, and the reason in words.
+// Errors of HTTP/2: the code, and the reason as text.
 
 /// An error code of HTTP/2 (RFC 9113, section 7).
 public struct HTTP2ErrorCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
     /// The number in the frame.
     public let rawValue: UInt32
 
-    /// A code of any number.
+    /// A code with any number.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    /// No error: an orderly end.
+    /// No error: a graceful end.
     public static let noError = HTTP2ErrorCode(rawValue: 0)
-    /// The peer broke the protocol in a way no other code names.
+    /// A protocol violation without a more specific code.
     public static let protocolError = HTTP2ErrorCode(rawValue: 1)
-    /// A fault of the endpoint itself.
+    /// An internal error of the endpoint.
     public static let internalError = HTTP2ErrorCode(rawValue: 2)
-    /// The peer sent more than its window allows, or a window grew too large.
+    /// The peer exceeded its window, or a window grew too large.
     public static let flowControlError = HTTP2ErrorCode(rawValue: 3)
     /// SETTINGS were not acknowledged in time.
     public static let settingsTimeout = HTTP2ErrorCode(rawValue: 4)
-    /// A frame for a stream that is closed already.
+    /// A frame for a closed stream.
     public static let streamClosed = HTTP2ErrorCode(rawValue: 5)
-    /// A frame of a wrong size.
+    /// A frame with an invalid size.
     public static let frameSizeError = HTTP2ErrorCode(rawValue: 6)
-    /// The stream was not processed at all; the request may be sent again.
+    /// The stream was not processed; the request may be sent again.
     public static let refusedStream = HTTP2ErrorCode(rawValue: 7)
     /// The stream is not needed any more.
     public static let cancel = HTTP2ErrorCode(rawValue: 8)
-    /// The state of header compression is lost.
+    /// The state of header compression is invalid.
     public static let compressionError = HTTP2ErrorCode(rawValue: 9)
     /// A tunnel's connection failed.
     public static let connectError = HTTP2ErrorCode(rawValue: 10)
-    /// The peer makes too much work.
+    /// The peer causes excessive load.
     public static let enhanceYourCalm = HTTP2ErrorCode(rawValue: 11)
-    /// The TLS of the connection is not good enough.
+    /// The TLS parameters of the connection are insufficient.
     public static let inadequateSecurity = HTTP2ErrorCode(rawValue: 12)
-    /// The request has to come over HTTP/1.1.
+    /// The request must be sent over HTTP/1.1.
     public static let http11Required = HTTP2ErrorCode(rawValue: 13)
 
     private static let names = [
@@ -49,11 +49,11 @@ public struct HTTP2ErrorCode: RawRepresentable, Hashable, Sendable, CustomString
     }
 }
 
-/// A violation of RFC 9113 by the peer, or a limit it exceeded, that ends the connection.
+/// A violation of RFC 9113 by the peer, or an exceeded limit, that ends the connection.
 public struct HTTP2Error: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What the peer is told in the GOAWAY frame.
+    /// The code of the GOAWAY frame.
     public let code: HTTP2ErrorCode
-    /// What it did.
+    /// The violation.
     public let reason: String
 
     package init(_ code: HTTP2ErrorCode, _ reason: String) {
@@ -61,6 +61,6 @@ public struct HTTP2Error: Error, Hashable, Sendable, CustomStringConvertible {
         self.reason = reason
     }
 
-    /// The code and what the peer did.
+    /// The code and the violation.
     public var description: String { "\(code): \(reason)" }
 }

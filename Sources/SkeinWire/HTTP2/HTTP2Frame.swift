@@ -1,4 +1,4 @@
-// The frames of RFC 9113, section 4 and 6: their nine bytes in front, their types, their flags.
+// The frames of RFC 9113, sections 4 and 6: header, types, flags.
 
 import NIOCore
 
@@ -55,7 +55,7 @@ struct FrameType: RawRepresentable, Equatable {
     static let priorityUpdate = FrameType(rawValue: 0x10)
 }
 
-/// The flags of a frame; what a bit means depends on the type.
+/// The flags of a frame; the meaning of a bit depends on the type.
 struct FrameFlags: OptionSet {
     let rawValue: UInt8
 
@@ -66,14 +66,14 @@ struct FrameFlags: OptionSet {
     static let priority = FrameFlags(rawValue: 0x20)
 }
 
-/// What a client sends first (RFC 9113, section 3.4).
+/// The connection preface of a client (RFC 9113, section 3.4).
 package enum HTTP2Preface {
     package static let bytes: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-    /// How the first bytes of a connection compare with the preface.
+    /// The comparison of a connection's first bytes with the preface.
     package enum Match: Equatable {
         case no
-        /// All bytes so far are those of the preface.
+        /// All bytes so far match the preface.
         case perhaps
         case yes
     }

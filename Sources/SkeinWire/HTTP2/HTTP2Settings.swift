@@ -1,12 +1,12 @@
-// The settings of a peer (RFC 9113, section 6.5), and how a SETTINGS frame is read and written.
+// The settings of a peer (RFC 9113, section 6.5), and the encoding of SETTINGS frames.
 
 import NIOCore
 
-/// What a peer has said about itself. The values at the start are those of the RFC.
+/// The settings of a peer, with the RFC's initial values.
 package struct HTTP2Settings: Equatable, Sendable {
     package var headerTableSize = 4096
     package var isPushEnabled = true
-    /// Streams that the other side may open; no limit until one is announced.
+    /// The limit of streams for the other side; unlimited until it is announced.
     package var maximumConcurrentStreams = Int(UInt32.max)
     package var initialWindowSize = 65_535
     package var maximumFrameSize = 16_384
@@ -27,7 +27,7 @@ package struct HTTP2Settings: Equatable, Sendable {
         static let noRFC7540Priorities: UInt16 = 9
     }
 
-    /// Takes over the parameters of a frame's payload, in order; unknown ones are ignored.
+    /// Applies the parameters of a frame's payload, in order; unknown ones are ignored.
     mutating func apply(_ payload: ByteBuffer, from role: HTTP2Role) throws(HTTP2Error) {
         guard payload.readableBytes.isMultiple(of: 6) else {
             throw HTTP2Error(.frameSizeError, "a SETTINGS frame is not a multiple of six bytes")
@@ -88,13 +88,13 @@ struct FlowWindow {
 
     init(_ size: Int) { self.size = size }
 
-    /// Grows, by a WINDOW_UPDATE or a change of settings. Returns false when it would be too large.
+    /// Grows, by a WINDOW_UPDATE or a change of settings. Returns false on overflow.
     mutating func grow(_ increment: Int) -> Bool {
         guard size + increment <= Self.maximum else { return false }
         size += increment
         return true
     }
 
-    /// Takes bytes that were sent or have arrived.
+    /// Subtracts bytes that were sent or received.
     mutating func take(_ bytes: Int) { size -= bytes }
 }

@@ -1,13 +1,13 @@
-// The streams of a connection: what is known of each, and how they are found.
+// The streams of a connection: the state of each, and the lookup.
 
 import DequeModule
 import NIOCore
 
-/// Names a stream to the owner of the engine; a name whose stream has ended names nothing.
+/// Identifies a stream for the owner of the engine; after the stream has ended, it is invalid.
 package struct HTTP2Stream: Hashable, Sendable {
-    /// The number on the wire.
+    /// The stream ID.
     package let id: UInt32
-    /// A small number that no other open stream has: the place for what the owner keeps about it.
+    /// A small number that is unique among open streams: an index for the owner's own state.
     package let slot: Int
 
     package init(id: UInt32, slot: Int) {
@@ -16,9 +16,9 @@ package struct HTTP2Stream: Hashable, Sendable {
     }
 }
 
-/// Where one direction of a stream stands (RFC 9113, section 5.1).
+/// The state of one direction of a stream (RFC 9113, section 5.1).
 enum StreamHalf {
-    /// The head is still to come.
+    /// The head is expected.
     case head
     /// Content or trailers may follow.
     case body
@@ -33,47 +33,47 @@ struct StreamRecord {
     var sending: StreamHalf
     var sendWindow: FlowWindow
     var receiveWindow: FlowWindow
-    /// When content last moved, in either direction.
+    /// The time of the last content, in either direction.
     var progress: NIODeadline
-    /// Bytes of content that were sent.
+    /// Bytes of content sent.
     var sent = 0
-    /// Since when content has waited without a break, and what was sent before.
+    /// The start of the current period with pending content, and the bytes sent before it.
     var rateMark: (at: NIODeadline, sent: Int)?
-    /// Bytes that the owner has consumed and the peer does not know of.
+    /// Consumed bytes that were not announced to the peer yet.
     var unannounced = 0
-    /// What is left of the announced content.
+    /// The rest of the announced content.
     var expected: Int?
-    /// Whether the request was HEAD, so that the answer has no content whatever it announces.
+    /// Whether the request was HEAD, so that the response has no content.
     var isHead = false
-    /// Whether the peer may be silent on it as long as it likes.
+    /// Whether it is exempt from the checks for silence.
     var mayRest = false
     var priority = StreamPriority.standard
-    /// Whether it stands in the sender's schedule.
+    /// Whether it is in the sender's schedule.
     var isScheduled = false
-    /// What waits to be sent; most streams never have any.
+    /// Pending output; most streams never have any.
     var outgoing: Outgoing?
 
-    /// Content that has to wait for a window, for its turn or for the socket.
+    /// Content that waits for a window, for its turn or for the socket.
     final class Outgoing {
         var pieces = Deque<ByteBuffer>()
         var bytes = 0
         var isComplete = false
         var trailers: Headers?
-        /// Whether the owner wants to hear when little is left.
+        /// Whether the owner has requested an event when few bytes are left.
         var ownerWaits = false
     }
 }
 
 extension StreamRecord.Outgoing: @unchecked Sendable {}  // part of the engine's value; never shared between engines
 
-/// The open streams of a connection, each in a slot that is used again.
+/// The open streams of a connection, in reusable slots.
 struct StreamTable {
     private(set) var records: [StreamRecord] = []
     private var free: [Int] = []
-    /// Slots whose owner may not have heard yet that its stream has ended.
+    /// Slots whose owner may not know yet that the stream has ended.
     private var retired: [Int] = []
     private var slots: [UInt32: Int] = [:]
-    // Frames of one stream mostly come one behind the other.
+    // Consecutive frames usually belong to one stream.
     private var latestID = UInt32.max
     private var latestSlot = 0
 
@@ -105,7 +105,7 @@ struct StreamTable {
         return slot
     }
 
-    /// The slot of a name, if its stream is still open.
+    /// The slot of a stream, if it is still open.
     func slot(of stream: HTTP2Stream) -> Int? {
         stream.slot < records.count && records[stream.slot].id == stream.id ? stream.slot : nil
     }
@@ -120,14 +120,14 @@ struct StreamTable {
         if latestID == id { latestID = .max }
     }
 
-    /// Gives the slots of ended streams to new ones: everybody has heard of the end.
+    /// Makes the slots of ended streams reusable: the owner knows of the end.
     mutating func recycle() {
         guard !retired.isEmpty else { return }
         free += retired
         retired.removeAll(keepingCapacity: true)
     }
 
-    /// Every open stream, in the order of their numbers.
+    /// The open streams, by ID.
     var open: [HTTP2Stream] {
         slots.map { HTTP2Stream(id: $0.key, slot: $0.value) }.sorted { $0.id < $1.id }
     }

@@ -1,12 +1,12 @@
-// How much the peer may have under way to us. The windows grow while a transfer fills them within one round trip: then
-// they, and not the network, are what holds it up (the bandwidth-delay product, measured by a PING).
+// The sizes of receive windows. They grow while a transfer fills them within one round trip: then the window limits the
+// transfer, and not the network (the bandwidth-delay product, measured by a PING).
 
 /// The sizes of our receive windows.
 struct ReceiveWindows {
     private(set) var stream: Int
     private(set) var connection: Int
     private let maximum: Int
-    /// Bytes since the PING that is under way.
+    /// Bytes received since the current PING.
     private var measured: Int?
 
     init(_ limits: HTTP2Limits) {
@@ -15,21 +15,21 @@ struct ReceiveWindows {
         maximum = min(max(stream, limits.maximumStreamWindow), FlowWindow.maximum / 16)
     }
 
-    /// Counts bytes that have arrived.
+    /// Counts received bytes.
     @inline(__always)
     mutating func received(_ bytes: Int) {
         if let measured { self.measured = measured + bytes }
     }
 
-    /// Whether to send a PING now, since a transfer has used up half a window.
+    /// Whether to send a PING now, since a transfer has used half a window.
     mutating func beginMeasurement() -> Bool {
         guard measured == nil, stream < maximum else { return false }
         measured = 0
         return true
     }
 
-    /// The PING has come back.
-    /// - Returns: by how much the windows of a stream and of the connection grow.
+    /// The PING was acknowledged.
+    /// - Returns: the increments of a stream's and the connection's window.
     mutating func endMeasurement() -> (stream: Int, connection: Int)? {
         guard let bytes = measured else { return nil }
         measured = nil

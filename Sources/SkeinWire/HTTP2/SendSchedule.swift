@@ -1,28 +1,28 @@
-// Whose turn it is to send: by urgency first, then in turns or one after the other (RFC 9218, section 10).
+// The order of sending: by urgency first, then round robin or sequentially (RFC 9218, section 10).
 
 import DequeModule
 
-/// The streams that have something to send and a window for it.
+/// The streams that have content and an open window.
 struct SendSchedule {
     private var queues = [Deque<Int>](repeating: [], count: 8)
-    /// A bit for each urgency that has a stream.
+    /// A bit for each urgency with a stream.
     private var occupied: UInt8 = 0
 
     var isEmpty: Bool { occupied == 0 }
 
-    /// Puts a stream behind the others of its urgency.
+    /// Adds a stream after the others of its urgency.
     mutating func append(_ slot: Int, urgency: Int) {
         queues[urgency].append(slot)
         occupied |= 1 << UInt8(urgency)
     }
 
-    /// Puts a stream before the others of its urgency: it had its turn and keeps it.
+    /// Adds a stream before the others of its urgency: it continues its turn.
     mutating func prepend(_ slot: Int, urgency: Int) {
         queues[urgency].prepend(slot)
         occupied |= 1 << UInt8(urgency)
     }
 
-    /// Takes the stream whose turn it is.
+    /// Removes the next stream.
     mutating func next() -> Int? {
         guard occupied != 0 else { return nil }
         let urgency = occupied.trailingZeroBitCount
@@ -31,7 +31,7 @@ struct SendSchedule {
         return slot
     }
 
-    /// Takes a stream out, wherever it stands.
+    /// Removes a stream from any position.
     mutating func remove(_ slot: Int, urgency: Int) {
         queues[urgency].removeAll { $0 == slot }
         if queues[urgency].isEmpty { occupied &= ~(1 << UInt8(urgency)) }

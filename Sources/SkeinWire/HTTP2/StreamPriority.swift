@@ -1,19 +1,19 @@
-// The priority that a client gives a response (RFC 9218): how urgent it is, and whether parts of it are of use.
+// The priority of a response (RFC 9218): urgency and incremental delivery.
 
 /// The priority of a stream.
 struct StreamPriority: Equatable {
     /// 0, the most urgent, to 7.
     var urgency = 3
-    /// Whether it takes turns with others of its urgency; otherwise it is sent whole before they are.
+    /// Whether it is sent in turn with others of its urgency; otherwise it is completed before them.
     ///
-    /// The RFC's default is false; a client that says nothing about priorities gets its answers side by side.
+    /// The RFC's default is false; without priorities from the client, responses are sent concurrently.
     var isIncremental = true
 
     static let standard = StreamPriority()
 
     init() {}
 
-    /// Reads a Priority field: `u=1, i`. What is malformed or unknown is ignored (RFC 9218, section 5).
+    /// Parses a Priority field: `u=1, i`. Malformed and unknown parameters are ignored (RFC 9218, section 5).
     init(field: String) {
         isIncremental = false
         for member in field.splitBytes(separator: ",") {

@@ -1,15 +1,15 @@
-// The request method as a value: any token, with the registered ones at hand.
+// The request method: any token, with constants for the registered ones.
 
 /// An HTTP request method (RFC 9110, section 9). Methods are case-sensitive tokens; any token is accepted.
 public struct HTTPMethod: RawRepresentable, Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
-    /// The method as it stands on the wire, for example `GET`.
+    /// The method on the wire, for example `GET`.
     public let rawValue: String
 
-    /// A method of any name.
-    /// - Parameter rawValue: the method as it is sent; a name that is not a token is refused when the request is sent.
+    /// A method with any name.
+    /// - Parameter rawValue: the name; one that is not a token is refused when the request is sent.
     public init(rawValue: String) { self.rawValue = rawValue }
 
-    /// A method written as a literal: `"PROPFIND"`.
+    /// A method literal: `"PROPFIND"`.
     public init(stringLiteral value: String) { self.rawValue = value }
 
     /// The method's name.
@@ -34,10 +34,10 @@ public struct HTTPMethod: RawRepresentable, Hashable, Sendable, CustomStringConv
     /// PATCH: change parts of the target (RFC 5789).
     public static let patch: HTTPMethod = "PATCH"
 
-    /// Whether it asks for nothing to be changed (RFC 9110, section 9.2.1).
+    /// Whether it is safe (RFC 9110, section 9.2.1).
     public var isSafe: Bool { [.get, .head, .options, .trace].contains(self) }
 
-    /// Whether a repeated request has the effect of one (RFC 9110, section 9.2.2), so that it may be replayed.
+    /// Whether it is idempotent (RFC 9110, section 9.2.2), so that it may be replayed.
     public var isIdempotent: Bool {
         switch rawValue {
         case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE": true
@@ -45,7 +45,7 @@ public struct HTTPMethod: RawRepresentable, Hashable, Sendable, CustomStringConv
         }
     }
 
-    /// Whether a request without content says `Content-Length: 0` (RFC 9110, section 8.6).
+    /// Whether a request without content carries `Content-Length: 0` (RFC 9110, section 8.6).
     package var announcesEmptyBody: Bool {
         switch rawValue {
         case "POST", "PUT", "PATCH": true

@@ -2,13 +2,13 @@
 
 /// An HTTP status code (RFC 9110, section 15).
 public struct HTTPStatus: Hashable, Sendable, CustomStringConvertible, ExpressibleByIntegerLiteral {
-    /// The three digits, 100 to 599; up to 999 in what a tolerant client has received.
+    /// The three digits, 100 to 599; up to 999 in responses accepted in tolerant mode.
     public let code: Int
 
     /// A status from its number.
     public init(_ code: Int) { self.code = code }
 
-    /// A status written as a literal: `404`.
+    /// A status literal: `404`.
     public init(integerLiteral value: Int) { self.code = value }
 
     /// 100 Continue: send the content (RFC 9110, section 15.2.1).
@@ -51,7 +51,7 @@ public struct HTTPStatus: Hashable, Sendable, CustomStringConvertible, Expressib
     /// Whether the response is interim (1xx) and another one follows.
     public var isInformational: Bool { code < 200 }
 
-    /// Whether a response with this status never has content, whatever its fields say (RFC 9112, section 6.3).
+    /// Whether a response with this status never has content, whatever its fields (RFC 9112, section 6.3).
     package var forbidsBody: Bool { code < 200 || code == 204 || code == 304 }
 
     /// The code and its phrase: `404 Not Found`.

@@ -1,6 +1,6 @@
-// The protocol version that carried a message, as callers and handlers see it.
+// The protocol version of a message.
 
-/// The version of HTTP that carried a message.
+/// The HTTP version of a message.
 public struct HTTPVersion: Hashable, Sendable, CustomStringConvertible {
     /// The digit before the dot.
     public let major: UInt8

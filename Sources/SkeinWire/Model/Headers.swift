@@ -1,15 +1,15 @@
-// A header section: one buffer of bytes and the places of the names and values in it. Parsed sections point into the
-// bytes that arrived, built ones into bytes that are ready to be sent; strings are made when somebody asks.
+// A header section: one buffer, and the ranges of names and values in it. Parsed sections refer to the received bytes,
+// built ones to bytes in wire form; strings are made on demand.
 
 import NIOCore
 import SkeinCore
 
 /// The fields of a message's header or trailer section (RFC 9110, section 5), in order, names compared without case.
 ///
-/// A field that cannot be sent (a name that is not a token, a value with CR, LF, NUL or another control byte) is
-/// remembered, and the message is refused with an error before any of it is written.
+/// An invalid field (a name that is not a token, a value with CR, LF, NUL or another control byte) is recorded, and the
+/// message is refused with an error before any of it is written.
 public struct Headers: Sendable {
-    /// Where one field stands in ``bytes``, counted from its reader index.
+    /// The position of one field in ``bytes``, relative to its reader index.
     package struct Field: Sendable {
         package var name: UInt32
         package var value: UInt32
@@ -20,21 +20,21 @@ public struct Headers: Sendable {
 
     package private(set) var bytes: ByteBuffer
     package private(set) var fields: [Field]
-    /// The names among the well-known ones that occur; what is not in here need not be searched for.
+    /// The known names that occur; names not in this set need no search.
     package private(set) var known: KnownFields
-    /// Whether ``bytes`` is exactly the section in wire form, so that sending it is one copy.
+    /// Whether ``bytes`` is exactly the section in wire form, so that it can be sent by one copy.
     private var isWireForm: Bool
-    /// Whether a value may be no UTF-8.
+    /// Whether a value may be invalid UTF-8.
     private var mayHoldOtherBytes = false
     private var fault: Fault?
 
-    /// Why the section cannot be sent: the first field that an application set wrongly.
+    /// The reason why the section cannot be sent: the first invalid field of an application.
     package private(set) var problem: HeaderProblem? {
         get { fault?.problem }
         set { fault = newValue.map(Fault.init) }
     }
 
-    /// Out of line: most sections have no problem, and every copy would carry its place.
+    /// In a box: most sections have no problem, and every copy would carry this field.
     private final class Fault: Sendable {
         let problem: HeaderProblem
 
@@ -49,7 +49,7 @@ public struct Headers: Sendable {
         isWireForm = true
     }
 
-    /// A section that was parsed: the bytes and the places in them.
+    /// A parsed section: the bytes and the positions of fields.
     package init(parsed bytes: ByteBuffer, fields: [Field], known: KnownFields) {
         self.bytes = bytes
         self.fields = fields
@@ -58,7 +58,7 @@ public struct Headers: Sendable {
         mayHoldOtherBytes = true
     }
 
-    /// The same for a version whose fields are text on their way (HPACK is written by a library that knows no other).
+    /// The same for a version with text fields (the HPACK library supports only text).
     package var problemAsText: HeaderProblem? {
         if let problem { return problem }
         guard mayHoldOtherBytes else { return nil }
@@ -75,7 +75,7 @@ public struct Headers: Sendable {
     /// Whether there is no field.
     public var isEmpty: Bool { fields.isEmpty }
 
-    /// The first value of a name, or nil. Setting replaces every value of the name; setting nil removes them.
+    /// The first value of a name, or nil. Setting replaces all values of the name; setting nil removes them.
     ///
     /// A value that is not UTF-8 is read as ISO-8859-1; ``rawValue(_:)`` has its bytes.
     /// - Parameter name: the field's name in any case.
@@ -87,7 +87,7 @@ public struct Headers: Sendable {
         }
     }
 
-    /// Every value of a name, in order; one entry a field line, not split at commas.
+    /// Every value of a name, in order; one entry per field line, not split at commas.
     public func values(_ name: String) -> [String] {
         fields.indices.filter { matches($0, name) }.map { value(at: $0) }
     }
@@ -98,7 +98,7 @@ public struct Headers: Sendable {
     /// Appends a field, keeping those of the same name.
     /// - Parameters:
     ///   - name: a token (RFC 9110, section 5.1).
-    ///   - value: without control bytes except tab; outer blanks are dropped.
+    ///   - value: without control bytes except tab; surrounding whitespace is removed.
     public mutating func add(_ name: String, _ value: String) { append(name, value.utf8) }
 
     /// Appends a field whose value need not be UTF-8 (RFC 9110, section 5.5: obs-text is opaque).
@@ -115,7 +115,7 @@ public struct Headers: Sendable {
             problem = problem ?? HeaderProblem(name: String(name.prefix(64)), fault: .tooLong)
             return
         }
-        // What an application has parsed stays where it is; what it adds goes behind, in wire form.
+        // Parsed fields stay in place; added ones are appended in wire form.
         let start = bytes.readableBytes
         let nameLength = bytes.writeString(name)
         bytes.writeStaticString(": ")
@@ -155,10 +155,10 @@ public struct Headers: Sendable {
         isWireForm = false
     }
 
-    /// The fields that a test lets through, in wire form.
+    /// The fields that pass a filter, in wire form.
     /// - Parameters:
-    ///   - extra: bytes for fields that will be added.
-    ///   - passes: called with the bytes of each name, and what is known of it.
+    ///   - extra: bytes to reserve for additional fields.
+    ///   - passes: called with the bytes of each name, and the known field.
     package func passing(
         reserving extra: Int, _ passes: (_ name: UnsafeRawBufferPointer, _ known: KnownFields) -> Bool
     ) -> Headers {
@@ -187,14 +187,14 @@ public struct Headers: Sendable {
         return kept
     }
 
-    /// Takes over the fields of another section, replacing those of the same names.
+    /// Merges the fields of another section, which replace those of the same names.
     public mutating func merge(_ other: Headers) {
         problem = problem ?? other.problem
         for field in other { remove(field.name) }
         for index in other.fields.indices { add(other.name(at: index), bytes: other.valueBytes(at: index)) }
     }
 
-    /// Whether a comma-separated list field, such as Connection, holds a token, in any case.
+    /// Whether a comma-separated list field, such as Connection, contains a token, ignoring case.
     public func listContains(_ name: String, token: String) -> Bool {
         values(name).contains { value in
             value.splitBytes(separator: ",").contains {
@@ -203,7 +203,7 @@ public struct Headers: Sendable {
         }
     }
 
-    /// Appends the section in HTTP/1.1 wire form, leaving out the given well-known names.
+    /// Appends the section in HTTP/1.1 wire form, except the given known names.
     package func write(to buffer: inout ByteBuffer, omitting omitted: KnownFields) {
         if isWireForm, known.isDisjoint(with: omitted) {
             buffer.writeImmutableBuffer(bytes)
@@ -221,7 +221,7 @@ public struct Headers: Sendable {
         bytes.getSlice(at: bytes.readerIndex + Int(offset), length: Int(length)) ?? ByteBuffer()
     }
 
-    /// UTF-8, and else ISO-8859-1: no byte is lost, whatever it meant.
+    /// UTF-8, else ISO-8859-1, which loses no byte.
     static func text(_ bytes: UnsafeRawBufferPointer) -> String {
         String(checkedUTF8: bytes) ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
     }
@@ -236,7 +236,7 @@ public struct Headers: Sendable {
         string(fields[index].name, Int(fields[index].nameLength))
     }
 
-    /// The name of a field, its letters made small.
+    /// The name of a field, in lower case.
     package func lowercaseName(at index: Int) -> String {
         let field = fields[index]
         return bytes.withUnsafeReadableBytes { all in
@@ -254,12 +254,12 @@ public struct Headers: Sendable {
         string(fields[index].value, Int(fields[index].valueLength))
     }
 
-    /// The value of a field as it stands in the message.
+    /// The bytes of a field's value.
     package func valueBytes(at index: Int) -> ByteBufferView {
         slice(fields[index].value, fields[index].valueLength).readableBytesView
     }
 
-    /// The bytes of a name's first value as they stand in the message; they need not be UTF-8.
+    /// The bytes of a name's first value, which may be invalid UTF-8.
     /// - Parameter name: the field's name in any case.
     public func rawValue(_ name: String) -> ByteBufferView? { firstIndex(of: name).map(valueBytes) }
 
@@ -269,7 +269,7 @@ public struct Headers: Sendable {
     }
 
     /// The bytes of a name's first value, without a copy.
-    /// - Parameter name: in small letters.
+    /// - Parameter name: in lower case.
     package func bytes(_ name: StaticString) -> ByteBuffer? {
         bytes.withUnsafeReadableBytes { all in
             fields.first { Bytes.equal(all, Int($0.name), Int($0.nameLength), lowercase: name) }
@@ -296,7 +296,7 @@ public struct Headers: Sendable {
 }
 
 extension Headers: Sequence {
-    /// Walks over the fields as strings.
+    /// Iterates over the fields as strings.
     public struct Iterator: IteratorProtocol {
         fileprivate let headers: Headers
         fileprivate var index = 0
@@ -314,7 +314,7 @@ extension Headers: Sequence {
 }
 
 extension Headers: ExpressibleByDictionaryLiteral {
-    /// A section written as a literal, in order: `["Accept": "text/html"]`. A field without a value is left out.
+    /// A literal section, in order: `["Accept": "text/html"]`. A field without a value is left out.
     public init(dictionaryLiteral elements: (String, String?)...) {
         self.init()
         for case (let name, let value?) in elements { add(name, value) }
@@ -330,7 +330,7 @@ extension Headers: ExpressibleByDictionaryLiteral {
 }
 
 extension Headers: Equatable {
-    /// Two sections are equal when their fields are, in order, names without case.
+    /// Two sections are equal when their fields are, in order, ignoring the case of names.
     public static func == (left: Headers, right: Headers) -> Bool {
         left.count == right.count
             && left.fields.indices.allSatisfy { index in
@@ -341,6 +341,6 @@ extension Headers: Equatable {
 }
 
 extension Headers: CustomStringConvertible {
-    /// The section as text, a line a field.
+    /// The section as text, one line per field.
     public var description: String { map { "\($0.name): \($0.value)" }.joined(separator: "\n") }
 }

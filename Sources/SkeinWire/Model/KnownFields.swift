@@ -1,8 +1,8 @@
-// The field names that the protocol itself reads or writes, as a set of bits.
+// The field names that the protocol uses, as a bit set.
 
 import SkeinCore
 
-/// Field names that matter to framing and defaults.
+/// Known field names.
 package struct KnownFields: OptionSet, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -24,20 +24,20 @@ package struct KnownFields: OptionSet, Sendable {
     package static let priority = KnownFields(rawValue: 1 << 14)
     package static let contentEncoding = KnownFields(rawValue: 1 << 15)
 
-    /// The fields that frame a message; they are the codec's, never the application's.
+    /// The framing fields; the codec sets them, never the application.
     package static let framing: KnownFields = [.contentLength, .transferEncoding]
 
-    /// The fields about one connection, which HTTP/2 does not have (RFC 9113, section 8.2.2).
+    /// The connection fields, which HTTP/2 does not have (RFC 9113, section 8.2.2).
     package static let aboutTheConnection: KnownFields = [
         .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade,
     ]
 
-    /// What a trailer section must not hold (RFC 9110, section 6.5.1): framing, routing and connection fields.
+    /// Fields that are not allowed in trailers (RFC 9110, section 6.5.1): framing, routing and connection fields.
     package static let forbiddenInTrailers: KnownFields = [
         .host, .contentLength, .transferEncoding, .connection, .upgrade,
     ]
 
-    /// Recognises a name by its length and first letter, then by all of its letters.
+    /// Identifies a name by its length and first letter, then by all of its letters.
     @inline(__always)
     package init(name bytes: UnsafeRawBufferPointer, at start: Int, count: Int) {
         func named(_ name: StaticString, _ field: KnownFields) -> KnownFields {
@@ -68,7 +68,7 @@ package struct KnownFields: OptionSet, Sendable {
         }
     }
 
-    /// The name of a single field in lower case, as HTTP/2 sends it; nil for a name that is not known.
+    /// The name of a single field in lower case, for HTTP/2; nil for several or none.
     package var lowercaseName: String? {
         switch self {
         case .host: "host"

@@ -1,14 +1,14 @@
-// What the codecs hand out at the start of a message, the same for every version of HTTP.
+// The heads of messages, common to all versions of HTTP.
 
 import NIOCore
 
-/// How long the content of a message is, known from its head alone.
+/// The length of a message's content, as far as its head tells.
 public enum BodyLength: Hashable, Sendable {
-    /// There is none.
+    /// No content.
     case none
-    /// Exactly so many bytes, more than zero.
+    /// A number of bytes, more than zero.
     case known(Int)
-    /// It tells its end itself: chunked, an HTTP/2 stream, or the end of the connection.
+    /// The framing delimits it: chunked, an HTTP/2 stream, or the end of the connection.
     case streamed
 }
 
@@ -16,13 +16,13 @@ public enum BodyLength: Hashable, Sendable {
 public struct RequestHead: Sendable {
     /// The method.
     public var method: HTTPMethod
-    /// The version that carried it.
+    /// The version of the message.
     public var version: HTTPVersion
     /// The header section.
     public var headers: Headers
-    /// How much content follows.
+    /// The length of the content.
     public var bodyLength: BodyLength
-    /// Whether the connection can carry another request after this one (RFC 9112, section 9.3).
+    /// Whether the connection can be reused after this request (RFC 9112, section 9.3).
     public var keepAlive: Bool
     /// Whether the client waits for `100 Continue` before it sends the content (RFC 9110, section 10.1.1).
     public var expectsContinue: Bool
@@ -31,7 +31,7 @@ public struct RequestHead: Sendable {
     public var protocolName: String? { extended?.protocolName }
     private let extended: Extended?
 
-    /// Out of line: next to no request has one, and every copy would carry its place.
+    /// In a box: hardly any request has one, and every copy would carry this field.
     private final class Extended: Sendable {
         let protocolName: String
 
@@ -54,7 +54,7 @@ public struct RequestHead: Sendable {
         extended = protocolName.map(Extended.init)
     }
 
-    /// The request target as it was sent: path and query, an absolute URL, `host:port` or `*` (RFC 9112, section 3.2).
+    /// The request target as received: path and query, an absolute URL, `host:port` or `*` (RFC 9112, section 3.2).
     public var target: String { String(buffer: targetBytes) }
 }
 
@@ -62,13 +62,13 @@ public struct RequestHead: Sendable {
 public struct ResponseHead: Sendable {
     /// The status code.
     public var status: HTTPStatus
-    /// The reason phrase as it was sent; the standard one where the protocol has none.
+    /// The reason phrase as received; the standard one if the protocol has none.
     public var reason: String
-    /// The version that carried it.
+    /// The version of the message.
     public var version: HTTPVersion
     /// The header section.
     public var headers: Headers
-    /// How much content follows.
+    /// The length of the content.
     public var bodyLength: BodyLength
 
     package init(

@@ -3,20 +3,20 @@
 import NIOCore
 import SkeinCore
 
-/// What a form with files may make us hold.
+/// Limits of a form with files.
 public struct MultipartLimits: Sendable, Hashable {
     /// Parts of a form. Default: 1000.
     public var parts = 1000
     /// Bytes of the fields before a part's content. Default: 8 KiB.
     public var headerBlock = 8 << 10
-    /// Bytes of all parts that are no files, which are kept in memory. Default: 1 MiB.
+    /// Bytes of all parts other than files, which are held in memory. Default: 1 MiB.
     public var fields = 1 << 20
 
     /// The defaults.
     public init() {}
 }
 
-/// Why a form could not be read.
+/// The error in a form.
 package enum MultipartError: String, Error, Sendable, CustomStringConvertible {
     case boundary = "the boundary of the form is missing or malformed"
     case preamble = "the form does not begin with its boundary"
@@ -31,21 +31,21 @@ package enum MultipartError: String, Error, Sendable, CustomStringConvertible {
 
 /// Splits the bytes of a form.
 package struct MultipartDecoder: Sendable {
-    /// What the form holds next.
+    /// The next part of the form.
     package enum Event: Sendable, Equatable {
-        /// A part begins.
+        /// The header section of a part.
         case part(Headers)
-        /// Some of its content.
+        /// A piece of its content.
         case data(ByteBuffer)
-        /// The part is over.
+        /// The end of a part.
         case endOfPart
-        /// The form is over; what follows means nothing.
+        /// The end of the form; following bytes are ignored.
         case end
     }
 
     private enum State: Equatable {
         case start
-        /// Behind a boundary: what follows tells whether it was the last.
+        /// After a boundary: the next bytes tell whether it was the last.
         case boundary(isFirst: Bool)
         case headers
         case content
@@ -53,14 +53,14 @@ package struct MultipartDecoder: Sendable {
     }
 
     private let limits: MultipartLimits
-    /// The line that stands between parts, the end of the line before it included.
+    /// The delimiter between parts, including the preceding line end.
     private let delimiter: [UInt8]
     private var state = State.start
     private var buffer = ByteBuffer()
     private var parts = 0
 
-    /// - Parameter boundary: of the Content-Type field.
-    /// - Throws: ``MultipartError/boundary`` when it is none (RFC 2046, section 5.1.1).
+    /// - Parameter boundary: the boundary of the Content-Type field.
+    /// - Throws: ``MultipartError/boundary`` when it is invalid (RFC 2046, section 5.1.1).
     package init(boundary: String, limits: MultipartLimits = MultipartLimits()) throws(MultipartError) {
         guard (1...70).contains(boundary.utf8.count), boundary.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) else {
             throw .boundary
@@ -69,7 +69,7 @@ package struct MultipartDecoder: Sendable {
         delimiter = Array("\r\n--\(boundary)".utf8)
     }
 
-    /// Takes bytes as they arrived.
+    /// Adds received bytes.
     package mutating func append(_ bytes: ByteBuffer) { buffer.absorb(bytes) }
 
     /// The form has ended.
@@ -79,7 +79,7 @@ package struct MultipartDecoder: Sendable {
     package mutating func next() throws(MultipartError) -> Event? {
         switch state {
         case .start:
-            // The first boundary has no line before it.
+            // No line precedes the first boundary.
             let first = delimiter.dropFirst(2)
             guard buffer.readableBytes >= first.count else {
                 guard first.starts(with: buffer.readableBytesView) else { throw .preamble }
@@ -141,7 +141,7 @@ package struct MultipartDecoder: Sendable {
         return headers
     }
 
-    /// Content up to the next boundary, or up to where one may begin.
+    /// Content up to the next boundary, or up to a possible start of one.
     private mutating func nextContent() -> Event? {
         let found = buffer.withUnsafeReadableBytes { Self.find(delimiter, in: $0) }
         switch found {
@@ -156,9 +156,9 @@ package struct MultipartDecoder: Sendable {
     }
 
     private enum Found {
-        /// The delimiter stands behind so many bytes.
+        /// A complete delimiter, after a number of bytes.
         case whole(Int)
-        /// So many bytes are not the start of one.
+        /// A number of bytes without the start of a delimiter.
         case none(Int)
     }
 

@@ -1,17 +1,17 @@
-// Messages made smaller for the way (RFC 7692, section 7): deflate without a frame, its last four bytes left out.
+// Compression of messages (RFC 7692, section 7): raw deflate, without the last four bytes.
 
 import CZlib
 import NIOCore
 
-/// What both sides have agreed about compression, as one of them sees it.
+/// The negotiated compression, from one side's view.
 package struct WebSocketCompression: Hashable, Sendable {
     /// The base-two logarithm of our compressor's window, 8 to 15.
     package var outgoingWindowBits: Int
-    /// Whether our compressor begins anew with each message.
+    /// Whether our compressor is reset for each message.
     package var outgoingStartsOver: Bool
     /// The base-two logarithm of the peer's window.
     package var incomingWindowBits: Int
-    /// Whether the peer's compressor begins anew with each message.
+    /// Whether the peer's compressor is reset for each message.
     package var incomingStartsOver: Bool
 
     package init(
@@ -24,11 +24,11 @@ package struct WebSocketCompression: Hashable, Sendable {
         self.incomingStartsOver = incomingStartsOver
     }
 
-    /// What deflate ends a flush with, which is not sent.
+    /// The end of a deflate flush, which is not sent.
     fileprivate static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
 }
 
-/// A stream of zlib, which keeps its own address and so must not move.
+/// A zlib stream, which stores its own address and must not move.
 class ZlibStream {
     fileprivate final let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
 
@@ -36,8 +36,8 @@ class ZlibStream {
 
     deinit { stream.deallocate() }
 
-    /// Calls zlib until it has taken all input and has no output left, growing the output as it goes.
-    /// - Returns: what the last call said.
+    /// Calls zlib until all input is consumed and all output is returned, growing the output as needed.
+    /// - Returns: the result of the last call.
     fileprivate final func run(
         _ input: UnsafeRawBufferPointer, into output: inout ByteBuffer, upTo maximum: Int,
         _ call: (UnsafeMutablePointer<z_stream>) -> Int32
@@ -62,16 +62,16 @@ class ZlibStream {
     }
 }
 
-/// Makes messages smaller.
+/// Compresses messages.
 final class MessageDeflater: ZlibStream {
     private let startsOver: Bool
 
-    /// Nil for a window of 256 bytes, which zlib cannot keep to.
+    /// Nil for a window of 256 bytes, which zlib does not support.
     init?(_ compression: WebSocketCompression) {
         guard compression.outgoingWindowBits > 8 else { return nil }
         startsOver = compression.outgoingStartsOver
         super.init()
-        // A memory level of 5 instead of 8: an eighth of the memory, and next to no difference for short messages.
+        // A memory level of 5 instead of 8: an eighth of the memory, with hardly any difference for short messages.
         deflateInit2_(
             stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -Int32(compression.outgoingWindowBits), 5, Z_DEFAULT_STRATEGY,
             zlibVersion(), Int32(MemoryLayout<z_stream>.size))
@@ -79,7 +79,7 @@ final class MessageDeflater: ZlibStream {
 
     deinit { deflateEnd(stream) }
 
-    /// A message as it is sent.
+    /// A compressed message.
     func deflate(_ bytes: ByteBuffer) throws(WebSocketError) -> ByteBuffer {
         var output = ByteBuffer()
         _ = try bytes.withUnsafeReadableBytes { input in
@@ -93,7 +93,7 @@ final class MessageDeflater: ZlibStream {
     }
 }
 
-/// Makes messages what they were.
+/// Decompresses messages.
 final class MessageInflater: ZlibStream {
     private let compression: WebSocketCompression
     private var hasBegun = false
@@ -105,10 +105,10 @@ final class MessageInflater: ZlibStream {
 
     deinit { if hasBegun { inflateEnd(stream) } }
 
-    /// Output up to which nobody asks for the ratio: short messages may be very regular.
+    /// Output below which the ratio is not checked: short messages may be very regular.
     private static let freeOutput = 4 << 20
 
-    /// What a whole message becomes.
+    /// The decompressed message.
     func inflate(_ bytes: ByteBuffer, _ limits: WebSocketLimits) throws(WebSocketError) -> ByteBuffer {
         let allowed = bytes.readableBytes.multipliedReportingOverflow(by: max(1, limits.ratio))
         let maximum = min(limits.messageSize, allowed.overflow ? .max : max(Self.freeOutput, allowed.partialValue))
@@ -126,7 +126,7 @@ final class MessageInflater: ZlibStream {
         _ input: UnsafeRawBufferPointer, into output: inout ByteBuffer, _ maximum: Int
     ) throws(WebSocketError) {
         if !hasBegun {
-            // Never less than 2^9: zlib's inflater knows no smaller window, and a larger one undoes the same.
+            // At least 2^9: zlib's inflater supports no smaller window, and a larger one decodes the same data.
             let bits = -Int32(max(9, compression.incomingWindowBits))
             guard inflateInit2_(stream, bits, zlibVersion(), Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
                 throw WebSocketError(.internalError, "there is no memory to decompress messages")
@@ -146,7 +146,8 @@ final class MessageInflater: ZlibStream {
         }
     }
 
-    /// A block said that it was the last one, which it may (section 7.2.3.4): the next one still sees what was before.
+    /// A block was marked as the last one, which is allowed (section 7.2.3.4): the next one can still refer to earlier
+    /// data.
     private func goOn() {
         var window = [UInt8](repeating: 0, count: 32 << 10)
         var count = UInt32(window.count)

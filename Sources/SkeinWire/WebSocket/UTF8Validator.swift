@@ -1,17 +1,17 @@
-// Whether bytes are UTF-8, told as they arrive: a text that begins wrongly is refused before its end is here.
+// Incremental UTF-8 validation: an invalid text is refused before its end has arrived.
 
-/// Checks a text piece by piece (RFC 3629, section 4).
+/// Validates a text piece by piece (RFC 3629, section 4).
 struct UTF8Validator {
-    /// Bytes that the character under way still needs.
+    /// The missing bytes of the current character.
     private var needed: UInt8 = 0
-    /// What the next of them may be.
+    /// The lower bound of the next byte.
     private var low: UInt8 = 0x80
     private var high: UInt8 = 0xBF
 
-    /// Whether no character is cut off.
+    /// Whether the last character is complete.
     var isComplete: Bool { needed == 0 }
 
-    /// Takes the next bytes. Returns false when they can be no part of a text.
+    /// Checks the next bytes. Returns false when they are invalid.
     mutating func accept(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var index = 0
         let count = bytes.count
@@ -37,12 +37,12 @@ struct UTF8Validator {
         case 0xC2...0xDF: needed = 1
         case 0xE0...0xEF:
             needed = 2
-            if byte == 0xE0 { low = 0xA0 }  // else it would have been shorter
-            if byte == 0xED { high = 0x9F }  // else it would be half of a surrogate pair
+            if byte == 0xE0 { low = 0xA0 }  // otherwise it would be an overlong encoding
+            if byte == 0xED { high = 0x9F }  // otherwise it would be a surrogate
         case 0xF0...0xF4:
             needed = 3
             if byte == 0xF0 { low = 0x90 }
-            if byte == 0xF4 { high = 0x8F }  // else it would be above U+10FFFF
+            if byte == 0xF4 { high = 0x8F }  // otherwise it would be above U+10FFFF
         default: return false
         }
         return true

@@ -1,47 +1,48 @@
-// From the bytes of a connection to messages (RFC 6455, sections 5 and 6). A value without I/O; every rule that a peer can break
-// while it sends frames is here or in the head of the frame.
+// Decodes messages from the bytes of a connection (RFC 6455, sections 5 and 6). A value without I/O; all rules for a
+// peer's frames are checked here or in the frame head.
 
 import NIOCore
 import SkeinCore
 
-/// What a peer may make us hold.
+/// Limits for a peer's messages.
 public struct WebSocketLimits: Hashable, Sendable {
-    /// Bytes of a message, all of its fragments together and decompressed; more closes the socket with 1009. Default: 16 MiB.
+    /// The size of a message, with all of its fragments, decompressed; a larger one closes the socket with 1009.
+    /// Default: 16 MiB.
     public var messageSize = 16 << 20
-    /// Bytes of a frame as it is sent. Default: 16 MiB.
+    /// The size of a frame on the wire. Default: 16 MiB.
     public var frameSize = 16 << 20
     /// Fragments of one message. Default: 1 048 576.
     public var fragments = 1 << 20
-    /// How many times larger than what was sent a message may become, once it is larger than 4 MiB. Default: 250.
+    /// The ratio of decompressed to received bytes for messages above 4 MiB. Default: 250.
     public var ratio = 250
 
     /// The defaults.
     public init() {}
 }
 
-/// Reads what the peer sends.
+/// Decodes the peer's frames.
 package struct WebSocketDecoder {
-    /// What the peer said.
+    /// An event from the peer.
     package enum Event: Equatable {
         case message(WebSocketMessage)
         case ping(ByteBuffer)
         case pong(ByteBuffer)
-        /// The last event: what follows a Close is not looked at.
+        /// The last event: bytes after a Close are ignored.
         case close(WebSocketClosing)
     }
 
-    /// A message whose end is not here yet.
+    /// An incomplete message.
     private struct OpenMessage {
         let kind: WebSocketMessage.Kind
         let isCompressed: Bool
-        /// As they were sent: what a few bytes become is not held while the rest of the message is still to come.
+        /// Still compressed: decompressing early would need more memory for an incomplete message.
         var bytes = ByteBuffer()
         var checked = 0
         var fragments = 1
         var validator = UTF8Validator()
     }
 
-    /// A data frame whose payload is being read.
+    /// A data frame in progress.
     private struct OpenFrame {
         var left: Int
         let isFinal: Bool
@@ -52,13 +53,13 @@ package struct WebSocketDecoder {
     private let limits: WebSocketLimits
     private let inflater: MessageInflater?
     private var buffer = ByteBuffer()
-    /// A head that has been read before its whole control frame was there.
+    /// The head of an incomplete control frame.
     private var control: WebSocketFrameHead?
     private var frame: OpenFrame?
     private var message: OpenMessage?
     private var isOver = false
 
-    /// - Parameter role: ours; the peer has the other one.
+    /// - Parameter role: our role.
     package init(
         _ role: WebSocketRole, limits: WebSocketLimits = WebSocketLimits(), compression: WebSocketCompression? = nil
     ) {
@@ -67,13 +68,13 @@ package struct WebSocketDecoder {
         inflater = compression.map(MessageInflater.init)
     }
 
-    /// Bytes of a message that are held until its end arrives; 0 between messages.
+    /// Bytes of an incomplete message; 0 between messages.
     package var heldBytes: Int { message == nil ? 0 : (message?.bytes.readableBytes ?? 0) + buffer.readableBytes }
 
-    /// Takes bytes as they arrived.
+    /// Adds received bytes.
     package mutating func append(_ bytes: ByteBuffer) { if !isOver { buffer.absorb(bytes) } }
 
-    /// Lets go of what is held; nothing more is read.
+    /// Releases all buffers; nothing more is decoded.
     package mutating func abandon() {
         isOver = true
         message = nil
@@ -81,7 +82,7 @@ package struct WebSocketDecoder {
     }
 
     /// The next event, or nil until more bytes arrive.
-    /// - Throws: the violation; the socket closes with its code, and nothing more is read.
+    /// - Throws: the violation; the socket closes with its code, and nothing more is decoded.
     package mutating func next() throws(WebSocketError) -> Event? {
         guard !isOver else { return nil }
         do {
@@ -134,7 +135,7 @@ package struct WebSocketDecoder {
         return nil
     }
 
-    /// The usual case: a message in one frame, all of which is here.
+    /// The common case: a complete message in one frame.
     private mutating func whole(
         _ kind: WebSocketMessage.Kind, _ head: WebSocketFrameHead
     ) throws(WebSocketError) -> WebSocketMessage {
@@ -155,7 +156,7 @@ package struct WebSocketDecoder {
         case message(WebSocketMessage)
     }
 
-    /// Takes what is here of a frame's payload; nil when nothing is.
+    /// Reads the available part of a frame's payload; nil when there is none.
     private mutating func readPayload() throws(WebSocketError) -> Step? {
         guard var frame, var message else { return nil }
         let count = min(frame.left, buffer.readableBytes)
@@ -193,7 +194,7 @@ package struct WebSocketDecoder {
         return WebSocketMessage(message.kind, message.bytes)
     }
 
-    /// Checks what has been added to a text.
+    /// Validates the new part of a text.
     private func check(_ message: inout OpenMessage) throws(WebSocketError) {
         guard message.kind == .text else { return }
         let from = message.checked

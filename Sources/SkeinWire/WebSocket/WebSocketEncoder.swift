@@ -1,4 +1,4 @@
-// From messages to the bytes of a connection (RFC 6455, section 5).
+// Encodes messages (RFC 6455, section 5).
 
 import NIOCore
 
@@ -10,7 +10,7 @@ import NIOCore
     import Darwin
 #endif
 
-/// Writes what we send.
+/// Encodes our frames.
 package struct WebSocketEncoder {
     private let role: WebSocketRole
     private let compression: WebSocketCompression?
@@ -18,7 +18,7 @@ package struct WebSocketEncoder {
     private var deflater: MessageDeflater?
     private var keys = MaskKeys()
 
-    /// - Parameter compressionThreshold: bytes of a message below which it is sent as it is.
+    /// - Parameter compressionThreshold: the size in bytes below which a message is not compressed.
     package init(
         _ role: WebSocketRole, compression: WebSocketCompression? = nil, compressionThreshold: Int = 64
     ) {
@@ -41,7 +41,7 @@ package struct WebSocketEncoder {
         }
     }
 
-    /// Writes a piece of a message; not compressed.
+    /// Writes a fragment of a message; not compressed.
     package mutating func writeFragment(
         _ kind: WebSocketMessage.Kind, _ bytes: ByteBuffer, isFirst: Bool, isLast: Bool, into output: inout ByteBuffer
     ) {
@@ -57,7 +57,7 @@ package struct WebSocketEncoder {
             into: &output)
     }
 
-    /// Writes a Close; without a code for one that must not be sent. A reason is cut to the 123 bytes that there are for it.
+    /// Writes a Close; a code that must not be sent is left out. A reason is cut to 123 bytes.
     package mutating func writeClose(_ closing: WebSocketClosing, into output: inout ByteBuffer) {
         var payload = ByteBuffer()
         if closing.code.isSendable {
@@ -104,7 +104,7 @@ package struct WebSocketEncoder {
     }
 }
 
-/// Keys that nobody can foresee (section 5.3), fetched from the system many at a time.
+/// Random masking keys (section 5.3), fetched from the system in batches.
 struct MaskKeys {
     private var keys: [UInt32] = []
 

@@ -1,14 +1,14 @@
-// The head of a frame (RFC 6455, section 5.2), and the masking of what follows (section 5.3).
+// The head of a frame (RFC 6455, section 5.2), and the masking of its payload (section 5.3).
 
 import NIOCore
 
-/// Which side of the socket this is: a client masks what it sends.
+/// The side of a socket: a client masks its frames.
 package enum WebSocketRole: Sendable {
     case client
     case server
 }
 
-/// What a frame is for.
+/// The type of a frame.
 package enum WebSocketOpcode: UInt8, Sendable {
     case continuation = 0
     case text = 1
@@ -29,7 +29,7 @@ struct WebSocketFrameHead {
     let length: Int
     let mask: Mask?
 
-    /// Reads a head, or nothing until all of it is there.
+    /// Parses a head; nil when it is incomplete.
     static func read(
         from buffer: inout ByteBuffer, by role: WebSocketRole, mayBeCompressed: Bool
     ) throws(WebSocketError) -> WebSocketFrameHead? {
@@ -81,12 +81,12 @@ struct WebSocketFrameHead {
     static func violation(_ reason: String) -> WebSocketError { WebSocketError(.protocolError, reason) }
 }
 
-/// A masking key, turned so that the next byte meets the key's byte that it should.
+/// A masking key, rotated for the next byte.
 struct Mask {
-    /// In the order of the wire, the first byte lowest.
+    /// In wire order, the first byte in the lowest bits.
     private(set) var key: UInt32
 
-    /// Copies bytes, masked or unmasked, which is the same.
+    /// Copies bytes and masks or unmasks them, which is the same operation.
     mutating func apply(_ source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer) {
         let wide = UInt64(key) | UInt64(key) << 32
         let count = source.count
@@ -104,7 +104,7 @@ struct Mask {
         if turn > 0 { key = key >> turn | key << (32 - turn) }
     }
 
-    /// The next so many bytes of a buffer, unmasked. There must be so many.
+    /// The next bytes of a buffer, unmasked. They must be available.
     mutating func read(_ count: Int, from buffer: inout ByteBuffer) -> ByteBuffer {
         var plain = ByteBuffer()
         guard count > 0 else { return plain }

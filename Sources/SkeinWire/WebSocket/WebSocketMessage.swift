@@ -1,11 +1,11 @@
-// What travels over a WebSocket, as its users see it.
+// Messages and close codes of a WebSocket.
 
 import SkeinCore
 import NIOCore
 
 /// One message of a WebSocket (RFC 6455, section 5.6): text or bytes.
 public struct WebSocketMessage: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// What the bytes of a message are; the raw value is the opcode.
+    /// The type of a message; the raw value is the opcode.
     public enum Kind: UInt8, Sendable {
         /// Text in UTF-8.
         case text = 1
@@ -13,9 +13,9 @@ public struct WebSocketMessage: Hashable, Sendable, ExpressibleByStringLiteral, 
         case binary = 2
     }
 
-    /// What the bytes are.
+    /// The type.
     public let kind: Kind
-    /// The bytes; of a text, valid UTF-8.
+    /// The bytes; for a text, valid UTF-8.
     public let bytes: ByteBuffer
 
     package init(_ kind: Kind, _ bytes: ByteBuffer) {
@@ -32,13 +32,13 @@ public struct WebSocketMessage: Hashable, Sendable, ExpressibleByStringLiteral, 
     /// Bytes.
     public static func binary(_ bytes: some Sequence<UInt8>) -> WebSocketMessage { .binary(ByteBuffer(bytes: bytes)) }
 
-    /// A text written as a literal.
+    /// A text literal.
     public init(stringLiteral value: String) { self = .text(value) }
 
-    /// The message as text; bytes that are no UTF-8 are replaced.
+    /// The message as text; invalid UTF-8 is replaced.
     public var text: String { String(buffer: bytes) }
 
-    /// The text, or how many bytes there are.
+    /// The text, or the number of bytes.
     public var description: String { kind == .text ? text : "\(bytes.readableBytes) bytes" }
 }
 
@@ -49,27 +49,27 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable, CustomSt
     /// The number on the wire.
     public let rawValue: UInt16
 
-    /// A code of any number; those that must not be sent are refused when they are.
+    /// A code with any number; those that must not be sent are refused on sending.
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// A code written as a literal.
+    /// A code literal.
     public init(integerLiteral value: UInt16) { rawValue = value }
 
     /// The purpose is fulfilled.
     public static let normal: WebSocketCloseCode = 1000
-    /// The server stops, or the page is left.
+    /// The server shuts down, or the page is left.
     public static let goingAway: WebSocketCloseCode = 1001
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     public static let protocolError: WebSocketCloseCode = 1002
-    /// A kind of message that is not taken.
+    /// A message type that is not accepted.
     public static let unacceptableData: WebSocketCloseCode = 1003
-    /// The peer gave no code; never sent.
+    /// The peer sent no code; never sent.
     public static let none: WebSocketCloseCode = 1005
     /// The connection ended without a closing handshake; never sent.
     public static let abnormal: WebSocketCloseCode = 1006
-    /// Text that is no UTF-8, or content that is not what it says.
+    /// Invalid UTF-8 in a text, or inconsistent content.
     public static let invalidContent: WebSocketCloseCode = 1007
-    /// Against a rule of the one who closes.
+    /// A violation of the endpoint's policy.
     public static let policyViolation: WebSocketCloseCode = 1008
     /// A message over the limit.
     public static let messageTooLarge: WebSocketCloseCode = 1009
@@ -77,12 +77,12 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable, CustomSt
     public static let missingExtension: WebSocketCloseCode = 1010
     /// The server failed.
     public static let internalError: WebSocketCloseCode = 1011
-    /// The server begins anew; come again.
+    /// The server restarts; reconnect.
     public static let serviceRestart: WebSocketCloseCode = 1012
-    /// Too much to do; come again later.
+    /// The server is overloaded; reconnect later.
     public static let tryAgainLater: WebSocketCloseCode = 1013
 
-    /// Whether it may stand in a Close frame (section 7.4.2, and IANA's registry up to 1014).
+    /// Whether it is allowed in a Close frame (section 7.4.2, and IANA's registry up to 1014).
     public var isSendable: Bool {
         switch rawValue {
         case 1000...1003, 1007...1014, 3000...4999: true
@@ -90,7 +90,7 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable, CustomSt
         }
     }
 
-    /// Whether the socket ended as it should: with 1000, 1001 or a Close without a code.
+    /// Whether the socket was closed normally: with 1000, 1001 or a Close without a code.
     public var isOrderly: Bool { self == .normal || self == .goingAway || self == .none }
 
     /// The number.
@@ -99,12 +99,12 @@ public struct WebSocketCloseCode: RawRepresentable, Hashable, Sendable, CustomSt
 
 /// How a WebSocket ended.
 public struct WebSocketClosing: Hashable, Sendable, CustomStringConvertible {
-    /// The code that the peer sent, or 1005 for none, or 1006 for no Close at all.
+    /// The code that the peer sent, 1005 without a code, or 1006 without a Close.
     public let code: WebSocketCloseCode
-    /// Why, in the words of the one who closed.
+    /// The reason, from the side that closed.
     public let reason: String
 
-    /// An end with its code and reason.
+    /// A closing with its code and reason.
     public init(_ code: WebSocketCloseCode, _ reason: String = "") {
         self.code = code
         self.reason = reason

@@ -12,12 +12,12 @@ import Synchronization
     import Darwin
 #endif
 
-/// Locks by name, of which each has one holder among all tasks of all processes of a server.
+/// Named locks. Each has at most one holder among all tasks of all processes of a server.
 ///
-/// The system gives a lock back when its holder's process ends, however it ends (open file description locks, fcntl(2)), so that no lock is
-/// lost, and none has two holders. Waiters get it in no order.
+/// The system releases a lock when its holder's process ends, however it ends (open file description locks, fcntl(2)),
+/// so that no lock is lost, and none has two holders. Waiters get it in no particular order.
 package final class NamedLocks: Sendable {
-    /// Shows that a lock is held, and in which order.
+    /// Shows that a lock is held, and the order of its holders.
     package struct Hold: Sendable {
         /// A number that is larger for each holder of the lock: a store that has seen a larger one refuses the writes of an earlier holder.
         package let fence: Int
@@ -45,7 +45,7 @@ package final class NamedLocks: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Takes a lock if nobody has it.
+    /// Takes a lock if no task has it.
     package func tryLock(_ name: String) throws(SkeinError) -> Hold? {
         let (entry, index) = try page.lock(name)
         guard state.withLock({ $0.held.insert(index).inserted }) else { return nil }
@@ -59,9 +59,9 @@ package final class NamedLocks: Sendable {
         return Hold(fence: Int(skein_add(&entry.pointee.fence, 1)), index: index, name: name)
     }
 
-    /// Gives a lock back.
+    /// Releases a lock.
     package func release(_ hold: Hold) {
-        // The system first: a task of this process that takes it next must not be told that it is held.
+        // The system first: a task of this process that takes the lock next must not find it held.
         skein_locks_release(descriptor, hold.index)
         _ = state.withLock { $0.held.remove(hold.index) }
     }

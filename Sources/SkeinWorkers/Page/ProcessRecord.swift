@@ -1,4 +1,4 @@
-// What the shared page knows of one process.
+// The shared page's record of one process.
 
 import CSkeinWorkers
 
@@ -11,7 +11,7 @@ package struct ProcessRecord: Sendable {
 
     private func read(_ field: KeyPath<skein_record, Int64>) -> Int { Int(record.pointee[keyPath: field]) }
 
-    /// 0 while nobody uses the record, and less while its process is being started.
+    /// 0 while the record is free, and negative while its process is being started.
     package var processID: Int { Int(skein_load(&record.pointee.pid)) }
     package var slot: Int { read(\.slot) }
     package var generation: Int { read(\.generation) }
@@ -21,7 +21,7 @@ package struct ProcessRecord: Sendable {
         get { .init(rawValue: Int(skein_load(&record.pointee.phase))) }
         nonmutating set { skein_store(&record.pointee.phase, Int64(newValue?.rawValue ?? 0)) }
     }
-    /// An event loop lives; said by itself.
+    /// Records that an event loop is alive; called by the loop itself.
     /// - Parameter now: nanoseconds of the monotonic clock.
     package func beat(ofShard shard: Int, at now: Int64) {
         numbers(\.threads)[min(shard, Self.maximumShards - 1)] = skein_thread()
@@ -59,17 +59,17 @@ package struct ProcessRecord: Sendable {
     package static let maximumCounters = SKEIN_COUNTERS
     package static let maximumRequests = SKEIN_UNDER_WAY
 
-    /// Event loops that count. Pages of others are not touched, so that they take no memory.
+    /// Event loops that have counters. Pages of others are not touched, so that they take no memory.
     package var shards: Int {
         get { min(max(0, Int(skein_load(&record.pointee.shards))), Self.maximumShards) }
         nonmutating set { skein_store(&record.pointee.shards, Int64(min(newValue, Self.maximumShards))) }
     }
-    /// Whether another process serves in place of this one. Said before the signal to end.
+    /// Whether another process serves in place of this one. Set before the signal to end.
     package var isReplaced: Bool {
         get { skein_load(&record.pointee.is_replaced) != 0 }
         nonmutating set { skein_store(&record.pointee.is_replaced, newValue ? 1 : 0) }
     }
-    /// Resident bytes, as the master has seen them last.
+    /// Resident bytes, as the master last measured them.
     package var memory: Int {
         get { Int(skein_load(&record.pointee.memory)) }
         nonmutating set { skein_store(&record.pointee.memory, Int64(newValue)) }
@@ -85,7 +85,7 @@ package struct ProcessRecord: Sendable {
         (0..<shards).reduce(0) { $0 &+ Int(skein_read(counters(ofShard: $1) + counter)) }
     }
 
-    /// Takes the record for a process that is about to be started; false when another one has it.
+    /// Reserves the record for a process that is about to be started; false if another one has it.
     func take(slot: Int, generation: Int, at seconds: Int) -> Bool {
         guard skein_compare_and_set(&record.pointee.pid, 0, -1) else { return false }
         record.pointee.slot = Int64(slot)
@@ -98,9 +98,9 @@ package struct ProcessRecord: Sendable {
         return true
     }
 
-    /// Says which process it is.
+    /// Records the process ID.
     func own(_ processID: Int32) { skein_store(&record.pointee.pid, Int64(processID)) }
 
-    /// Adds what the process has counted to the totals, and gives the record back.
+    /// Adds the counters of the process to the totals, and frees the record.
     func end() { skein_page_fold(page.page, record) }
 }

@@ -40,12 +40,12 @@ extension SharedPage {
         return true
     }
 
-    /// Notes that something has changed now.
+    /// Records that something has changed now.
     package func touch(_ name: String) throws(SkeinError) { note(try state(name)) }
 
-    /// When something was changed last, in seconds since 1970.
+    /// The time of the last change, in seconds since 1970.
     package func lastChange(of name: String) throws(SkeinError) -> Double? {
-        // A name that is only asked for takes no room.
+        // A name that is only read takes no room.
         var name = name
         let found = name.withUTF8 { bytes in
             bytes.withMemoryRebound(to: CChar.self) { skein_page_find(page, $0.baseAddress, $0.count) }
@@ -74,7 +74,7 @@ extension SharedPage {
         }
     }
 
-    /// Reads and changes a meter, while no other process does. A new one takes the place of that which was used least recently.
+    /// Reads and changes a meter exclusively. A new meter replaces the one that was used least recently.
     /// - Parameters:
     ///   - name: of `maximumNameLength` bytes at most.
     ///   - now: seconds of the machine's monotonic clock.
@@ -105,7 +105,7 @@ extension SharedPage {
                     oldest = meter
                 }
             }
-            // The name last: a process that ends before leaves a free place.
+            // The name last: if the process ends before, the place is free.
             oldest.pointee.name_length = 0
             oldest.pointee.used = 0
             oldest.pointee.previous = 0

@@ -1,4 +1,4 @@
-// The memory that a master and its workers have in common.
+// The memory that a master and its workers share.
 
 import CSkeinWorkers
 import SkeinCore
@@ -19,23 +19,23 @@ import SkeinCore
 /// Unchecked: the memory is changed by atomic operations and under locks of its own.
 package final class SharedPage: @unchecked Sendable {
     package let page: OpaquePointer
-    /// The file behind the memory, for processes that are to share it.
+    /// The file descriptor of the memory, for processes that are to share it.
     package let descriptor: CInt
 
     /// New memory.
-    /// - Throws: code 701 when the system has none.
+    /// - Throws: code 701 when the system has no memory left.
     package init() throws(SkeinError) {
         var descriptor: CInt = -1
         guard let page = skein_page_create(&descriptor) else {
             throw SkeinError(.exception, because: "no shared memory can be had: \(String(cString: strerror(errno)))")
         }
-        // Above the numbers that workers are given theirs by.
+        // Above the numbers of the descriptors that workers are started with.
         self.descriptor = FileNumbers.raised(descriptor)
         self.page = page
     }
 
-    /// The memory that another process has made.
-    /// - Throws: code 701 when it is that of another version of the program.
+    /// The memory that another process has created.
+    /// - Throws: code 701 when it belongs to another version of the program.
     package init(descriptor: CInt, isWritable: Bool = true) throws(SkeinError) {
         guard let page = skein_page_map(descriptor, isWritable) else {
             throw SkeinError(
@@ -53,7 +53,7 @@ package final class SharedPage: @unchecked Sendable {
         close(descriptor)
     }
 
-    /// The integer of a name, made with 0 when there is none.
+    /// The integer of a name, created with 0 if it does not exist.
     /// - Throws: code 701 when the name is longer than 88 bytes or empty, or 1024 names are taken.
     package func state(_ name: String) throws(SkeinError) -> UnsafeMutablePointer<skein_state> {
         var name = name
@@ -99,12 +99,13 @@ package final class SharedPage: @unchecked Sendable {
         }
     }
 
-    /// The records of the processes that there are.
+    /// The records of the existing processes.
     package var records: [ProcessRecord] {
         (0..<SKEIN_RECORDS).map { ProcessRecord(page: self, index: $0) }.filter { $0.processID != 0 }
     }
 
-    /// A record for a process that is about to be started; nil when all are taken. Two masters may ask at one time.
+    /// Reserves a record for a process that is about to be started; nil if all are taken. Two masters may call this at
+    /// the same time.
     func takeRecord(slot: Int, generation: Int) -> ProcessRecord? {
         for index in 0..<SKEIN_RECORDS {
             let record = ProcessRecord(page: self, index: index)
@@ -113,8 +114,8 @@ package final class SharedPage: @unchecked Sendable {
         return nil
     }
 
-    /// Counters of all processes, those that have ended included, as they were at one moment.
-    /// - Parameter counters: how many of them.
+    /// Counters of all processes, including those that have ended, as they were at one moment.
+    /// - Parameter counters: the number of counters.
     package func sums(_ counters: Int) -> [Int] {
         var sums = [Int64](repeating: 0, count: Int(SKEIN_COUNTERS))
         skein_page_sums(page, &sums)
@@ -128,7 +129,7 @@ package final class SharedPage: @unchecked Sendable {
     }
 }
 
-/// What a master says of itself.
+/// Facts that a master records about itself.
 package enum MasterFact: Int, Sendable {
     case processID
     /// Seconds since 1970.
@@ -137,21 +138,21 @@ package enum MasterFact: Int, Sendable {
     case slots
     /// Workers that were started in place of others.
     case replacements
-    /// Workers that a signal has ended which nobody sent, or that left with another code than 0.
+    /// Workers that ended by a signal that the master did not send, or with an exit code other than 0.
     case crashes
     case reloads
-    /// Reloads and replacements that were given up, since a new worker did not serve.
+    /// Reloads and replacements that were abandoned because a new worker did not serve.
     case failedReloads
     /// Whether all slots are served.
     case isServing
 }
 
-/// Numbers of descriptors.
+/// Numbers of file descriptors.
 package enum FileNumbers {
-    /// Those that are passed on lie above those that they get in another process.
+    /// Descriptors that are passed on have numbers above those that they get in another process.
     static let lowest: CInt = 200
 
-    /// The same file by a high number, which programs do not inherit.
+    /// Duplicates a descriptor to a high number, which programs do not inherit.
     package static func raised(_ descriptor: CInt) -> CInt {
         let high = fcntl(descriptor, F_DUPFD_CLOEXEC, lowest)
         guard high >= 0 else { return descriptor }

@@ -1,4 +1,4 @@
-// A server in the background: started, told what to do, and watched while it does it.
+// A server in the background: started, controlled, and watched.
 
 import CSkeinWorkers
 import SkeinCore
@@ -15,7 +15,7 @@ import SkeinCore
 package struct Daemon: Sendable {
     /// The file with the number of the process.
     package let pidFile: String
-    /// Where what it says goes.
+    /// The file for its output.
     package let log: String
 
     /// - Parameters:
@@ -32,7 +32,7 @@ package struct Daemon: Sendable {
     /// Starts this program in the background, and waits until it serves.
     /// - Parameter arguments: those of the program, without its name.
     /// - Returns: the process.
-    /// - Throws: code 701 when it runs already, or ends before it serves; with the last lines of what it has said.
+    /// - Throws: code 701 when it runs already, or ends before it serves; with the last lines of its output.
     package func start(_ arguments: [String], within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
         if let processID { throw SkeinError(.exception, because: "it runs already as process \(processID)") }
         let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
@@ -50,7 +50,7 @@ package struct Daemon: Sendable {
             close(heard)
             close(high)
         }
-        // The process gets the same numbers whatever is open here.
+        // The process gets the same descriptor numbers, whatever is open here.
         var given = Given(Listeners())
         given.add(high, as: 1)
         given.add(high, as: 2)
@@ -83,7 +83,7 @@ package struct Daemon: Sendable {
         return String(decoding: bytes[..<count], as: UTF8.self)
     }
 
-    /// Ends it, and waits until it has ended.
+    /// Stops it, and waits until it has ended.
     /// - Returns: whether it ran.
     /// - Throws: code 702 when it does not end in time.
     package func stop(within timeout: Duration = .seconds(60)) throws(SkeinError) -> Bool {
@@ -95,7 +95,7 @@ package struct Daemon: Sendable {
         return true
     }
 
-    /// Lets new workers take the place of the old ones, and waits until they serve.
+    /// Replaces the old workers with new ones, and waits until they serve.
     package func reload(within timeout: Duration = .seconds(120)) throws(SkeinError) {
         let processID = try running()
         let before = try ServerStatusReport(master: processID)
@@ -111,7 +111,7 @@ package struct Daemon: Sendable {
         }
     }
 
-    /// Starts the program on the disk in place of the one that runs, and waits until it serves.
+    /// Starts the program on the disk in place of the running one, and waits until it serves.
     /// - Returns: the new process.
     package func upgrade(within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
         let processID = try running()

@@ -1,4 +1,4 @@
-// The file that says which process is the master, locked by it.
+// The file with the process ID of the master, which keeps a lock on it.
 
 import SkeinCore
 
@@ -10,16 +10,16 @@ import SkeinCore
     import Darwin
 #endif
 
-/// A file with the number of a process, and a lock that shows that the process lives.
+/// A file with a process ID, and a lock that shows that the process lives.
 ///
-/// The lock is what counts (flock(2)): the number in a file that a crash has left behind may be that of another program by now.
+/// Only the lock counts (flock(2)): the number in a file left behind by a crash may now belong to another program.
 package struct PidFile: Sendable {
     /// Where it is.
     package let path: String
     let descriptor: CInt
 
     /// Makes the file and locks it.
-    /// - Throws: code 701 when another process has it, or it cannot be made.
+    /// - Throws: code 701 when another process holds the lock, or the file cannot be created.
     package init(locking path: String) throws(SkeinError) {
         while true {
             let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -37,7 +37,7 @@ package struct PidFile: Sendable {
             if fstat(descriptor, &opened) == 0, lstat(path, &named) == 0, opened.st_ino == named.st_ino {
                 self.path = path
                 self.descriptor = FileNumbers.raised(descriptor)
-                // A file that was there may be one that others can lock.
+                // An existing file may have permissions that let other users lock it.
                 fchmod(self.descriptor, 0o600)
                 guard write() else {
                     let problem = String(cString: strerror(errno))
@@ -61,7 +61,7 @@ package struct PidFile: Sendable {
     @discardableResult
     func write() -> Bool {
         let text = Array("\(getpid())\n".utf8)
-        // Written over, so that a reader finds one number or the other.
+        // Overwritten in place, so that a reader finds either number.
         let count = text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
         ftruncate(descriptor, off_t(text.count))
         return count == text.count
@@ -73,7 +73,7 @@ package struct PidFile: Sendable {
         close(descriptor)
     }
 
-    /// The number in a file; nil when there is none.
+    /// The number in a file; nil if there is none.
     static func read(_ path: String) -> Int32? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -84,7 +84,7 @@ package struct PidFile: Sendable {
         return Int32(String(decoding: bytes[..<count].prefix { $0 != 10 }, as: UTF8.self))
     }
 
-    /// The process that has a file locked; nil when none has.
+    /// The process that has locked a file; nil if none has.
     package static func owner(of path: String) -> Int32? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -93,8 +93,8 @@ package struct PidFile: Sendable {
         return read(path)
     }
 
-    /// Where the pid file of a program is by default: in the user's folder for files of running programs.
-    /// - Throws: code 701 when the folder is another user's.
+    /// The default path of a program's pid file: in the user's runtime folder.
+    /// - Throws: code 701 when the folder belongs to another user.
     package static func standardPath(name: String) throws(SkeinError) -> String {
         let folder: String
         if let runtime = getenv("XDG_RUNTIME_DIR") {
@@ -112,7 +112,7 @@ package struct PidFile: Sendable {
     }
 }
 
-/// read(2), whose name the type has taken.
+/// read(2), for a type that has a method with this name.
 private func readBytes(_ descriptor: CInt, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
     read(descriptor, bytes, count)
 }

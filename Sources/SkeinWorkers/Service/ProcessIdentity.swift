@@ -1,4 +1,4 @@
-// As whom a process runs, and what it may use.
+// The user that a process runs as, and its limits.
 
 import CSkeinWorkers
 import SkeinCore
@@ -47,8 +47,8 @@ package struct ProcessIdentity: Sendable, Equatable {
     /// Whether the process is this user already.
     var isCurrent: Bool { geteuid() == user && getegid() == group }
 
-    /// Makes all threads of the process this user's, for good.
-    /// - Throws: code 701 when the process may not.
+    /// Switches all threads of the process to this user, permanently.
+    /// - Throws: code 701 when the process is not permitted to.
     package func assume() throws(SkeinError) {
         guard !isCurrent else { return }
         let error = skein_set_user(user, group, name)
@@ -62,8 +62,8 @@ package struct ProcessIdentity: Sendable, Equatable {
 
 /// Limits of a process.
 package enum ProcessLimits {
-    /// Sets how many files the process may have open, as far as the system allows it.
-    /// - Throws: code 701 when it does not.
+    /// Sets how many files the process may have open, as far as the system permits.
+    /// - Throws: code 701 when the system does not permit it.
     package static func setOpenFiles(_ count: Int) throws(SkeinError) {
         var limit = rlimit()
         #if canImport(Glibc)
@@ -82,7 +82,7 @@ package enum ProcessLimits {
     }
 }
 
-/// How a process is called in lists of processes.
+/// The name of a process in process lists.
 package enum ProcessTitle {
     /// Gives this process a name.
     package static func set(_ title: String) {
@@ -91,9 +91,9 @@ package enum ProcessTitle {
     }
 }
 
-/// What the system says of a process.
+/// The system's data about a process.
 struct ProcessUsage {
-    /// Seconds of a processor.
+    /// Seconds of processor time.
     var cpu: Double
     /// Resident bytes.
     var memory: Int
@@ -101,7 +101,8 @@ struct ProcessUsage {
     /// Nil for a process that has ended, and where the system has no /proc.
     init?(of process: Int32) {
         guard let text = Self.read("/proc/\(process)/stat"), let end = text.lastByte(")") else { return nil }
-        // Behind the name, which may hold anything, stand the state and the numbers (proc(5)): utime is the 12th, rss the 22nd.
+        // After the name, which may contain any character, come the state and the numbers (proc(5)): utime is the 12th,
+        // rss the 22nd.
         let fields = text[end...].splitBytes(separator: " ")
         guard fields.count > 22, let user = Double(fields[12]), let system = Double(fields[13]),
             let pages = Int(fields[22])

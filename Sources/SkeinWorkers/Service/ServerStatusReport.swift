@@ -1,4 +1,4 @@
-// What a running server says of itself, read from its shared page.
+// The status of a running server, read from its shared page.
 
 import SkeinCore
 
@@ -45,22 +45,22 @@ package struct ServerStatusReport: Encodable, Sendable {
     package let serving: Bool
     /// Workers that are wanted.
     package let wanted: Int
-    /// Workers that have crashed, or left with another code than 0.
+    /// Workers that have crashed, or ended with an exit code other than 0.
     package let crashes: Int
     /// Workers that were started in place of others.
     package let replacements: Int
     /// Reloads.
     package let reloads: Int
-    /// Reloads and replacements that were given up, since a new worker did not serve.
+    /// Reloads and replacements that were abandoned because a new worker did not serve.
     package let failedReloads: Int
-    /// Requests that all workers have answered, those that have ended included.
+    /// Requests that all workers have answered, including those that have ended.
     package let requests: Int
     /// The values of the shared states.
     package let states: [String: Int]
     /// The workers.
     package let workers: [Worker]
 
-    /// What a page says.
+    /// The status in a shared page.
     package init(_ page: SharedPage) {
         let now = time(nil)
         process = page[.processID]
@@ -84,8 +84,8 @@ package struct ServerStatusReport: Encodable, Sendable {
         }.sorted { ($0.worker, $0.process) < ($1.worker, $1.process) }
     }
 
-    /// Reads the state of a master, whose memory only its own user can read.
-    /// - Throws: code 701 when there is none to be read.
+    /// Reads the status of a master, whose memory only its own user can read.
+    /// - Throws: code 701 when it cannot be read.
     package init(master: Int32) throws(SkeinError) {
         let folder = "/proc/\(master)/fd"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -103,7 +103,7 @@ package struct ServerStatusReport: Encodable, Sendable {
             .exception, because: "process \(master) says nothing of itself; is it another user's, or no master?")
     }
 
-    /// For people.
+    /// The report as text for people.
     package var text: String {
         var lines = [
             "process \(process), up for \(Self.span(uptime)): \(serving ? "serving" : "not serving yet"), \(requests) requests, \(crashes) crashes, \(replacements) replacements, \(reloads) reloads"

@@ -1,4 +1,4 @@
-// What a service manager is told (sd_notify(3)).
+// Notifications to a service manager (sd_notify(3)).
 
 #if canImport(Glibc)
     import Glibc
@@ -8,13 +8,13 @@
     import Darwin
 #endif
 
-/// Tells the service manager that has started this process how it goes; does nothing where there is none.
+/// Notifies the service manager that has started this process of its state; does nothing without a service manager.
 package final class ServiceNotifier: Sendable {
     private let path: String?
-    /// How often the manager wants to hear that the process lives; nil when it does not.
+    /// The interval at which the manager expects a sign of life; nil if it expects none.
     package let watchdogInterval: Duration?
 
-    /// The manager of the environment (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
+    /// The manager from the environment (`NOTIFY_SOCKET`, `WATCHDOG_USEC`).
     package convenience init() {
         self.init(
             path: getenv("NOTIFY_SOCKET").map { String(cString: $0) },
@@ -28,7 +28,7 @@ package final class ServiceNotifier: Sendable {
         watchdogInterval = isWatched && path != nil ? watchdog.map { .microseconds(max(1000, $0 / 2)) } : nil
     }
 
-    /// Says again and again that the process lives, if the manager wants to hear it. For a process without a master.
+    /// Notifies the manager regularly that the process is alive, if it expects that. For a process without a master.
     package func stayAlive() async {
         guard let watchdogInterval else { return }
         while !Task.isCancelled {
@@ -47,13 +47,13 @@ package final class ServiceNotifier: Sendable {
         send("RELOADING=1\nMONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1000)\nSTATUS=reloading")
     }
 
-    /// The server finishes what is under way.
+    /// The server finishes the requests in progress.
     package func stopping() { send("STOPPING=1\nSTATUS=finishing requests") }
 
-    /// The process lives.
+    /// The process is alive.
     package func alive() { send("WATCHDOG=1") }
 
-    /// What people read in `systemctl status`.
+    /// Sets the text that `systemctl status` shows.
     package func say(_ status: String) { send("STATUS=\(status.utf8.contains(10) ? "…" : status)") }
 
     private func send(_ text: String) {

@@ -1,4 +1,4 @@
-// A unit of systemd for a server.
+// A systemd unit for a server.
 
 import SkeinCore
 
@@ -8,9 +8,9 @@ package struct ServiceUnit: Sendable {
     package var name: String
     /// The program and its arguments.
     package var command: [String]
-    /// The folder in which it works. Default: none of its own.
+    /// The working folder. Default: none.
     package var folder: String?
-    /// The user. Default: one that systemd makes for the time that it runs.
+    /// The user. Default: one that systemd creates while the service runs.
     package var user: String?
     /// Whether it listens on ports below 1024. Default: false.
     package var usesLowPorts = false

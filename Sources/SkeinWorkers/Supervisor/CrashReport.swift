@@ -1,4 +1,4 @@
-// What a worker has left behind of its end.
+// The report that a worker leaves when it crashes.
 
 import CSkeinWorkers
 import SkeinCore
@@ -36,7 +36,7 @@ package enum ProcessEnd: Equatable, Sendable, CustomStringConvertible {
     ]
 }
 
-/// The file in memory into which a worker writes when it crashes.
+/// The file in memory to which a worker writes when it crashes.
 struct CrashReport {
     private static let maximumSize = 64 << 10
 
@@ -50,7 +50,7 @@ struct CrashReport {
 
     func end() { close(descriptor) }
 
-    /// The lines of the report, with names of functions as people write them; empty when there was no crash.
+    /// The lines of the report, with demangled function names; empty when there was no crash.
     /// - Parameter program: the file of the program.
     func lines(program: String) -> [String] {
         var bytes = [UInt8](repeating: 0, count: Self.maximumSize)
@@ -64,7 +64,7 @@ struct CrashReport {
     /// Lines of `backtrace_symbols_fd`, which are `file(symbol+0x1f) [0x…]`, or `file(+0x1f) [0x…]` where the file exports no symbol.
     static func readable(_ lines: [String], program: String) -> [String] {
         let frames = lines.map(Frame.init)
-        // Those of the program itself, whose name is its title.
+        // The frames of the program itself, whose name is its title.
         let own = frames.indices.filter { index in
             frames[index].map { $0.symbol.isEmpty && !$0.file.hasBytePrefix("/") } ?? false
         }
@@ -89,7 +89,7 @@ struct CrashReport {
         var offset: UInt64
 
         init?(_ line: String) {
-            // The requests under way are what clients have sent.
+            // The requests in progress contain text from clients.
             guard !line.hasBytePrefix("under way: "), let open = line.lastByte("("), let plus = line.lastByte("+"),
                 let end = line.lastByte(")"), open < plus, plus < end,
                 case let number = line[line.utf8.index(after: plus)..<end], number.hasBytePrefix("0x"),

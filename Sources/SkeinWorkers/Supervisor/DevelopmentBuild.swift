@@ -1,4 +1,4 @@
-// Building a program again when its sources have changed, while the old one serves.
+// Rebuilds a program when its sources have changed, while the old one serves.
 
 import CSkeinWorkers
 import Logging
@@ -28,7 +28,7 @@ struct DevelopmentBuild {
     private var isWanted = false
     private var hasSeen: [String]
 
-    /// Nil for a program that is in no build folder.
+    /// Nil for a program that is not in a build folder.
     /// - Parameter program: the path of the program, `PACKAGE/.build/…/debug/NAME`.
     init?(program: String) {
         guard let range = program.rangeOfBytes("/.build/") else { return nil }
@@ -43,11 +43,11 @@ struct DevelopmentBuild {
         sources = FileStates(hasSeen)
     }
 
-    /// Where the compiler's errors are while a build fails.
+    /// The file with the compiler's errors while a build fails.
     static func errorFile(of program: String) -> String { "\(program).errors" }
 
     private static func files(in folder: String) -> [String] {
-        // Packages may have their sources anywhere, but for what is hidden, tests, and files of the web.
+        // Packages may have their sources anywhere, except in hidden folders, tests, and folders of web files.
         let folders = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter {
             !$0.hasBytePrefix(".") && !["Tests", "node_modules"].contains($0)
         }

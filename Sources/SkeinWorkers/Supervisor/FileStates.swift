@@ -1,4 +1,4 @@
-// Files whose change is to be noticed.
+// Detects changes of files.
 
 #if canImport(Glibc)
     import Glibc
@@ -8,7 +8,7 @@
     import Darwin
 #endif
 
-/// Files as they were seen last.
+/// The last seen states of files.
 struct FileStates {
     private struct Seen: Equatable {
         var inode: UInt64 = 0
@@ -21,7 +21,7 @@ struct FileStates {
     private var known: [Seen]
     private var last: [Seen]
 
-    /// - Parameter folders: whose sources in Python are looked at, too, with those of the folders inside.
+    /// - Parameter folders: folders whose Python sources are watched too, including their subfolders.
     init(_ paths: [String], folders: [String] = []) {
         self.paths = paths
         self.folders = folders
@@ -42,7 +42,7 @@ struct FileStates {
             changed: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
-    /// Whether they are others, and are not being written: the same twice in a row.
+    /// Whether the files have changed and are not being written: they are the same twice in a row.
     mutating func haveChanged() -> Bool {
         guard !paths.isEmpty || !folders.isEmpty else { return false }
         let now = (paths + SourceFiles.ofPython(in: folders)).map(Self.look)

@@ -1,4 +1,4 @@
-// What processes are started with.
+// The descriptors and variables with which processes are started.
 
 import CSkeinWorkers
 import SkeinCore
@@ -11,7 +11,7 @@ import SkeinCore
     import Darwin
 #endif
 
-/// The descriptors that a process is given, and how it is told of them.
+/// The descriptors that a process is given, and how they are described to it.
 struct Given {
     private var descriptors: [skein_descriptor] = []
     private var names: [String] = []
@@ -29,16 +29,16 @@ struct Given {
 
     /// Starts a program with them.
     /// - Parameters:
-    ///   - title: the first of its arguments, in place of that which is there.
-    ///   - variables: what its environment has beside that of this process.
-    /// - Returns: its number.
+    ///   - title: replaces the first of its arguments.
+    ///   - variables: added to the environment of this process.
+    /// - Returns: the process ID.
     func start(
         program: String, title: String, _ arguments: [String], _ variables: [String: String], inSession: Bool = false
     ) throws(SkeinError) -> Int32 {
         let own = [WorkerLink.Variable.listeners: names.joined(separator: "\n"), "SKEIN_PARENT": "\(getpid())"]
         let all = variables.merging(own) { given, _ in given }
         let environment = Environment.variables.filter { variable in
-            // The manager watches whoever is the master.
+            // The service manager watches the master only.
             !all.keys.contains { variable.hasBytePrefix("\($0)=") } && !variable.hasBytePrefix("WATCHDOG_PID=")
         }
         var processID: pid_t = 0

@@ -1,4 +1,4 @@
-// What a master finds of the one that it replaces.
+// What a master inherits from the one that it replaces.
 
 import CSkeinWorkers
 import Logging
@@ -12,7 +12,7 @@ import SkeinCore
     import Darwin
 #endif
 
-/// What a master has from the one that it replaces.
+/// The descriptors and state that a master has from the one that it replaces.
 package struct Inheritance {
     static let variable = "SKEIN_MASTER"
     static let pidFileVariable = "SKEIN_PID_FILE"
@@ -28,12 +28,12 @@ package struct Inheritance {
     package static var pidFilePath: String? { getenv(pidFileVariable).map { String(cString: $0) } }
 
     let control: ControlSocket
-    /// Nil when it is that of another version of the program.
+    /// Nil when it belongs to another version of the program.
     let page: SharedPage?
     let pidFile: CInt?
     let listeners: [(address: ListenerAddress, descriptor: CInt)]
 
-    /// Takes it, if there is any.
+    /// Takes the inheritance, if there is one.
     static func take(logger: Logger) -> Inheritance? {
         defer {
             unsetenv(variable)
@@ -63,7 +63,7 @@ package struct Inheritance {
 }
 
 extension ListenerAddress {
-    /// Reads what `description` has written.
+    /// Reads the output of `description`.
     init?(_ text: String) {
         if text.hasBytePrefix("unix:") {
             self = .unix(String(text.droppingBytes(first: 5)))

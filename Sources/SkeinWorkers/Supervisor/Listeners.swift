@@ -32,17 +32,18 @@ package enum ListenerAddress: Hashable, Sendable, CustomStringConvertible {
 
 /// Listening sockets by their addresses.
 ///
-/// One socket an address, shared by all workers: its queue stays when a worker ends, so that no connection is refused or lost.
+/// One socket for each address, shared by all workers: its queue stays when a worker ends, so that no connection is
+/// refused or lost.
 struct Listeners {
     private(set) var sockets: [(address: ListenerAddress, descriptor: CInt)] = []
 
-    /// Takes over sockets of another master.
+    /// Takes over the sockets of another master.
     init(inherited: [(address: ListenerAddress, descriptor: CInt)] = []) {
         sockets = inherited.map { ($0.address, FileNumbers.raised($0.descriptor)) }
     }
 
-    /// Binds what is not bound yet.
-    /// - Throws: code 714 with the address that cannot be listened on; then nothing has changed.
+    /// Binds the addresses that are not bound yet.
+    /// - Throws: code 714 with the address that cannot be bound; then nothing has changed.
     mutating func bind(_ addresses: [ListenerAddress]) throws(SkeinError) {
         var made: [(ListenerAddress, CInt)] = []
         for address in addresses where !sockets.contains(where: { $0.address == address }) {
@@ -56,7 +57,7 @@ struct Listeners {
         sockets += made
     }
 
-    /// Closes what is not among some addresses.
+    /// Closes the sockets of all other addresses.
     mutating func keepOnly(_ addresses: [ListenerAddress]) {
         for socket in sockets where !addresses.contains(socket.address) { close(socket.descriptor) }
         sockets.removeAll { !addresses.contains($0.address) }
@@ -67,7 +68,7 @@ struct Listeners {
         case .inherited(let descriptor):
             let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, FileNumbers.lowest)
             guard copy >= 0 else { throw refusal(address) }
-            // Managers hand over sockets that block.
+            // Service managers pass on blocking sockets.
             _ = fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK)
             return copy
         case .unix(let path): return try listen(onPath: path, address)
@@ -123,7 +124,7 @@ struct Listeners {
             let descriptor = socket(family, SOCK_STREAM, 0)
         #endif
         guard descriptor >= 0 else { throw refusal(address) }
-        // Workers accept in turn; one that comes too late must not wait for the next connection.
+        // Workers compete for connections; one that comes too late must not block until the next connection.
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
         return descriptor
     }
@@ -137,7 +138,7 @@ struct Listeners {
     }
 }
 
-/// The backlog is that of a server without a master.
+/// The backlog is the same as that of a server without a master.
 private func startsListening(_ descriptor: CInt) -> Bool { listen(descriptor, 1024) == 0 }
 private func isBound(_ descriptor: CInt, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> Bool {
     bind(descriptor, address, length) == 0

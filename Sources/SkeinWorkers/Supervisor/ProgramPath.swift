@@ -1,4 +1,4 @@
-// Where the program is, and the environment that it was started with.
+// The path of the program, and the environment that it was started with.
 
 import CSkeinWorkers
 import SkeinCore
@@ -13,11 +13,11 @@ import SkeinCore
 
 /// Where the program is.
 package enum ProgramPath {
-    /// The program that runs, even when there is another one at its place by now.
+    /// The running program, even if another one is at its path by now.
     static let own: String = access("/proc/self/exe", X_OK) == 0 ? "/proc/self/exe" : CommandLine.arguments[0]
 
-    /// The place of the program on the disk, whatever is there: as it was started, so that a link may lead to another program later on. Asked
-    /// for first before the working folder changes.
+    /// The path of the program on the disk, as it was started, so that a link may lead to another program later. It
+    /// must be read once before the working folder changes.
     package static let current: String = {
         let named = CommandLine.arguments[0]
         if named.utf8.contains(UInt8(ascii: "/")), access(named, X_OK) == 0 {
@@ -45,7 +45,7 @@ package enum Environment {
     }
 }
 
-/// Lists of text as C has them.
+/// Lists of strings in the form of C.
 package enum CStrings {
     package static func with<Result>(
         _ texts: [String], _ work: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result

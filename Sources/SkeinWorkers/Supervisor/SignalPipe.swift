@@ -1,4 +1,4 @@
-// Signals, and the word that a server serves, by pipes.
+// Signals, and the notice that a server serves, sent through pipes.
 
 import CSkeinWorkers
 import SkeinCore
@@ -11,7 +11,7 @@ import SkeinCore
     import Darwin
 #endif
 
-/// Signals, as something to read.
+/// Signals that can be read from a descriptor.
 struct SignalPipe {
     let descriptor: CInt
 
@@ -28,7 +28,7 @@ struct SignalPipe {
         }
     }
 
-    /// Those that have come, each once.
+    /// The signals received, each once.
     func received() -> [CInt] {
         var bytes = [UInt8](repeating: 0, count: 256)
         let count = read(descriptor, &bytes, bytes.count)
@@ -39,7 +39,7 @@ struct SignalPipe {
     }
 }
 
-/// Tells whoever has started this process in the background that it serves.
+/// Tells the process that has started this one in the background that it serves.
 package struct Readiness {
     static let variable = "SKEIN_READY"
 

@@ -1,4 +1,4 @@
-// The files that a program in development is made of.
+// The source files of a program in development.
 
 import SkeinCore
 
@@ -9,14 +9,14 @@ import SkeinCore
 #endif
 
 enum SourceFiles {
-    /// Files at most; a folder with more is no folder of sources.
+    /// The maximum number of files; a folder with more is not a source folder.
     private static let limit = 10_000
 
-    /// The sources in Python of some folders.
+    /// The Python sources of some folders.
     static func ofPython(in folders: [String]) -> [String] { folders.flatMap { find(in: $0, endings: [".py"]) } }
 
-    /// The files of a folder and of those inside of it, in alphabetical order; without what is hidden, and without environments of Python
-    /// and packages of the web.
+    /// The files of a folder and its subfolders, in alphabetical order; without hidden files, Python environments and
+    /// web packages.
     static func find(in folder: String, endings: [String]) -> [String] {
         var found: [String] = []
         var folders = [folder]

@@ -1,4 +1,4 @@
-// What a master does with its workers.
+// The actions of a master on its workers.
 
 import CSkeinWorkers
 import Logging
@@ -20,7 +20,7 @@ extension Supervisor {
             if !isStopping || hasGivenWay { processes[id]?.record.isReplaced = true }
             signal(id, SIGTERM)
         case .abort(let id):
-            // The report is to show what the event loop is at.
+            // The report is to show what the event loop is executing.
             guard let process = processes[id] else { return }
             skein_signal_thread(process.processID, process.record.mostSilent?.thread ?? 0, SIGABRT)
         case .kill(let id): signal(id, SIGKILL)
@@ -40,7 +40,7 @@ extension Supervisor {
 
     func serving() {
         hasBegun = true
-        // The old master ends its workers now; the file and the page are this one's.
+        // The old master ends its workers now; the file and the page belong to this one.
         takeOver()
         _ = predecessor?.send(.ready)
         served = addresses
@@ -126,7 +126,7 @@ extension Supervisor {
 }
 
 extension SupervisorMachine.Reason {
-    /// Why, in words.
+    /// The reason, in words.
     var sentence: String {
         switch self {
         case .reload: "everything is read again"

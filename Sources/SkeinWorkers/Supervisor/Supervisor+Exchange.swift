@@ -72,7 +72,7 @@ extension Supervisor {
         hasGivenWay = true
         logger.info("the new program serves; this one finishes what is under way")
         isStopping = true
-        // The new master has its own; a socket that nobody accepts from would keep clients waiting.
+        // The new master has its own; a socket on which no process accepts would keep clients waiting.
         listeners.keepOnly([])
         receive(.stop(gracefully: true))
     }

@@ -12,36 +12,36 @@ import SkeinCore
     import Darwin
 #endif
 
-/// A master: it binds the listeners, and starts, watches and replaces workers. It serves nothing, and runs nothing of an app's, so that
-/// no app can make it crash.
+/// A master: it binds the listeners, and starts, watches and replaces workers. It serves no requests and runs no code
+/// of an app, so that no app can make it crash.
 ///
 /// | signal        | what it does                                                                              |
 /// |---------------|-------------------------------------------------------------------------------------------|
-/// | SIGTERM       | workers finish what is under way; a second one ends them at once                            |
+/// | SIGTERM       | workers finish their requests; a second one ends them at once                               |
 /// | SIGINT, SIGQUIT | everything ends at once                                                                  |
-/// | SIGHUP        | a new worker for each, one after the other; the old ones finish what is under way            |
+/// | SIGHUP        | a new worker for each, one after the other; the old ones finish their requests               |
 /// | SIGUSR2       | starts the program on the disk as the new master; when it serves, this one ends              |
 /// | SIGTTIN, SIGTTOU | one worker more, one less                                                               |
 package final class Supervisor {
-    /// What a master is told.
+    /// The options of a master.
     package struct Options {
         /// The name of the server, in lists of processes and in the log.
         package var name: String
-        /// How many workers, and when they are replaced.
+        /// The number of workers, and when they are replaced.
         package var settings = SupervisorMachine.Settings()
-        /// Where to listen; asked again for a reload.
+        /// Where to listen; requested again for a reload.
         package var addresses: () throws -> [ListenerAddress]
         /// The file with the number of the master. Default: none.
         package var pidFile: String?
-        /// Files whose change is a reason for a reload. Default: none.
+        /// Files whose change causes a reload. Default: none.
         package var watchedFiles: [String] = []
-        /// Folders of sources in Python, whose change is a reason for a reload.
+        /// Folders of Python sources, whose change causes a reload.
         package var watchedFolders: [String] = []
-        /// Whether another program on the disk is a reason to exchange it, and changed sources are a reason to build it. Default: false.
+        /// Whether a changed program on the disk is exchanged, and changed sources are rebuilt. Default: false.
         package var watchesProgram = false
         /// The program and its arguments. Default: those of this process.
         package var arguments = CommandLine.arguments
-        /// Where lines go.
+        /// For log lines.
         package var logger: Logger
 
         /// A master of workers.
@@ -74,7 +74,7 @@ package final class Supervisor {
     let signals: SignalPipe
     let notifier = ServiceNotifier()
     let pidFile: PidFile?
-    /// The line to the master that this one replaces.
+    /// The connection to the master that this one replaces.
     var predecessor: ControlSocket?
     /// The master that is to replace this one.
     var successor: (processID: Int32, control: ControlSocket, deadline: Duration)?
@@ -87,10 +87,10 @@ package final class Supervisor {
     var wantsReload = false
     /// Whether the program is to be exchanged again when the exchange under way is over.
     var wantsExchange = false
-    /// Where the workers that serve listen, and where those of a reload under way will.
+    /// Where the workers that serve listen, and where those of a reload in progress will.
     var served: [ListenerAddress] = []
     var addresses: [ListenerAddress] = []
-    /// What has happened and is not dealt with yet: an action may bring about an event.
+    /// Events that have happened and are not handled yet: an action may cause an event.
     var events: [SupervisorMachine.Event] = []
     var isDealing = false
     var watched: FileStates
@@ -101,13 +101,13 @@ package final class Supervisor {
     var exitCode: Int32?
     let readiness: Readiness
     let programPath = ProgramPath.current
-    /// Where the compiler's errors are while a build fails that `watchesProgram` has begun.
+    /// The file with the compiler's errors while a build started by `watchesProgram` fails.
     package static var buildErrors: String { DevelopmentBuild.errorFile(of: ProgramPath.current) }
     let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: ControlSocket.maximumMessage + 64, alignment: 8)
 
     /// Binds the listeners, or takes over those of the master that has started this process.
-    /// - Throws: what keeps it from starting.
+    /// - Throws: an error that keeps it from starting.
     package init(_ options: Options) throws {
         self.options = options
         logger = options.logger
@@ -135,7 +135,7 @@ package final class Supervisor {
 
     deinit { buffer.deallocate() }
 
-    /// Works until everything has ended. Blocks the thread.
+    /// Runs until everything has ended. Blocks the thread.
     /// - Returns: the exit code.
     package func run() -> Int32 {
         if predecessor == nil { takeOver() }
@@ -187,7 +187,7 @@ package final class Supervisor {
             default: break
             }
         }
-        // Also without a signal: one of several that come at once would be missed.
+        // Also without a signal: signals that arrive at the same time are merged.
         reap()
     }
 
@@ -226,7 +226,7 @@ package final class Supervisor {
     }
 
     func bury(_ id: SupervisorMachine.WorkerID, _ process: Process, _ end: ProcessEnd) {
-        // What it has sent before its end counts.
+        // Messages sent before its end count.
         receiveMessages(of: id, process)
         processes[id] = nil
         let report = process.crash?.lines(program: ProgramPath.own) ?? []
@@ -274,7 +274,7 @@ package final class Supervisor {
         }
     }
 
-    /// Passes a message on. For whom there is no room, it is lost, and the next one shows the gap.
+    /// Forwards a message. A receiver without room loses it, and the next message shows the gap.
     func spread(_ message: ControlSocket.Message, except sender: CInt) {
         let lines = processes.values.map(\.control) + [predecessor, successor?.control].compactMap(\.self)
         for line in lines where line.descriptor != sender { _ = line.send(message) }

@@ -1,44 +1,44 @@
-// What goes into the machine of a master's workers, and what comes out of it.
+// The inputs and outputs of the state machine of a master's workers.
 
 extension SupervisorMachine {
     /// Limits and times.
     package struct Settings: Sendable, Equatable {
         /// Workers that serve. Default: 1.
         package var count = 1
-        /// How long a worker may take until it is ready. Default: 60 s.
+        /// The longest time until a worker is ready. Default: 60 s.
         package var readyTimeout: Duration = .seconds(60)
-        /// How long a worker may be silent before it counts as hung. Default: 30 s.
+        /// How long a worker may be silent before it is considered hung. Default: 30 s.
         package var heartbeatTimeout: Duration = .seconds(30)
         /// How long a worker may drain before it is killed. Default: 35 s, a little more than a server takes by default.
         package var drainTimeout: Duration = .seconds(35)
-        /// Percent of a core beyond which a worker is replaced when it stays there. Default: none.
+        /// Percent of a core above which a worker is replaced if it stays there. Default: none.
         package var cpuLimit: Double?
         /// How long it has to stay there. Default: 60 s.
         package var cpuTime: Duration = .seconds(60)
-        /// Bytes of resident memory beyond which a worker is replaced. Default: none.
+        /// Bytes of resident memory above which a worker is replaced. Default: none.
         package var memoryLimit: Int?
         /// Requests after which a worker is replaced. Default: none.
         package var maximumRequests: Int?
         /// The age at which a worker is replaced. Default: none.
         package var maximumAge: Duration?
-        /// The pause before a worker is started again that has ended twice in a row soon after its start; it doubles each time.
+        /// The pause before a worker that has ended early twice in a row is started again; it doubles each time.
         /// Default: 100 ms, 30 s at most.
         package var firstBackoff: Duration = .milliseconds(100)
         package var longestBackoff: Duration = .seconds(30)
-        /// A worker that has served for so long has not crashed at its start. Default: 1 s.
+        /// A worker that has served for this long has not crashed at its start. Default: 1 s.
         package var stableAfter: Duration = .seconds(1)
-        /// Workers at most, when signals ask for more. Default: 64.
+        /// The maximum number of workers when signals ask for more. Default: 64.
         package var maximumCount = 64
 
         /// The defaults.
         package init() {}
     }
 
-    /// What a worker uses, as the system tells it.
+    /// A worker's usage, as measured by the system.
     package struct Sample: Sendable, Equatable {
         /// The worker.
         package var id: WorkerID
-        /// How long ago it was last heard of.
+        /// Time since its last heartbeat.
         package var silence: Duration
         /// Percent of a core since the last sample.
         package var cpu: Double
@@ -62,11 +62,11 @@ extension SupervisorMachine {
         case reload, silent, cpu, memory, requests, age
     }
 
-    /// What happens.
+    /// An input of the machine.
     package enum Event: Sendable, Equatable {
         /// The master begins.
         case begin
-        /// A worker says that it serves.
+        /// A worker reports that it serves.
         case ready(WorkerID)
         /// A worker has ended, or could not be started.
         case exited(WorkerID)
@@ -74,28 +74,28 @@ extension SupervisorMachine {
         case tick([Sample])
         /// All workers are to be replaced.
         case reload
-        /// So many workers more, or less.
+        /// Adds or removes workers.
         case scale(Int)
-        /// Everything ends: workers finish what is under way, or are killed.
+        /// Everything ends: workers finish the requests in progress, or are killed.
         case stop(gracefully: Bool)
     }
 
-    /// What is to be done.
+    /// An output of the machine.
     package enum Action: Sendable, Equatable {
         case start(WorkerID, slot: Int)
-        /// The worker stops to listen, finishes what is under way, and ends.
+        /// The worker stops listening, finishes the requests in progress, and ends.
         case drain(WorkerID)
         /// The worker ends with a crash report.
         case abort(WorkerID)
         case kill(WorkerID)
         case report(Report)
-        /// All slots have a worker that serves; said once after the start, and after each reload.
+        /// All slots have a worker that serves; reported once after the start, and after each reload.
         case serving
         /// No worker is left, and none is to be started.
         case end(isFailure: Bool)
     }
 
-    /// What a person wants to know.
+    /// A report for the log.
     package enum Report: Sendable, Equatable {
         case willReplace(WorkerID, Reason)
         case notReady(WorkerID)
@@ -105,7 +105,7 @@ extension SupervisorMachine {
         case scaled(Int)
     }
 
-    /// Where a worker is in its life.
+    /// The phase of a worker's life.
     package enum Phase: Int, Sendable {
         case starting = 1
         case ready, draining, killed

@@ -2,8 +2,9 @@
 
 /// Decides which workers are started, replaced and ended.
 ///
-/// A slot is a place for one serving worker. While a worker is replaced, its slot has two: the one that serves, and the next one that
-/// is not ready yet. A worker that drains has left its slot, so that a slot is never empty because an old worker takes its time.
+/// A slot is a place for one serving worker. While a worker is replaced, its slot has two: the one that serves, and the
+/// next one, which is not ready yet. A worker that drains has left its slot, so that a slow drain never leaves a slot
+/// empty.
 ///
 /// | state of a worker | event                        | actions                                                | next state |
 /// |-------------------|------------------------------|--------------------------------------------------------|------------|
@@ -36,13 +37,13 @@ package struct SupervisorMachine: Sendable {
         var current: WorkerID?
         /// The worker that will replace it.
         var next: WorkerID?
-        /// Workers that ended in a row before they were stable.
+        /// Consecutive workers that ended before they were stable.
         var failures = 0
         /// When a worker may be started again; set while the slot is empty.
         var startsAt: Duration?
-        /// The time before which the worker is not replaced for a limit again.
+        /// The worker is not replaced for a limit before this time.
         var restsUntil = Duration.zero
-        /// Whether the slot waits for its turn in a reload.
+        /// Whether the slot waits to be reloaded.
         var awaitsReload = false
     }
 
@@ -63,7 +64,7 @@ package struct SupervisorMachine: Sendable {
     /// No worker yet.
     package init(_ settings: Settings) { self.settings = settings }
 
-    /// Where a worker is in its life; nil for one that has ended.
+    /// The phase of a worker; nil for one that has ended.
     package func phase(of id: WorkerID) -> Phase? { workers[id]?.phase }
 
     /// The slots that are served.
@@ -80,8 +81,8 @@ package struct SupervisorMachine: Sendable {
     /// Whether a reload is under way.
     package var isReloading: Bool { slots.values.contains { $0.awaitsReload } }
 
-    /// Takes an event.
-    /// - Parameter now: since any moment that stays the same.
+    /// Handles an event.
+    /// - Parameter now: the time since a fixed moment.
     package mutating func receive(_ event: Event, at now: Duration) -> [Action] {
         var actions: [Action] = []
         switch event {
@@ -164,7 +165,7 @@ package struct SupervisorMachine: Sendable {
             return stop(false, at: now, &actions)
         }
         if slot.next == id {
-            // The old worker goes on; nothing is better than what serves.
+            // The old worker continues to serve.
             slot.next = nil
             slot.restsUntil = now + .seconds(10)
             slots[worker.slot] = slot
@@ -190,7 +191,7 @@ package struct SupervisorMachine: Sendable {
         startDue(at: now, &actions)
     }
 
-    /// The first worker that ended soon is replaced at once.
+    /// The first worker that ended early is replaced immediately.
     private func backoff(_ failures: Int) -> Duration {
         guard failures > 1 else { return .zero }
         return min(settings.firstBackoff * (1 << min(failures - 2, 20)), settings.longestBackoff)
@@ -236,7 +237,7 @@ package struct SupervisorMachine: Sendable {
         guard mode == .serving, hasServed else { return }
         for number in slots.keys {
             slots[number]?.awaitsReload = true
-            // A worker that is on its way was started with what was there before.
+            // A worker that is already starting was started before the reload.
             if let next = slots[number]?.next {
                 slots[number]?.next = nil
                 retire(next, at: now, &actions)

@@ -2,11 +2,12 @@
 
 /// A message to all workers of a server.
 public struct Broadcast: Sendable, Equatable {
-    /// What it is about.
+    /// The subject.
     public var topic: String
     /// Its content.
     public var bytes: [UInt8]
-    /// How many messages of the same sender were lost before this one, because this worker had not taken earlier ones. 0 mostly.
+    /// How many messages of the same sender were lost before this one, because this worker had not read earlier ones.
+    /// Usually 0.
     public var missed = 0
 
     package init(topic: String, bytes: [UInt8], missed: Int = 0) {
@@ -18,7 +19,7 @@ public struct Broadcast: Sendable, Equatable {
     /// Bytes of the content and the topic together.
     static let maximumSize = ControlSocket.maximumMessage - 64
 
-    /// As it travels: the sender, its number among the sender's messages, the topic's length, the topic, the content.
+    /// The encoding: the sender, its number among the sender's messages, the topic's length, the topic, the content.
     package func encoded(from sender: UInt64, number: UInt64) -> [UInt8] {
         var all: [UInt8] = []
         all.reserveCapacity(20 + topic.utf8.count + bytes.count)
@@ -27,7 +28,7 @@ public struct Broadcast: Sendable, Equatable {
         return all + Array(topic.utf8) + bytes
     }
 
-    /// Reads what has travelled; nil for what no worker sends.
+    /// Decodes a message; nil for bytes that no worker sends.
     package static func decode(_ all: [UInt8]) -> (broadcast: Broadcast, sender: UInt64, number: UInt64)? {
         func number(_ range: Range<Int>) -> UInt64 { all[range].reduce(0) { $0 << 8 | UInt64($1) } }
         guard all.count >= 18 else { return nil }
@@ -39,7 +40,7 @@ public struct Broadcast: Sendable, Equatable {
     }
 }
 
-/// Finds gaps in what senders have numbered.
+/// Finds gaps in the numbers of each sender's messages.
 package struct BroadcastOrder {
     /// The last number of each sender; the oldest senders are forgotten beyond a number.
     private var last: [UInt64: UInt64] = [:]
@@ -47,8 +48,8 @@ package struct BroadcastOrder {
 
     package init() {}
 
-    /// A message comes.
-    /// - Returns: how many of its sender are missing before it.
+    /// A message was received.
+    /// - Returns: how many messages of its sender are missing before it.
     package mutating func receive(_ number: UInt64, from sender: UInt64) -> Int {
         defer { last[sender] = max(number, last[sender] ?? 0) }
         guard let before = last[sender] else {

@@ -1,4 +1,4 @@
-// The line between a master and a worker.
+// The connection between a master and a worker.
 
 import CSkeinWorkers
 import SkeinCore
@@ -11,16 +11,17 @@ import SkeinCore
     import Darwin
 #endif
 
-/// A connected socket that carries whole messages (SOCK_SEQPACKET, unix(7)). Its buffers bound what can be under way.
+/// A connected socket that carries whole messages (SOCK_SEQPACKET, unix(7)). The size of its buffers limits the
+/// messages in transit.
 struct ControlSocket: Sendable {
     /// Bytes of a message.
     static let maximumMessage = 60 << 10
 
     /// A message.
     enum Message: Equatable, Sendable {
-        /// The worker serves; of a master that replaces another one, all its workers do.
+        /// The worker serves; from a master that replaces another one: all its workers serve.
         case ready
-        /// Something for all other workers, as bytes of a ``Broadcast``.
+        /// A message for all other workers, as the bytes of a ``Broadcast``.
         case broadcast([UInt8])
     }
 
@@ -30,7 +31,7 @@ struct ControlSocket: Sendable {
 
     let descriptor: CInt
 
-    /// Two ends of a line: one for this process, and one to give away.
+    /// The two ends of a connection: one for this process, and one to pass on.
     static func pair() throws(SkeinError) -> (ControlSocket, ControlSocket) {
         var ends: [CInt] = [-1, -1]
         #if canImport(Darwin)
@@ -81,7 +82,7 @@ struct ControlSocket: Sendable {
     }
 
     /// The next message; does not wait.
-    /// - Parameter buffer: of `maximumMessage` bytes and some more, used again and again.
+    /// - Parameter buffer: a little larger than `maximumMessage` bytes; reused.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> Received {
         while true {
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
@@ -100,14 +101,14 @@ struct ControlSocket: Sendable {
         }
     }
 
-    /// Waits until there is something to receive, or the line is closed.
+    /// Waits until a message arrives, or the connection is closed.
     func wait() {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         _ = poll(&entry, 1, -1)
     }
 }
 
-/// send(2), whose name the type has taken.
+/// send(2), for a type that has a method with this name.
 private func transmit(_ descriptor: CInt, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: CInt) -> Int {
     send(descriptor, bytes, count, flags)
 }

@@ -1,4 +1,4 @@
-// A worker's side of its life under a master.
+// A worker's connection to its master.
 
 import CSkeinWorkers
 import Dispatch
@@ -13,7 +13,7 @@ import Synchronization
     import Darwin
 #endif
 
-/// What a worker has from its master: listening sockets, the shared page, and the line to it.
+/// The resources that a worker has from its master: listening sockets, the shared page, and the connection to it.
 package final class WorkerLink: Sendable {
     /// The numbers of the descriptors that a worker is started with.
     enum Descriptor {
@@ -48,13 +48,13 @@ package final class WorkerLink: Sendable {
     private let sender: UInt64
     private let state = Mutex(State())
 
-    /// The master's worker that this process is; nil for one that is none.
+    /// The link of this process to its master; nil if it is not a worker.
     package static let current: WorkerLink? = WorkerLink()
 
     private init?() {
         guard let given = getenv(Variable.worker).map({ String(cString: $0) }) else { return nil }
         let names = getenv(Variable.listeners).map { String(cString: $0) } ?? ""
-        // Programs that the worker starts are no workers.
+        // Programs that the worker starts are not workers.
         unsetenv(Variable.worker)
         unsetenv(Variable.listeners)
         let words = given.splitBytes(separator: ",")
@@ -73,7 +73,7 @@ package final class WorkerLink: Sendable {
             listeners[String(line)] = Descriptor.firstListener + CInt(index)
         }
         self.listeners = listeners
-        // Numbers of processes come again; the start tells them apart.
+        // Process IDs are reused; the start time distinguishes them.
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         sender =
@@ -84,16 +84,16 @@ package final class WorkerLink: Sendable {
         }
         ProcessTitle.set(CommandLine.arguments[0])
         watch()
-        // The runtime can say more of a crash, and slower; whoever has asked it to gets its report.
+        // The runtime's own report is more detailed, but slower; it is used if the environment asks for it.
         if getenv("SWIFT_BACKTRACE") == nil {
             skein_report_crashes(Descriptor.report, skein_page_record(page.page, CInt(index)))
         }
     }
 
-    /// A listening socket of the master; nil when it has none of this address.
+    /// A listening socket of the master; nil if it has none for this address.
     package func listener(_ address: ListenerAddress) -> CInt? { listeners["\(address)"] }
 
-    /// Lets go of the master's sockets, so that clients are refused when all others have, too.
+    /// Closes the master's sockets, so that clients are refused once all processes have closed them.
     package func closeListeners() {
         let isFirst = state.withLock { state in
             defer { state.areListenersClosed = true }
@@ -105,8 +105,9 @@ package final class WorkerLink: Sendable {
     /// The worker serves.
     package func ready() { _ = control.send(.ready) }
 
-    /// Sends something to all other workers.
-    /// - Throws: code 719 for one that is too long, 701 when the master does not take it, since too many are under way.
+    /// Sends a message to all other workers.
+    /// - Throws: code 719 for a message that is too long, 701 when the master does not accept it because too many are
+    ///   in transit.
     package func send(_ broadcast: Broadcast) throws(SkeinError) {
         guard broadcast.topic.utf8.count + broadcast.bytes.count <= Broadcast.maximumSize else {
             throw SkeinError(
@@ -114,7 +115,7 @@ package final class WorkerLink: Sendable {
         }
         let sent = state.withLock { state in
             let sent = control.send(.broadcast(broadcast.encoded(from: sender, number: state.sequence + 1)))
-            // What was not sent is no gap.
+            // A message that was not sent leaves no gap.
             if case .done = sent { state.sequence += 1 }
             return sent
         }
@@ -125,7 +126,7 @@ package final class WorkerLink: Sendable {
         }
     }
 
-    /// Begins to receive what other workers send, one message after the other, on a thread of its own.
+    /// Starts to receive the messages of other workers, one after the other, on a separate thread.
     package func onBroadcast(_ receive: @escaping @Sendable (Broadcast) -> Void) {
         state.withLock { $0.receive = receive }
     }
@@ -141,7 +142,7 @@ package final class WorkerLink: Sendable {
         }
     }
 
-    /// Waits for the master's end from the first moment on: a worker that hangs at its start must not stay behind.
+    /// Waits for the master's end from the start: a worker that hangs while it starts must not stay behind.
     private func watch() {
         DispatchQueue(label: "skein.worker").async { [self] in
             read()

@@ -14,7 +14,7 @@ import Testing
 /// Aliases whose members are gunicorn, nginx and databases: slow, failing, killed, and brought back.
 @Suite("Aliases", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct AliasTests {
-    /// gunicorn with an app that says its name, and is slow or fails when it is asked to.
+    /// gunicorn with an app that reports its name, and is slow or fails on request.
     private final class Member: Sendable {
         let name: String
         let port: Int
@@ -57,7 +57,7 @@ struct AliasTests {
             return Member(name, port, try await start(name, port))
         }
 
-        /// Ends master and worker without a word.
+        /// Kills master and worker.
         func kill() async {
             let process = process.withLock { $0 }
             for line
@@ -84,7 +84,7 @@ struct AliasTests {
         return names
     }
 
-    @Test("members with weights, credentials and paths; one that fails is left out; all of them at once")
+    @Test("members with weights, credentials and paths; a failing one is skipped; all of them at once")
     func http() async throws {
         let a = try await Member.start("a")
         let b = try await Member.start("b")
@@ -102,7 +102,7 @@ struct AliasTests {
         let basic = "Basic " + Data("us@er:pass word".utf8).base64EncodedString()
         #expect(try all.map { try $0.text() } == ["a /x -", "b /base/x \(basic)", "c /x -"])
 
-        // What one member fails at, another one does; only what may be sent twice is.
+        // A request that fails at one member is sent to another one; only requests that may be repeated.
         for _ in 0..<12 {
             #expect(await client.get("@members/fail-b").dispatch().statusCode == 200)
         }
@@ -137,14 +137,14 @@ struct AliasTests {
 
         func count(_ member: String) -> Int { counts.withLock { $0[member] ?? 0 } }
 
-        /// Waits until some members have answered so often.
+        /// Waits until some members have answered this often.
         func until(_ members: String..., answers wanted: Int) async throws {
             for await _ in answers.stream where members.reduce(0, { $0 + count($1) }) >= wanted { return }
             throw CancellationError()
         }
     }
 
-    @Test("a member that is killed costs no request, and is used again when it is back")
+    @Test("a killed member costs no request, and is used again when it is back")
     func killed() async throws {
         let members = [try await Member.start("a"), try await Member.start("b"), try await Member.start("c")]
         let client = SkeinClient()
@@ -170,7 +170,7 @@ struct AliasTests {
         }
         try await state.until("b", answers: 1)
         await members[1].kill()
-        // Long enough for several attempts to fail, if they did.
+        // Long enough for several attempts that fail.
         let others = state.count("a") + state.count("c")
         try await state.until("a", "c", answers: others + 1000)
         let before = state.count("b")
@@ -184,7 +184,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("a slow member's requests are sent to another one, too")
+    @Test("a slow member's requests are hedged")
     func hedged() async throws {
         let members = [try await Member.start("a"), try await Member.start("b")]
         let client = SkeinClient()
@@ -203,7 +203,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("an active check takes a member out before a request finds out, and brings it back")
+    @Test("an active check removes a member before a request fails, and adds it again")
     func healthChecks() async throws {
         let members = [try await Member.start("a"), try await Member.start("b")]
         let client = SkeinClient()
@@ -221,7 +221,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("WebSockets and remote calls go to an alias, too")
+    @Test("WebSockets and remote calls to an alias")
     func otherProtocols() async throws {
         let client = SkeinClient()
         let sockets = try PeerProcess(
@@ -248,7 +248,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("databases: each call goes to the member whose turn it is, and one that is away is left out")
+    @Test("databases: calls go to the members in turn, and an unreachable one is skipped")
     func databases() async throws {
         let client = SkeinClient()
         let postgres = try await PostgresPeer.shared.get().url()
@@ -280,7 +280,7 @@ struct AliasTests {
         await client.shutdown()
     }
 
-    @Test("mistakes are told")
+    @Test("mistakes are clear errors")
     func mistakes() async throws {
         let client = SkeinClient()
         let unknown = await client.get("@nobody/x").dispatch()

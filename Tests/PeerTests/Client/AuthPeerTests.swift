@@ -12,7 +12,7 @@ struct AuthPeerTests {
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
 
-    @Test("digest as httpbin asks for it", arguments: ["MD5", "SHA-256"], ["auth", "auth-int"])
+    @Test("digest as in httpbin", arguments: ["MD5", "SHA-256"], ["auth", "auth-int"])
     func httpbinDigest(algorithm: String, qop: String) async throws {
         let skein = SkeinClient()
         let url = "\(try await httpbin())/digest-auth/\(qop)/weaver/secret/\(algorithm)"
@@ -49,7 +49,7 @@ struct AuthPeerTests {
         }
     }
 
-    @Test("a nonce that is too old is replaced, one challenge costs one request")
+    @Test("a stale nonce is replaced, one challenge costs one request")
     func stale() async throws {
         let skein = SkeinClient(concurrency: 1)
         let auth = HTTPAuth.digest("weaver", "secret")
@@ -60,7 +60,7 @@ struct AuthPeerTests {
         #expect(skein.connectCount == 1)
     }
 
-    @Test("a streamed request, a streamed answer, and content that cannot be sent twice")
+    @Test("a streamed request, a streamed response, and content that cannot be replayed")
     func streams() async throws {
         let skein = SkeinClient()
         let url = "\(try await services())/digest/x?qop=auth"
@@ -79,7 +79,7 @@ struct AuthPeerTests {
         #expect(try await refused.stream?.collect(upTo: 100) == ByteBuffer(string: "who?"))
     }
 
-    @Test("basic when nginx asks for it, by a password, by a netrc file, by the command line")
+    @Test("basic authentication with nginx, by a password, a netrc file, the command line")
     func basic() async throws {
         let port = try await Peers.shared.nginxPort()
         let url = "http://127.0.0.1:\(port)/basic"
@@ -131,7 +131,7 @@ struct AuthPeerTests {
         #expect(await skein.get("\(base)/resource", auth: .oauth1(broken)).dispatch().statusCode == 706)
     }
 
-    @Test("OAuth 2.0: every grant brings a token")
+    @Test("OAuth 2.0: every grant yields a token")
     func grants() async throws {
         let base = "\(try await services())/oauth2"
         let shown = Mutex("")
@@ -187,7 +187,7 @@ struct AuthPeerTests {
         #expect(try await asked() == before + 5)  // five seconds are over before they begin
     }
 
-    @Test("a scheme of your own, and one that fails; secrets are in no message")
+    @Test("a custom scheme, and a failing one; no secrets in messages")
     func custom() async throws {
         struct Token: HTTPAuthenticator {
             func authorize(

@@ -4,7 +4,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// The cache in front of servers that count what they are asked, and beside squid.
+/// The cache in front of servers that count their requests, and compared with squid.
 @Suite("HTTP cache", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct CachePeerTests {
     private let key = UUID().uuidString
@@ -20,7 +20,7 @@ struct CachePeerTests {
 
     private func caches() throws -> [HTTPCache] { [.memory(), try .disk(TestFolder.path("cache"))] }
 
-    @Test("what is fresh is not asked for again; what is not, is")
+    @Test("fresh responses are not requested again; others are")
     func fresh() async throws {
         for (number, cache) in try caches().enumerated() {
             let skein = session(cache)
@@ -47,7 +47,7 @@ struct CachePeerTests {
         }
     }
 
-    @Test("a server that says that nothing has changed saves its content; nginx does")
+    @Test("a 304 saves the content, also with nginx")
     func revalidated() async throws {
         for (number, cache) in try caches().enumerated() {
             let skein = session(cache)
@@ -65,7 +65,7 @@ struct CachePeerTests {
         }
     }
 
-    @Test("answers differ by what Vary names; a POST makes what is kept void")
+    @Test("responses vary by Vary; a POST invalidates stored ones")
     func variants() async throws {
         for (number, cache) in try caches().enumerated() {
             let skein = session(cache)
@@ -81,7 +81,7 @@ struct CachePeerTests {
         }
     }
 
-    @Test("what was asked for with credentials is for those who bring the same; what signs each time goes past")
+    @Test("responses to credentials are served for the same credentials only; changing signatures bypass the cache")
     func credentials() async throws {
         for (number, cache) in try caches().enumerated() {
             let jar = CookieJar()
@@ -110,7 +110,7 @@ struct CachePeerTests {
         }
     }
 
-    @Test("what is a little stale is served while the server is asked, and when it fails")
+    @Test("stale responses are served during revalidation, and when it fails")
     func stale() async throws {
         let skein = session(.memory())
         let base = "\(try await services())/kept/\(key)"
@@ -130,7 +130,7 @@ struct CachePeerTests {
         #expect(await skein.get(strict).dispatch().statusCode == 500)
     }
 
-    @Test("a folder outlives the session, and what is torn in it is not served")
+    @Test("a folder outlives the session, and damaged files are not served")
     func torn() async throws {
         let folder = TestFolder.path("cache")
         let url = "\(try await services())/kept/\(key)?control=max-age%3D60"
@@ -152,7 +152,7 @@ struct CachePeerTests {
         #expect(throws: SkeinError.self) { try HTTPCache.disk("/proc/none") }
     }
 
-    @Test("so many bytes and no more, in memory and on the disk")
+    @Test("size limits, in memory and on the disk")
     func bounded() async throws {
         let folder = TestFolder.path("cache")
         let base = try await services()
@@ -168,7 +168,7 @@ struct CachePeerTests {
         #expect(sizes.reduce(0, +) <= 20_000 && sizes.count > 10)
     }
 
-    @Test("a shared cache asks as often as squid does")
+    @Test("a shared cache sends as many requests as squid")
     func squid() async throws {
         let port = try await Ports.free()
         let folder = TestFolder.path("squid")

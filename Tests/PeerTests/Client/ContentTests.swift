@@ -6,21 +6,21 @@ import SkeinHTTP
 import SkeinWire
 import Testing
 
-/// What is sent and what comes back, against httpbin, nginx and services on Flask.
+/// Content of requests and responses, against httpbin, nginx and services on Flask.
 @Suite("Content", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ContentTests {
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
 
-    /// The SHA-256 of a file by a program that is not ours.
+    /// The SHA-256 of a file, computed by a third-party program.
     private func hash(_ path: String) async throws -> String {
         String(try await runToEnd("sha256sum", [path]).output.prefix { $0 != " " })
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
-    @Test("gzip, deflate, Brotli and Zstandard are undone, over HTTP/1.1 and HTTP/2; one switch turns that off")
+    @Test("gzip, deflate, Brotli and Zstandard are decoded, over HTTP/1.1 and HTTP/2; a switch disables it")
     func decoded() async throws {
         let skein = SkeinClient()
         for coding in ["gzip", "deflate", "brotli"] {
@@ -59,7 +59,7 @@ struct ContentTests {
         #expect(try plain.json()["headers"]?["Accept-Encoding"] == nil)
     }
 
-    @Test("ten megabytes that become ten gigabytes end at the limit, and memory stays where it was")
+    @Test("ten megabytes that expand to ten gigabytes end at the limit, in constant memory")
     func bomb() async throws {
         let url = "\(try await nginx())/bomb"
         let whole = await SkeinClient().get(url).dispatch()
@@ -186,7 +186,7 @@ struct ContentTests {
             "\(other.reportLine)")
     }
 
-    @Test("a file as a body, over HTTP/1.1 and HTTP/2; one that is not there, and one that shrinks, are errors")
+    @Test("a file as a body, over HTTP/1.1 and HTTP/2; a missing one, and one that shrinks, are errors")
     func files() async throws {
         let path = TestFolder.path("upload.json")
         try Data(repeating: UInt8(ascii: "7"), count: 5 << 20).write(to: URL(filePath: path))
@@ -207,7 +207,7 @@ struct ContentTests {
         #expect(shrunk.statusCode == 701, "\(shrunk.reportLine)")
     }
 
-    @Test("compressed requests are what the server can undo", arguments: ContentCoding.allCases)
+    @Test("compressed requests are decoded by the server", arguments: ContentCoding.allCases)
     func compressed(coding: ContentCoding) async throws {
         let path = TestFolder.path("plain")
         let text = String(repeating: "the same again and again ", count: 10_000)
@@ -271,7 +271,7 @@ struct ContentTests {
         #expect(again.statusCode == 200 && !again.request.headers.contains("Expect"), "\(again.reportLine)")
         await ignorant.stop()
 
-        // Behind another request on one connection: the answers to that one do not decide about the content.
+        // After another request on one connection: the responses to that one do not affect the content.
         let behind = try await ScriptedServer.start { _ in
             [
                 .until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),

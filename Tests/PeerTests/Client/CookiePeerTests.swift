@@ -14,7 +14,7 @@ struct CookiePeerTests {
         return SkeinClient(configuration)
     }
 
-    @Test("a session keeps what httpbin sets, also on the way through redirects; without a jar nothing is kept")
+    @Test("a session stores the cookies of httpbin, also during redirects; without a jar it stores none")
     func kept() async throws {
         let base = try await httpbin()
         let skein = session(CookieJar())
@@ -31,7 +31,7 @@ struct CookiePeerTests {
         #expect(try own.json()["cookies"] == .object(["x": .string("y"), "c": .string("3")]))
     }
 
-    @Test("a response tells what it sets, and puts into the jar what it is told")
+    @Test("a response has the cookies it sets, and can add some to the jar")
     func response() async throws {
         let base = try await httpbin()
         let jar = CookieJar()
@@ -47,7 +47,7 @@ struct CookiePeerTests {
         #expect(try next.json()["cookies"] == .object(["a": .string("1"), "mine": .string("2")]))
     }
 
-    @Test("curl and Python read our jars, and we read theirs")
+    @Test("curl and Python read our jars, and vice versa")
     func files() async throws {
         let base = try await httpbin()
         let file = TestFolder.path("jar")

@@ -3,11 +3,11 @@ import PeerSupport
 import Skein
 import Testing
 
-/// The same generated cases with Skein, requests and curl against one server, which notes what it was asked for. Where the
+/// The same generated cases with Skein, requests and curl against one server, which records the requests. Where the
 /// three differ, the difference has a name here and a reason in docs/Comparison.md.
 @Suite("Differences to requests and curl", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DifferentialTests {
-    /// What a client does.
+    /// The action of a client.
     struct Step: Codable {
         var method = "GET"
         var url: String
@@ -78,8 +78,9 @@ struct DifferentialTests {
         for (number, outcome) in outcomes.enumerated() {
             let (method, statuses, leaksToBelow) = shapes[number]
             let skein = outcome[.skein]
-            // requests makes a GET of everything after a 302; RFC 9110, section 15.4.3 says so of POST only, and curl agrees.
-            // It also forgets the content of a PUT after a 301, and sends the PUT all the same.
+            // requests makes a GET of everything after a 302; RFC 9110, section 15.4.3 allows it for POST only, and
+            // curl agrees.
+            // It also drops the content of a PUT after a 301, and still sends the PUT.
             let turnsIntoGET =
                 statuses.contains(302) && !["GET", "HEAD", "POST"].contains(method)
                 || statuses.contains(301) && ["PUT", "PATCH"].contains(method)
@@ -87,7 +88,7 @@ struct DifferentialTests {
             let isForced =
                 statuses.contains(303) && ["DELETE", "PATCH"].contains(method)
                 || method == "PATCH" && (statuses.contains(301) || statuses.contains(302))
-            // Python's jar sends the cookies of a host to the hosts below it, which RFC 6265 has forbidden (section 5.3, 6).
+            // Python's jar sends the cookies of a host to its subdomains, which RFC 6265 forbids (section 5.3, 6).
             if !turnsIntoGET, !leaksToBelow {
                 expectSame(skein, outcome[.requests], "redirect \(number): \(shapes[number]), requests")
             }
@@ -163,7 +164,7 @@ struct DifferentialTests {
                 URLQueryItem(name: "realm", value: random.pick(["r", "the loom"])),
             ]
             if !algorithm.isEmpty { query.queryItems?.append(URLQueryItem(name: "algorithm", value: algorithm)) }
-            // There are sessions only where there is a protection.
+            // The session variants (-sess) require a qop.
             let protection = qop.isEmpty && algorithm.hasSuffix("sess") ? "auth" : qop
             if !protection.isEmpty { query.queryItems?.append(URLQueryItem(name: "qop", value: protection)) }
             if random.number(0...1) == 0 { query.queryItems?.append(URLQueryItem(name: "opaque", value: "o/p=")) }
@@ -181,7 +182,7 @@ struct DifferentialTests {
             let right = queries[number].hasSuffix("true")
             #expect(outcome[.skein]?.status == (right ? "200" : "401"), "\(queries[number])")
             expectSame(outcome[.skein], outcome[.curl], "\(queries[number]), curl")
-            // requests hashes the name in UTF-8 and sends it in Latin-1, so that no server can find them the same.
+            // requests hashes the name in UTF-8 and sends it in Latin-1, so that no server can match them.
             if !queries[number].contains("J%C3%A4s") {
                 expectSame(outcome[.skein], outcome[.requests], "\(queries[number]), requests")
             }
@@ -190,7 +191,7 @@ struct DifferentialTests {
 
     // MARK: Running
 
-    /// What came of a case: its last status, and what the server was asked for.
+    /// The result of a case: its last status, and the requests that the server received.
     private struct Outcome: Equatable {
         var status: String
         var log: JSONValue
@@ -261,7 +262,7 @@ struct DifferentialTests {
         return results.mapValues { $0.integer.map(String.init) ?? $0.string ?? "?" }
     }
 
-    /// The same cases each time (a linear congruence is random enough for that).
+    /// The same cases each time (a linear congruential generator is random enough here).
     private struct Generator {
         var state: UInt64
 

@@ -4,7 +4,7 @@ import Skein
 import Synchronization
 import Testing
 
-/// Downloads from nginx, interrupted and gone on with.
+/// Downloads from nginx, interrupted and resumed.
 @Suite("Downloads", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DownloadTests {
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
@@ -12,7 +12,7 @@ struct DownloadTests {
     private static let varied = Data(
         (0..<4 << 18).flatMap { withUnsafeBytes(of: UInt32($0).bigEndian) { Array($0) } })
 
-    @Test("a download is there when it is whole, and tells how far it is")
+    @Test("a download appears when it is complete, and reports progress")
     func whole() async throws {
         let path = TestFolder.path("file")
         let last = Mutex(0)
@@ -26,7 +26,7 @@ struct DownloadTests {
         #expect(!FileManager.default.fileExists(atPath: "\(path).part"))
     }
 
-    @Test("an interrupted download goes on where it was, and starts again when the server has another version")
+    @Test("an interrupted download resumes, and restarts when the server has another version")
     func resumed() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
@@ -54,7 +54,7 @@ struct DownloadTests {
         #expect(try Data(contentsOf: URL(filePath: other)) == Self.varied)
     }
 
-    @Test("what was whole but for its name gets its name; without a version nothing is gone on with")
+    @Test("a complete partial file is renamed; without a validator nothing is resumed")
     func nearlyDone() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
@@ -69,7 +69,7 @@ struct DownloadTests {
         #expect(try Data(contentsOf: URL(filePath: path)) == Self.varied)
     }
 
-    @Test("an error is thrown and no file is written; one that cannot be written says so")
+    @Test("an error is thrown and no file is written; a file that cannot be written is a clear error")
     func failures() async throws {
         let base = try await nginx()
         let path = TestFolder.path("file")
@@ -88,7 +88,7 @@ struct DownloadTests {
         await cut.stop()
     }
 
-    @Test("a pipe is written to as it is, and a link stays a link")
+    @Test("a pipe is written to directly, and a link stays a link")
     func otherTargets() async throws {
         let base = try await nginx()
         let pipe = TestFolder.path("pipe")

@@ -5,7 +5,7 @@ import SkeinEngine
 import SkeinSQLite
 import Testing
 
-/// What somebody writes who has never seen Skein, as they would write it.
+/// Code as a user who is new to Skein would write it.
 @Suite("First steps", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct FirstStepsTests {
     private struct Echo: Decodable, Equatable {
@@ -24,7 +24,7 @@ struct FirstStepsTests {
 
     private func httpbin() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.httpbinPort())" }
 
-    @Test("a response, its text, its JSON, by the type that is wanted")
+    @Test("a response, its text, its JSON, by the inferred type")
     func fetching() async throws {
         let client = SkeinClient()
         let base = try await httpbin()
@@ -43,7 +43,7 @@ struct FirstStepsTests {
         #expect(bytes?.readableBytes ?? 0 > 0)
     }
 
-    @Test("a URL is text, a URL of Foundation, or one that is taken apart already")
+    @Test("a URL is a string, a Foundation URL, or a parsed one")
     func urls() async throws {
         let client = SkeinClient()
         let base = try await httpbin()
@@ -54,7 +54,7 @@ struct FirstStepsTests {
         #expect(await client.get("nonsense").dispatch().statusCode == 701)
     }
 
-    @Test("content has a label, and JSON is written as it looks")
+    @Test("labelled content, and JSON literals")
     func content() async throws {
         let client = SkeinClient()
         let base = try await httpbin()
@@ -67,7 +67,7 @@ struct FirstStepsTests {
         }
     }
 
-    @Test("parameters and fields come from variables, and are left out when there is no value")
+    @Test("parameters and fields from variables, left out without a value")
     func variables() async throws {
         let client = SkeinClient()
         let base = try await httpbin()
@@ -83,7 +83,7 @@ struct FirstStepsTests {
         #expect(more.map(\.name) == ["X-A", "X-B"])
     }
 
-    @Test("a stream is walked over")
+    @Test("iterating over a stream")
     func streaming() async throws {
         let client = SkeinClient()
         let base = try await httpbin()
@@ -128,7 +128,7 @@ struct FirstStepsTests {
         }
     }
 
-    @Test("a parameter in another framework's spelling is refused, with the right one")
+    @Test("a parameter in another framework's syntax is refused, with the right one")
     func spelling() async throws {
         var engine = Engine()
         engine.get("/hello/:name") { _ in "hello" }
@@ -139,7 +139,7 @@ struct FirstStepsTests {
         #expect(error?.message.contains("<name>") == true)
     }
 
-    @Test("rows are walked over")
+    @Test("iterating over rows")
     func rows() async throws {
         let client = SkeinClient()
         let database = try client.sqlite(":memory:")

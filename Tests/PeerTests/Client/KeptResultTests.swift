@@ -4,10 +4,10 @@ import Skein
 import SkeinRedis
 import Testing
 
-/// Results that are kept for a while, of servers that count how often they were asked.
-@Suite("Kept results", .serialized, .inTurn, .timeLimit(.minutes(2)))
+/// Cached results, from servers that count their requests.
+@Suite("Cached results", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct KeptResultTests {
-    @Test("A result is asked for once, by many at one time, until its lifetime or a change is over")
+    @Test("A result is requested once for concurrent callers, until its lifetime ends or a change")
     func kept() async throws {
         let redis = try await RedisPeer.shared.get()
         let client = SkeinClient()
@@ -32,14 +32,14 @@ struct KeptResultTests {
         await client.shutdown()
     }
 
-    @Test("Statuses that are not named are not kept; groups are kept together; the rest goes beyond a number")
+    @Test("Other statuses are not cached; groups are cached together; the rest is evicted")
     func statuses() async throws {
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
         let client = SkeinClient()
         let results = KeptResults(maximum: 10)
         let missing = await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }
         #expect(missing.statusCode == 404)
-        // The same name leads to another page: the first answer was not kept, and the second one is.
+        // The same name leads to another page: the first response was not stored, and the second one is.
         #expect(await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/hello") }.statusCode == 200)
         #expect(
             await results.dispatch("missing", for: .seconds(60)) { client.get("\(base)/nothing") }.statusCode == 200)

@@ -8,7 +8,7 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// Layers around a client, against servers that fail when they are told to.
+/// Layers around a client, against servers that fail on request.
 @Suite("Layers and events", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct LayerTests {
     private func services() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.servicesPort())" }
@@ -24,7 +24,7 @@ struct LayerTests {
         Int(try await SkeinClient().get("\(try await services())/count/\(key)").dispatch().text()) ?? 0
     }
 
-    @Test("what fails in passing is tried again, if it is safe to")
+    @Test("transient failures are retried, if that is safe")
     func retry() async throws {
         let base = "\(try await services())/flaky"
         let skein = session([RetryLayer(maximum: 3)])
@@ -46,7 +46,7 @@ struct LayerTests {
         await skein.fetchAll()
     }
 
-    @Test("attempts have a budget, and end with the caller's deadline and with its task")
+    @Test("retries have a budget, and end with the caller's deadline and with its task")
     func retryLimits() async throws {
         let base = "\(try await services())/flaky"
         let skein = session([RetryLayer(maximum: 5, budget: 0)])
@@ -71,7 +71,7 @@ struct LayerTests {
         await patient.fetchAll()
     }
 
-    @Test("so many requests a second, and so many at a time")
+    @Test("limits of rate and concurrency")
     func limits() async throws {
         let base = try await services()
         let paced = session([RateLimitLayer(20, burst: 2)])
@@ -104,14 +104,14 @@ struct LayerTests {
         #expect(await narrow.get("\(base)/crowd/\(key)").dispatch().statusCode == 200)
     }
 
-    @Test("a server that keeps failing is left alone for a while, and asked once whether it is back")
+    @Test("a failing server gets no requests for a while, then one probe")
     func circuitBreaker() async throws {
         let base = "\(try await services())/flaky"
         let skein = session([CircuitBreakerLayer(failures: 3, rest: .milliseconds(300))])
         for _ in 0..<3 { #expect(await skein.get("\(base)/\(key)/4").dispatch().statusCode == 503) }
         for _ in 0..<5 { #expect(await skein.get("\(base)/\(key)/4").dispatch().statusCode == 714) }
         #expect(try await count(key) == 3)
-        /// What comes when the server is asked again.
+        /// The result when the server is asked again.
         func next() async -> Int {
             while true {
                 let code = await skein.get("\(base)/\(key)/4").dispatch().statusCode
@@ -125,7 +125,7 @@ struct LayerTests {
         #expect(await skein.get("\(base)/\(key)/4").dispatch().statusCode == 200)
     }
 
-    @Test("a slow answer is overtaken by a second request")
+    @Test("a slow response is replaced by that of a second request")
     func hedging() async throws {
         let url = "\(try await services())/slow-first/\(key)"
         let skein = session([HedgingLayer(after: .milliseconds(100))])
@@ -136,7 +136,7 @@ struct LayerTests {
         #expect(try await count(key) == 3)
     }
 
-    @Test("the next hop learns the deadline and the trace")
+    @Test("the deadline and the trace are sent to the next hop")
     func headers() async throws {
         let base = try await services()
         let skein = session([DeadlineLayer(), TracingLayer(), MetricsLayer()])
@@ -154,7 +154,7 @@ struct LayerTests {
         #expect(traced?["X-Request-Timeout-Ms"] == nil)
     }
 
-    @Test("the metrics know method, server and status of each request")
+    @Test("metrics with method, server and status of each request")
     func metrics() async throws {
         let metrics = TestMetrics()
         let skein = session([MetricsLayer(metrics)])
@@ -172,7 +172,7 @@ struct LayerTests {
         #expect(try count(503) == 2 && count(200) == 1)
     }
 
-    @Test("the log has a line for each request, and no secret in it")
+    @Test("a log line for each request, without secrets")
     func logging() async throws {
         let lines = Mutex<[String]>([])
         var logger = Logger(label: "test") { _ in Recorder(lines: { line in lines.withLock { $0.append(line) } }) }
@@ -201,7 +201,7 @@ struct LayerTests {
         func log(event: LogEvent) { lines("\(event.message) \(event.metadata ?? [:])") }
     }
 
-    @Test("events come in their order, once each but for the data, of the session and of the request")
+    @Test("events in order, once each except for data, of the session and of the request")
     func events() async throws {
         let seen = Mutex<[String]>([])
         func events(_ name: String) -> HTTPEvents {
@@ -249,7 +249,7 @@ struct LayerTests {
         #expect(seen.withLock { $0.filter { $0.contains("after") } }.count == 2)
     }
 
-    @Test("answers before the answer are events, too")
+    @Test("interim responses are events, too")
     func informational() async throws {
         let server = try await ScriptedServer.start { _ in
             [
@@ -268,7 +268,7 @@ struct LayerTests {
         await server.stop()
     }
 
-    @Test("responses tell where their time went, and the command line prints it")
+    @Test("responses carry timings, and the command line prints them")
     func timings() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.http.recordsTimings = true

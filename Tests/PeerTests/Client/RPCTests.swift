@@ -32,7 +32,7 @@ struct RPCTests {
         return Int(try await process.untilPrinted("listening ")) ?? 0
     }
 
-    /// Where Python's servers listen.
+    /// The addresses of Python's servers.
     static func xmlPort() async throws -> Int { try await xmlServer.value }
     static func jsonPort() async throws -> Int { try await jsonServer.value }
 
@@ -42,7 +42,7 @@ struct RPCTests {
         .array([.integer(1), .array([])]), .structure(["a b": .string(""), "ü": .none]),
     ]
 
-    @Test("every value goes to Python and back; types are what they should be there")
+    @Test("every value is sent to Python and back, with the right types")
     func xmlValues() async throws {
         let stub = try SkeinClient().xmlrpc("http://127.0.0.1:\(try await Self.xmlServer.value)/RPC2")
         #expect(
@@ -64,7 +64,7 @@ struct RPCTests {
         #expect(try await stub.echo(members).one(Point.self) == points[0])
     }
 
-    @Test("faults are errors, introspection and many calls in one work, a server that is none is named")
+    @Test("faults are errors, introspection and multicall, a server without XML-RPC is a clear error")
     func xmlFaults() async throws {
         let base = "http://127.0.0.1:\(try await Self.xmlServer.value)"
         let skein = SkeinClient()
@@ -94,7 +94,7 @@ struct RPCTests {
         await skein.fetchAll()
     }
 
-    @Test("Python calls functions of ours by XML-RPC")
+    @Test("Python calls our functions by XML-RPC")
     func xmlService() async throws {
         var service = XMLRPCService()
         service.register("echo") { XMLRPCValue.array($0) }
@@ -195,7 +195,7 @@ struct RPCTests {
         #expect(await (try skein.jsonrpc(page)).echo(1).dispatch().statusCode == 709)
     }
 
-    @Test("Python calls functions of ours by JSON-RPC")
+    @Test("Python calls our functions by JSON-RPC")
     func jsonService() async throws {
         var service = JSONRPCService()
         let noted = Tally()
@@ -269,7 +269,7 @@ struct RPCTests {
         return Int(try await process.untilPrinted("listening ")) ?? 0
     }
 
-    @Test("JSON-RPC over one WebSocket: calls side by side, answers in any order, a lost socket")
+    @Test("JSON-RPC over one WebSocket: concurrent calls, responses in any order, a lost socket")
     func jsonSocket() async throws {
         let skein = SkeinClient()
         let stub = try skein.jsonrpc("ws://127.0.0.1:\(try await Self.jsonSocketServer.value)/")
@@ -297,7 +297,7 @@ struct RPCTests {
         #expect(skein.connectCount == 2)
     }
 
-    @Test("Python calls functions of ours by JSON-RPC over a WebSocket")
+    @Test("Python calls our functions by JSON-RPC over a WebSocket")
     func jsonSocketService() async throws {
         var service = JSONRPCService()
         service.register("add") { arguments in

@@ -8,7 +8,7 @@ import Testing
 /// Work on threads and in other programs, as corequests beside requests.
 @Suite("Work of other kinds", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct WorkTests {
-    @Test("Work on threads runs beside requests, fails with what it throws, and is bounded")
+    @Test("Work on threads runs beside requests, fails with its error, and is bounded")
     func threads() async throws {
         let client = SkeinClient()
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"
@@ -35,7 +35,7 @@ struct WorkTests {
         await client.shutdown()
     }
 
-    @Test("Work that is cancelled before it has a thread is not begun; nobody waits for work whose time is up")
+    @Test("Work that is cancelled before it has a thread does not start; timed-out work is not waited for")
     func cancelled() async throws {
         let client = SkeinClient()
         let pool = WorkPool(threads: 1, queue: 10)
@@ -52,7 +52,7 @@ struct WorkTests {
         await client.shutdown()
     }
 
-    @Test("Programs get arguments, input and variables as they are, and say how they have ended")
+    @Test("Programs get arguments, input and variables unchanged, and report their exit")
     func programs() async throws {
         let client = SkeinClient()
         let text = try await client.process("printf", "%s|", "a b", "$HOME", "\u{E9}\n;", "").fetch().text
@@ -73,10 +73,10 @@ struct WorkTests {
         await client.shutdown()
     }
 
-    @Test("A program whose time is up ends with all that it has started, and nothing is left open")
+    @Test("A timed-out program is killed with its process group, and nothing is left open")
     func ended() async throws {
         let client = SkeinClient()
-        // Those of other tests of this process have low numbers.
+        // Descriptors of other tests in this process have low numbers.
         func pipes() throws -> Int {
             try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
                 let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
@@ -91,7 +91,7 @@ struct WorkTests {
             "sh", "-c", "sleep \(mark) & trap '' TERM; sleep \(mark)", timeout: .milliseconds(200))
         #expect(await late.dispatch().statusCode == 702)
         #expect(start.duration(to: .now) < .seconds(1), "the corequest does not wait for the program")
-        // Pipes of a background program do not keep a corequest.
+        // Pipes held open by a background program do not delay a corequest.
         let quick = client.process("sh", "-c", "sleep \(mark) & echo started")
         #expect(try await quick.fetch().text == "started\n")
         await withTaskGroup(of: Void.self) { group in

@@ -20,7 +20,7 @@ struct MongoTests {
         var hits = 0
     }
 
-    @Test("the ancestor's commands, with its result shape")
+    @Test("commands with the names and results of aquests")
     func ancestor() async throws {
         let (skein, db) = try await database("ancestor")
         let posts: [Document] = (0..<5).map { ["_id": BSON($0), "author": $0 < 3 ? "Hans" : "Steve", "hits": 0] }
@@ -49,13 +49,13 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("collections: values of Swift in and out, aggregates, counts, indexes, changes with answers")
+    @Test("collections: Swift values in and out, aggregates, counts, indexes, find and modify")
     func modern() async throws {
         let (skein, db) = try await database("modern")
         let posts = db["posts"]
         let all = (0..<250).map { Post(_id: $0, author: $0 % 2 == 0 ? "Ada" : "Bob", hits: $0) }
         #expect(try await posts.insertMany(encoding: all).fetch().insertedIDs.count == 250)
-        // More than one batch of the server's.
+        // More than one batch of the server.
         #expect(try await posts.find(sort: ["_id": 1]).fetch([Post].self) == all)
         let some = posts.find(["hits": ["$gte": 100]], sort: ["hits": -1], projection: ["author": 1], skip: 1, limit: 3)
         #expect(try await some.fetch().data.map { Set($0.keys) } == Array(repeating: ["_id", "author"], count: 3))
@@ -91,7 +91,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("a key that is there already is 409, and what was added before it stays")
+    @Test("a duplicate key is 409, and earlier insertions stay")
     func duplicates() async throws {
         let (skein, db) = try await database("duplicates")
         try await db["t"].insertMany([["_id": 1], ["_id": 2]]).commit()
@@ -123,7 +123,7 @@ struct MongoTests {
         #expect(response.content.reply["nDelete"]?.int == (ordered ? nil : 1))
         #expect(response.content.upsertedIDs == (ordered ? [] : [9000]))
         #expect(try await db["t"].count().fetch(Int.self) == 2500)
-        // The peer takes a thousand at a time.
+        // The peer accepts a thousand at a time.
         let log =
             try await db.client["admin"].run(["peerLog": 1, "of": .string(db.name)]).fetch().reply["log"]?.array ?? []
         let sizes = log.compactMap { entry -> Int? in
@@ -137,7 +137,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("cursors bring batches as they are wanted, and are closed when nobody reads on")
+    @Test("cursors load batches on demand, and are closed when abandoned")
     func cursors() async throws {
         let (skein, db) = try await database("cursors")
         try await db["t"].insertMany((0..<1000).map { ["_id": BSON($0)] }).commit()
@@ -156,7 +156,7 @@ struct MongoTests {
         #expect(sum == 44850)
         for try await document in db["t"].stream([:], FindOptions(batchSize: 10)) where document["_id"] == 15 { break }
         try await untilNoCursors(db)
-        // One that the server has closed is an error with its name.
+        // A cursor that the server has closed is an error with its name.
         var walk = db["t"].stream([:], FindOptions(batchSize: 10)).makeAsyncIterator()
         _ = try await walk.next()
         #expect(try await openCursors(db) == 1)
@@ -182,7 +182,7 @@ struct MongoTests {
         Issue.record("a cursor was left open")
     }
 
-    @Test("pymongo reads what Skein writes, and the other way round, of every type")
+    @Test("pymongo reads Skein's documents, and vice versa, of every type")
     func pymongo() async throws {
         let (skein, db) = try await database("exchange")
         let peer = try await MongoPeer.shared.get()
@@ -206,7 +206,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("many callers share few connections, and each has its own answer")
+    @Test("many callers share few connections, each with its own response")
     func multiplexed() async throws {
         let (skein, db) = try await database("many", "maxPoolSize=1")
         try await db.insert("t", (0..<100).map { ["_id": BSON($0)] }).commit()
@@ -233,7 +233,7 @@ struct MongoTests {
 
     static let guarded = SharedPeer { try await MongoPeer("--auth") }
 
-    @Test("a wrong password, a wrong user and none are refused with a sentence")
+    @Test("a wrong password, a wrong user and missing credentials are clear errors")
     func refused() async throws {
         let skein = SkeinClient()
         let peer = try await Self.guarded.get()
@@ -247,7 +247,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("TLS, with the client's certificate as its credentials")
+    @Test("TLS, with the client certificate as credentials")
     func tls() async throws {
         let folder = try await Certificates.shared.folder()
         let peer = try await MongoPeer("--auth", "--tls", "\(folder)/good.pem", "\(folder)/ca.pem")
@@ -293,7 +293,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("a call that is given up does not hurt those of others, and its cursor is closed")
+    @Test("an abandoned call does not affect others, and its cursor is closed")
     func abandoned() async throws {
         let (skein, db) = try await database("abandoned")
         try await db["t"].insertMany((0..<500).map { ["_id": BSON($0)] }).commit()
@@ -308,7 +308,7 @@ struct MongoTests {
         await skein.shutdown()
     }
 
-    @Test("a server that lies about lengths, or answers what was not asked, fails its callers and nobody else")
+    @Test("a server with wrong lengths or unsolicited replies fails its own callers only")
     func liars() async throws {
         let hello = ByteBuffer(bytes: Self.answer(to: 1, ["ok": 1, "isWritablePrimary": true, "maxWireVersion": 17]))
         for (lie, words) in [
@@ -340,7 +340,7 @@ struct MongoTests {
         return Array(bytes.readableBytesView)
     }
 
-    @Test("nobody there: the reason is said when the time for looking is over")
+    @Test("no server: the reason is reported after the selection timeout")
     func nobody() async throws {
         let skein = SkeinClient()
         let db = try skein.mongo("mongodb://127.0.0.1:1/d?serverSelectionTimeoutMS=200")
@@ -389,7 +389,7 @@ struct MongoReplicaTests {
         ]).commit()
     }
 
-    @Test("members are found by one of them, written to and read from as they are")
+    @Test("members are found through one of them, and used by their roles")
     func members() async throws {
         let (peer, skein, db) = try await database("readPreference=secondary&replicaSet=rs0")
         try await db["t"].insertOne(["_id": 1]).commit()
@@ -403,7 +403,7 @@ struct MongoReplicaTests {
         #expect(try await log(db, "distinct").map { $0["server"] } == [2])
         let wrong = try skein.mongo(peer.uri("rs", query: "replicaSet=other&serverSelectionTimeoutMS=300"))
         #expect(await wrong["t"].count().dispatch().failure?.code == .connectionFailed)
-        // One that is named alone is read from, though it is no primary.
+        // A member that is named alone is read from, even if it is not the primary.
         let direct = try skein.mongo("mongodb://127.0.0.1:\(peer.ports[1])/rs?directConnection=true")
         #expect(try await direct["t"].count().fetch(Int.self) == 1)
         #expect(await direct["t"].insertOne(["_id": 2]).dispatch().mongoError?.codeName == "NotWritablePrimary")
@@ -411,7 +411,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("a primary that steps down: writes go on with the next one, and none is done twice")
+    @Test("a primary that steps down: writes continue on the next one, and none is repeated")
     func stepDown() async throws {
         let (peer, skein, db) = try await database()
         try await db["t"].insertOne(["_id": 0]).commit()
@@ -427,13 +427,13 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("a connection that is lost: reads are done again, writes once, and what is not sure is said")
+    @Test("a lost connection: reads are retried, writes once, and unknown outcomes are reported")
     func lost() async throws {
         let (peer, skein, db) = try await database()
         try await db["t"].insertOne(["_id": 0, "n": 0]).commit()
         try await fail(db, ["failCommands": ["find"], "closeConnection": true])
         #expect(try await db["t"].findOne(["_id": 0]).fetch().numberReturned == 1)
-        // Lost before it was done, and behind that: the server knows the write by its number.
+        // Lost before and after it was executed: the server recognises the write by its number.
         for point: Document in [[:], ["afterExecution": true]] {
             var data: Document = ["failCommands": ["update"], "closeConnection": true]
             for (key, value) in point { data.append(key, value) }
@@ -441,7 +441,7 @@ struct MongoReplicaTests {
             try await db["t"].updateOne(["_id": 0], ["$inc": ["n": 1]]).commit()
         }
         #expect(try await db["t"].findOne(["_id": 0]).fetch().data[0]["n"] == 2)
-        // What changes many cannot be recognised.
+        // Writes that change many documents cannot be recognised.
         try await fail(db, ["failCommands": ["update"], "closeConnection": true, "afterExecution": true])
         let many = await db["t"].updateMany([:], ["$inc": ["n": 1]]).dispatch()
         #expect(many.failure?.message.contains("whether it was carried out is not known") == true)
@@ -460,7 +460,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("transactions are all or nothing, and are tried again when the server says so")
+    @Test("transactions are atomic, and retried on transient errors")
     func transactions() async throws {
         let (peer, skein, db) = try await database()
         let client = db.client
@@ -482,7 +482,7 @@ struct MongoReplicaTests {
         let inserts = try await log(db, "insert").suffix(3)
         #expect(inserts.map { $0["document"]?["startTransaction"]?.bool } == [true, nil, true])
         #expect(inserts.allSatisfy { $0["document"]?["autocommit"] == false && $0["document"]?["lsid"] != nil })
-        // A conflict, and a commit of which nothing was heard.
+        // A conflict, and a commit without a response.
         try await fail(
             db, ["failCommands": ["insert"], "errorCode": 112, "errorLabels": ["TransientTransactionError"]])
         try await fail(db, ["failCommands": ["commitTransaction"], "closeConnection": true, "afterExecution": true])
@@ -490,14 +490,14 @@ struct MongoReplicaTests {
             try await session.database["t"].insertOne(["_id": 4]).commit()
         }
         #expect(try await db["t"].count().fetch(Int.self) == 4)
-        // By hand.
+        // Without the retry helper.
         let session = client.startSession()
         try session.startTransaction()
         #expect(throws: SkeinError.self) { try session.startTransaction() }
         try await session.database["t"].insertOne(["_id": 5]).commit()
         try await session.abortTransaction()
         await #expect(throws: SkeinError.self) { try await session.commitTransaction() }
-        // Outside of transactions a session reads what it has written.
+        // Outside of transactions a session reads its own writes.
         try await session.database["t"].insertOne(["_id": 6]).commit()
         #expect(try await session.database["t"].count().fetch(Int.self) == 5)
         let last = try await log(db, "insert").last?["document"]
@@ -509,7 +509,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("changes are heard as they happen, and behind a lost connection without a gap")
+    @Test("changes are received as they happen, and without a gap after a lost connection")
     func changes() async throws {
         let (peer, skein, db) = try await database()
         try await db["t"].insertOne(["_id": 0]).commit()
@@ -536,7 +536,7 @@ struct MongoReplicaTests {
         await peer.stop()
     }
 
-    @Test("kill -9 under load: everybody has an answer or a reason, and none has another's")
+    @Test("kill -9 under load: every call gets its own response or an error")
     func killed() async throws {
         let (peer, skein, db) = try await database("serverSelectionTimeoutMS=500")
         try await db.insert("t", (0..<50).map { ["_id": BSON($0)] }).commit()

@@ -8,7 +8,8 @@ import SkeinSQL
 import SkeinSQLite
 import Testing
 
-/// What one caller does to a session is gone for the next, nothing that may have run is sent again, and no statement ends the process.
+/// One caller's changes to a session are reset for the next, nothing that may have been executed is sent again, and no
+/// statement ends the process.
 @Suite("State of sessions", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct OwnStateTests {
     private func postgres(_ query: String = "pool_size=1") async throws -> (SkeinClient, PostgresClient) {
@@ -42,7 +43,7 @@ struct OwnStateTests {
                 "SELECT count(*)::text FROM pg_prepared_statements WHERE name = 'left_over'", "0"
             ),
             ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*)::text FROM pg_cursors WHERE name = 'c'", "0"),
-            // In a transaction, now is when it began.
+            // In a transaction, now() is its start.
             ("BEGIN", "SELECT (now() > clock_timestamp() - interval '100 ms')::text", "true"),
         ])
     func leases(statement: String, question: String, answer: String) async throws {
@@ -99,10 +100,10 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("a statement that the keywords do not show is noticed by the server's answer, and harms nobody for long")
+    @Test("a session change that keywords do not reveal is detected by the response, with limited effect")
     func noticed() async throws {
         let (skein, db) = try await postgres()
-        // A simple query of several statements is refused, and a script runs on a connection of its own.
+        // A simple query of several statements is refused, and a script runs on a dedicated connection.
         let open = await db.script("BEGIN; SELECT 1").dispatch()
         #expect(open.failure?.message.contains("was undone") == true)
         let answers = (0..<40).map { _ in db.execute("SELECT 1") }
@@ -110,7 +111,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("a procedure is not called again when the server ends its session meanwhile; a query is")
+    @Test("a procedure is not repeated when the server ends its session; a query is")
     func notTwice() async throws {
         let peer = try await PostgresPeer.shared.get()
         _ = try await peer.query(
@@ -131,7 +132,7 @@ struct OwnStateTests {
         #expect(try await peer.query("SELECT count(*) FROM calls") == "1")
     }
 
-    @Test("COPY keeps to its time limit, its cancellation and its direction")
+    @Test("COPY observes its timeout, cancellation and direction")
     func copy() async throws {
         let (skein, db) = try await postgres("pool_size=2")
         try await db.script("DROP TABLE IF EXISTS copied; CREATE TABLE copied (a int)").commit()
@@ -173,7 +174,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("hosts are not tried one after the other with a password that the first has refused")
+    @Test("a refused password is not sent to the other hosts")
     func nextHost() async throws {
         let peer = try await PostgresPeer.shared.get()
         let lures = try await ScriptedServer.start { _ in [.close] }
@@ -208,7 +209,7 @@ struct OwnStateTests {
         }
     }
 
-    @Test("SQLite's own traps are out of reach, and statements end with their time limit")
+    @Test("dangerous functions of SQLite are disabled, and statements end at their timeout")
     func sqliteTraps() async throws {
         let skein = SkeinClient()
         let db = try skein.sqlite("sqlite::memory:")
@@ -224,7 +225,7 @@ struct OwnStateTests {
         #expect(await db.execute(endless, timeout: .milliseconds(200)).dispatch().failure?.code == .timeout)
         #expect(try await db.execute("SELECT 1").one(Int.self) == 1)
         #expect(ContinuousClock.now - begun < .seconds(10))
-        // The columns change under a statement that is kept.
+        // The columns change under a cached statement.
         try await db.execute("CREATE TABLE moving (a int)").commit()
         try await db.execute("INSERT INTO moving VALUES (1)").commit()
         _ = try? await db.transaction { transaction in
@@ -294,7 +295,7 @@ struct OwnStateTests {
 
     // MARK: Redis
 
-    @Test("a refused subscription says so, and one that was refused does not disturb another", arguments: ["3", "2"])
+    @Test("a refused subscription is an error, and does not disturb others", arguments: ["3", "2"])
     func subscriptions(version: String) async throws {
         let peer = try await RedisPeer.shared.get()
         _ = try await peer.command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "resetchannels", "&open*")
@@ -311,7 +312,7 @@ struct OwnStateTests {
         await skein.shutdown()
     }
 
-    @Test("without the permission for MULTI, nothing of a transaction is carried out")
+    @Test("without the permission for MULTI, no command of a transaction is executed")
     func multi() async throws {
         let peer = try await RedisPeer.shared.get()
         _ = try await peer.command("ACL", "SETUSER", "single", "on", ">pw", "~*", "&*", "+@all", "-multi")

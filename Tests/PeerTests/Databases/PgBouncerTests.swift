@@ -4,7 +4,7 @@ import Skein
 import SkeinPostgres
 import Testing
 
-/// PgBouncer between: each transaction may be on another session of the server.
+/// PgBouncer in between: each transaction may run on another session of the server.
 @Suite("PgBouncer", .serialized, .inTurn, .timeLimit(.minutes(2)))
 struct PgBouncerTests {
     private static let bouncer = SharedPeer { () async throws -> Int in
@@ -75,7 +75,7 @@ struct PgBouncerTests {
         for client in clients { await client.shutdown() }
     }
 
-    @Test("statements that are prepared each time notice that a table has changed, with their types as they were bound")
+    @Test("statements prepared for each execution notice changed tables, and keep their bound types")
     func changedBehindAPooler() async throws {
         let peer = try await PostgresPeer.shared.get()
         let skein = SkeinClient()
@@ -96,14 +96,14 @@ struct PgBouncerTests {
         _ = try await peer.query("ALTER TABLE bound ADD COLUMN c text DEFAULT 'new'")
         #expect(try await read() == ["1", "2", "new"])
         _ = try await peer.query("ALTER TABLE bound ALTER COLUMN b TYPE float4")
-        // Once the rows are others than those that were asked for, and then they are right.
+        // One query may fail or have the old columns; after that the columns are right.
         _ = try? await read()
         #expect(try await read() == ["1", "2", "new"])
         _ = try? await streamed()
         #expect(try await streamed() == ["2"])
         try await write()
         #expect(try await peer.query("SELECT string_agg(b::text, ',' ORDER BY b) FROM bound") == "2,7,7")
-        // The neighbours on the connection do not notice anything.
+        // Other users of the connection do not notice anything.
         _ = try await peer.query(
             "ALTER TABLE bound DROP COLUMN c; ALTER TABLE bound DROP COLUMN a; ALTER TABLE bound ADD d int")
         let calls = (0..<20).map { number in
@@ -116,7 +116,7 @@ struct PgBouncerTests {
         await skein.shutdown()
     }
 
-    @Test("a statement heals when a table has changed, alone, in a transaction and in a stream")
+    @Test("a statement recovers from a changed table, alone, in a transaction and in a stream")
     func changedTables() async throws {
         let peer = try await PostgresPeer.shared.get()
         let skein = SkeinClient()
@@ -145,12 +145,12 @@ struct PgBouncerTests {
             #expect(try await alone() == columns)
             _ = try await peer.query(
                 "ALTER TABLE healing ALTER COLUMN b0 TYPE \(number % 2 == 0 ? "text" : "int USING b0::int")")
-            // Inside of a transaction it fails once, with a word of what to do, and then not any more.
+            // Inside a transaction it fails once, with a message that says what to do, and then no more.
             let first = await #expect(throws: SkeinError.self) { try await within() }
             #expect(first?.sql?.hint?.contains("again") == true)
             #expect(try await within() == columns)
         }
-        // What was prepared in vain is given back.
+        // The statement that was prepared unnecessarily is closed.
         #expect(
             try await db.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%healing%'").one(
                 Int.self) <= 3)

@@ -4,8 +4,8 @@ import Skein
 import SkeinPostgres
 import Testing
 
-/// Servers that say what no server of PostgreSQL says.
-@Suite("PostgreSQL: servers that lie", .timeLimit(.minutes(1)))
+/// Servers that send messages that PostgreSQL never sends.
+@Suite("PostgreSQL: malicious servers", .timeLimit(.minutes(1)))
 struct PostgresLieTests {
     private static let greeting: [UInt8] =
         message("R", [0, 0, 0, 0]) + message("K", [0, 0, 0, 1, 0, 0, 0, 2]) + message("Z", [0x49])
@@ -30,7 +30,7 @@ struct PostgresLieTests {
         await skein.shutdown()
     }
 
-    @Test("bytes before the encryption that was agreed on are nobody's: the connection ends")
+    @Test("bytes before the negotiated encryption are refused: the connection ends")
     func injected() async throws {
         let server = try await ScriptedServer.start { _ in [.send("SE\0\0\0\u{5}x")] }
         let skein = SkeinClient()
@@ -39,12 +39,12 @@ struct PostgresLieTests {
         await skein.shutdown()
     }
 
-    @Test("a server that asks a stranger's connection for the password in clear text does not get it")
+    @Test("a server that asks for a clear-text password over an unverified connection does not get it")
     func greedy() async throws {
         let question = "R\0\0\0\u{8}\0\0\0\u{3}"
         let server = try await ScriptedServer.start { _ in [.send("N"), .wait, .send(question), .wait] }
         let skein = SkeinClient()
-        // The same server by an address that is not known to be this machine's.
+        // The same server by an address that is not known to be local.
         let address = "postgres://u:secret@0.0.0.0:\(server.port)/d?timeout=5"
         let failure = await (try skein.postgres(address)).execute("SELECT 1").dispatch().failure
         #expect(failure?.code == .unknownAuthentication && failure?.message.contains("clear text") == true)
@@ -59,7 +59,7 @@ struct PostgresLieTests {
         message("1", []) + message("t", [0, 0]) + message("T", [0, 2, 0x61, 0]), message("y", []),
     ]
 
-    @Test("in place of an answer: an error for the statement, nothing else is harmed", arguments: nonsense)
+    @Test("an error instead of a response fails the statement only", arguments: nonsense)
     func answers(bytes: [UInt8]) async throws {
         let server = try await ScriptedServer.start { _ in
             [

@@ -45,7 +45,7 @@ struct PostgresTests {
         await skein.shutdown()
     }
 
-    @Test("a wrong password and a server with the wrong name are refused in one sentence")
+    @Test("a wrong password and a server with the wrong name are clear errors")
     func refusals() async throws {
         let (skein, db) = try await database("scram", password: "wrong", query: "sslmode=disable")
         let response = await db.execute("SELECT 1").dispatch()
@@ -65,7 +65,7 @@ struct PostgresTests {
         await skein.shutdown()
     }
 
-    @Test("of several hosts, the one that answers and is what is wanted")
+    @Test("of several hosts, the first with the required properties")
     func hosts() async throws {
         let peer = try await PostgresPeer.shared.get()
         let gone = try await Ports.free()
@@ -88,7 +88,7 @@ struct PostgresTests {
         var prcp: Double?
     }
 
-    @Test("rows by name, by place, as a type; one is 410 unless there is one, 409 when it is there already")
+    @Test("rows by name, by index, as a type; one is 410 without exactly one, 409 for a duplicate")
     func rows() async throws {
         let (skein, db) = try await database()
         try await db.execute("CREATE TABLE weather (city text PRIMARY KEY, temp_lo int, prcp float8)").commit()
@@ -119,7 +119,7 @@ struct PostgresTests {
         await skein.shutdown()
     }
 
-    @Test("what is interpolated is bound, whatever it says")
+    @Test("interpolated values are bound, whatever they contain")
     func injection() async throws {
         let (skein, db) = try await database()
         let words = [
@@ -137,7 +137,7 @@ struct PostgresTests {
         await skein.shutdown()
     }
 
-    @Test("a statement that fails does so alone, among hundreds on one connection")
+    @Test("a failing statement does not affect hundreds of others on its connection")
     func isolation() async throws {
         let (skein, db) = try await database(query: "pool_size=1")
         func start(_ number: Int) -> Corequest<SQLResponse> {
@@ -160,7 +160,7 @@ struct PostgresTests {
         await skein.shutdown()
     }
 
-    @Test("several statements at once; those that concern a session are refused with advice")
+    @Test("several statements at once; those that change the session are refused with advice")
     func scripts() async throws {
         let (skein, db) = try await database()
         try await db.script(
@@ -171,7 +171,7 @@ struct PostgresTests {
         let rows = try await db.script("SELECT 1 AS a; SELECT 2 AS b").fetch()
         #expect(rows.columns == ["b"] && rows[0][0].int == 2)
         #expect(await db.execute("SELEC 1; SELECT 2").dispatch().sqlError?.sqlState == "42601")
-        // Several statements are never executed by mistake: a value that was pasted into the text cannot add one.
+        // Several statements are never executed by mistake: a value that was inserted into the text cannot add one.
         let stacked = await db.execute("SELECT 1; DROP TABLE people").dispatch()
         #expect(
             stacked.sqlError?.sqlState == "42601" && "\(stacked.failure as Any)\(stacked.reason)".contains("script"))
@@ -196,15 +196,15 @@ struct PostgresTests {
     }
 }
 
-/// What takes more than one statement.
-@Suite("PostgreSQL: transactions, streams, words, trouble", .timeLimit(.minutes(3)))
+/// Tests that need more than one statement.
+@Suite("PostgreSQL: transactions, streams, notifications, failures", .timeLimit(.minutes(3)))
 struct PostgresSessionTests {
     private func database(_ query: String = "") async throws -> (SkeinClient, PostgresClient) {
         let skein = SkeinClient(concurrency: 1000)
         return (skein, try skein.postgres(try await PostgresPeer.shared.get().url(query: query)))
     }
 
-    @Test("transactions: all or nothing, by scope and by hand")
+    @Test("transactions: atomic, by closure and manually")
     func transactions() async throws {
         let (skein, db) = try await database()
         try await db.execute("CREATE TABLE accounts (id int PRIMARY KEY, sum int CHECK (sum >= 0))").commit()
@@ -221,7 +221,7 @@ struct PostgresSessionTests {
             }
         }
         #expect(error?.sql?.sqlState == "23514" && error?.sql?.isConstraintViolation == true)
-        // One that fails and nobody looks at: the commit says that nothing was done.
+        // One that fails and whose result is not read: the commit reports that nothing was done.
         let silent = await #expect(throws: SkeinError.self) {
             try await db.transaction { tx in
                 tx.execute("UPDATE accounts SET sum = 0")
@@ -249,7 +249,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("transactions that come into each other's way are done again, if that is wanted")
+    @Test("conflicting transactions are retried, if enabled")
     func serialization() async throws {
         var settings = try PostgresConfiguration(try await PostgresPeer.shared.get().url(query: "pool_size=6"))
         settings.pool.leaseTimeout = .seconds(60)  // a machine with much else to do takes its time
@@ -272,7 +272,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("what a caller sets on a connection of its own is gone when it comes back")
+    @Test("session settings of an exclusive connection are reset on return")
     func settings() async throws {
         let (skein, db) = try await database("pool_size=2")
         let before = try await db.execute("SHOW search_path").one(String.self)
@@ -287,7 +287,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("a million rows in little memory; a walk that is given up lets the connection go")
+    @Test("a million rows in little memory; an abandoned iteration releases the connection")
     func streams() async throws {
         let (skein, db) = try await database("pool_size=2")
         var sum = 0
@@ -310,7 +310,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("rows in bulk, in and out; PostgreSQL's own client sees the same")
+    @Test("rows in bulk, in and out; psql sees the same")
     func copying() async throws {
         let (skein, db) = try await database()
         try await db.execute("CREATE TABLE bulk (id int, word text)").commit()
@@ -338,7 +338,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("words between sessions")
+    @Test("notifications between sessions")
     func notifications() async throws {
         let (skein, db) = try await database()
         let words = try await db.listen("jobs", "Odd Name")
@@ -353,7 +353,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("a statement that is given up stops in the server; its neighbours do not suffer")
+    @Test("a cancelled statement stops on the server; its neighbours are not affected")
     func cancelling() async throws {
         let (skein, db) = try await database("pool_size=2")
         let slow = db.execute("SELECT pg_sleep(60) /* given up */")
@@ -376,12 +376,12 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("a slow statement does not hold up the others for long")
+    @Test("a slow statement delays the others only briefly")
     func growing() async throws {
         let (skein, db) = try await database("pool_size=3")
         _ = try await db.execute("SELECT 1").one(Int.self)
         let slow = db.execute("SELECT pg_sleep(100)", timeout: .seconds(100))
-        // What is sent in the same moment stands behind it; this takes longer.
+        // Statements sent at the same moment are behind it; this takes longer.
         try await PostgresPeer.shared.get().untilActive("SELECT pg_sleep(100)")
         for number in 0..<50 { #expect(try await db.execute("SELECT \(number)::int").one(Int.self) == number) }
         #expect(!slow.isOver, "\(slow.result?.reason ?? "")")
@@ -425,7 +425,7 @@ struct PostgresSessionTests {
         let (good, bad) = await load.value
         #expect(good + bad == 32 * 300)
         #expect(try await db.execute("SELECT 'well'").one(String.self) == "well")
-        // Told to end while nobody asks for anything: the next statement finds another connection.
+        // Terminated while idle: the next statement finds another connection.
         await peer.stop()
         try await peer.restart()
         #expect(try await db.execute("SELECT 'again'").one(String.self) == "again")
@@ -434,7 +434,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("who waited in vain for a connection does not keep the others from it")
+    @Test("a lease that timed out does not block the others")
     func inVain() async throws {
         let skein = SkeinClient()
         var options = try PostgresConfiguration(try await PostgresPeer.shared.get().url(query: "pool_size=1"))
@@ -453,7 +453,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("bulk and words that nobody takes do not come back with their connection")
+    @Test("unread bulk data and notifications do not return with their connection")
     func untaken() async throws {
         let (skein, db) = try await database("pool_size=2")
         for _ in 0..<4 {
@@ -473,7 +473,7 @@ struct PostgresSessionTests {
         await skein.shutdown()
     }
 
-    @Test("a session that the administrator ends: what was under way there is done again elsewhere")
+    @Test("sessions ended by the administrator: statements in flight are repeated elsewhere")
     func terminated() async throws {
         let (skein, db) = try await database("pool_size=2&application_name=ended")
         let holder = try await db.begin()

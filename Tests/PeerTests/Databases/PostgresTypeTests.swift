@@ -8,7 +8,7 @@ import Testing
 /// The same data for Skein, psycopg and asyncpg.
 @Suite("PostgreSQL: types", .timeLimit(.minutes(2)))
 struct PostgresTypeTests {
-    /// Each type: a literal of the server's, and what it is here.
+    /// Each type: a literal of the server, and its value here.
     static let cells: [(type: String, literal: String, value: SQLValue)] = [
         ("bool", "'t'", true), ("int2", "'-32768'", -32768), ("int4", "'2147483647'", 2_147_483_647),
         ("int8", "'-9223372036854775808'", .integer(.min)), ("oid", "'4294967295'", 4_294_967_295),
@@ -68,7 +68,7 @@ struct PostgresTypeTests {
         return peer
     }
 
-    @Test("every type comes as what it is, goes back, and is the same for the server")
+    @Test("every type is decoded, sent back, and equal for the server")
     func roundTrips() async throws {
         let peer = try await Self.prepared.get()
         let skein = SkeinClient()
@@ -87,7 +87,7 @@ struct PostgresTypeTests {
             {
                 #expect(cell.description == text, "\(type)")
             }
-            // Back: as a parameter whose type the server says.
+            // Back: as a parameter whose type the server determines.
             if type != "json", type != "xml", type != "point" {
                 let equal = try await db.execute(
                     SQL(
@@ -98,12 +98,12 @@ struct PostgresTypeTests {
             }
         }
         let record = try await db.execute("SELECT ROW(1, 'a', NULL::int, ARRAY[1.5])").one()
-        // Its fields may be of any type, whose text only the server knows.
+        // Its fields may be of any type, whose text form only the server knows.
         #expect(record[0] == .record(["1", "a", .null, "{1.5}"]))
         await skein.shutdown()
     }
 
-    @Test("values that do not fit are the server's to refuse, and typed")
+    @Test("values out of range are refused by the server, with typed errors")
     func range() async throws {
         let skein = SkeinClient()
         let db = try skein.postgres(try await PostgresPeer.shared.get().url())
@@ -139,7 +139,7 @@ struct PostgresTypeTests {
         enum CodingKeys: String, CodingKey { case id, name, price, at, key, bytes, tags, note, mood }
     }
 
-    @Test("what psycopg writes is read here, and what is written here asyncpg reads")
+    @Test("values of psycopg are read, and asyncpg reads ours")
     func python() async throws {
         let peer = try await Self.prepared.get()
         let skein = SkeinClient()

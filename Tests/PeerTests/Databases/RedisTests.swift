@@ -61,7 +61,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("thousands of callers on one connection, each with its own answer")
+    @Test("thousands of callers on one connection, each with its own response")
     func pipelining() async throws {
         let (skein, redis) = try await client("/3?pool_size=1")
         let answers = try await withThrowingTaskGroup(of: (Int, String).self) { group in
@@ -75,11 +75,11 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("transactions: all or nothing, nobody in between; watched keys are tried again")
+    @Test("transactions: atomic, without commands in between; watched keys are retried")
     func transactions() async throws {
         let skein = SkeinClient()
         var options = try RedisConfiguration(try await RedisPeer.shared.get().url("/4?pool_size=4"))
-        // Those that meet each other try again, and others wait for their connections.
+        // Transactions that conflict are tried again, and others wait for their connections.
         options.pool.leaseTimeout = .seconds(60)
         let redis = skein.redis(options)
         try await redis.flushdb().commit()
@@ -113,7 +113,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("commands that block have a connection of their own, and give it back")
+    @Test("blocking commands have an exclusive connection, and return it")
     func blocking() async throws {
         let (skein, redis) = try await client("/5?pool_size=3")
         let waiting = redis.blpop("jobs", 0)
@@ -129,7 +129,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("messages to channels and patterns; what happens to keys", arguments: ["3", "2"])
+    @Test("messages to channels and patterns; key events", arguments: ["3", "2"])
     func subscriptions(version: String) async throws {
         let (skein, redis) = try await client("/6?protocol=\(version)")
         let name = "news\(version)"
@@ -158,7 +158,7 @@ struct RedisTests {
         }
     }
 
-    @Test("a stream, two consumers of a group: each entry once, what was not acknowledged again")
+    @Test("a stream, two consumers of a group: each entry once, pending ones again")
     func streams() async throws {
         let (skein, redis) = try await client("/7")
         try await redis.flushdb().commit()
@@ -175,7 +175,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("scripts by their hash, and functions")
+    @Test("scripts by hash, and functions")
     func scripts() async throws {
         let (skein, redis) = try await client("/8")
         let script = RedisScript("redis.call('SET', KEYS[1], ARGV[1]); return redis.call('GET', KEYS[1])")
@@ -188,7 +188,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("answers are kept until their key changes")
+    @Test("responses are cached until their key changes")
     func kept() async throws {
         let peer = try await RedisPeer()
         let skein = SkeinClient()
@@ -200,12 +200,12 @@ struct RedisTests {
         let statistics = try await peer.command("info", "commandstats")
         #expect(!statistics.contains("cmdstat_get:"))
         try await peer.command("-n", "9", "set", "kept", "2")
-        // The server tells of it in its own time.
+        // The server sends notifications with a delay.
         for attempt in 0..<1000 {
             if try await redis.get("kept").fetch(Int.self) == 2 { break }
             #expect(attempt < 999)
         }
-        // A key that is said as a number is the same key.
+        // A key given as a number is the same key.
         let seven = RedisCommand("GET", [7])
         try await redis.set("7", "old").commit()
         #expect(try await redis.send(seven).fetch(String.self) == "old")
@@ -218,7 +218,7 @@ struct RedisTests {
         await peer.crash()
     }
 
-    // MARK: Trouble
+    // MARK: Failures
 
     @Test(
         "a server that dies under load: an answer or an error for each, no answer for another; then all is well again")
@@ -261,7 +261,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("a server that stops answering: calls end in time, and later ones find a connection that works")
+    @Test("a server that stops responding: calls time out, and later ones get a working connection")
     func silence() async throws {
         let peer = try await RedisPeer()
         let skein = SkeinClient()
@@ -276,7 +276,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("a server that goes silent while nobody asks is noticed, also by those who only listen")
+    @Test("a server that goes silent while idle is detected, also by subscribers")
     func silentWhileIdle() async throws {
         let peer = try await RedisPeer()
         let skein = SkeinClient()
@@ -344,7 +344,7 @@ struct RedisTests {
 
     // MARK: Several servers
 
-    @Test("a cluster: each key to the server that has it, and after it when it moves")
+    @Test("a cluster: each key is sent to its server, and follows when it moves")
     func cluster() async throws {
         let peers = try await RedisPeer.cluster.get()
         let skein = SkeinClient(concurrency: 1000)
@@ -382,7 +382,7 @@ struct RedisTests {
         await skein.shutdown()
     }
 
-    @Test("a sentinel's master, and the new one when that has died")
+    @Test("a sentinel's master, and its successor after a crash")
     func sentinel() async throws {
         let master = try await RedisPeer()
         let replica = try await RedisPeer(extra: ["--replicaof", "127.0.0.1", "\(master.port)"])
@@ -423,7 +423,7 @@ struct RedisTests {
     }
 }
 
-/// The slot of a key, by the server's own reckoning done again here.
+/// The slot of a key, computed here in the same way as by the server.
 enum RedisPeerSlots {
     static func slot(_ key: String) -> Int {
         var crc: UInt16 = 0

@@ -8,7 +8,7 @@ import SkeinSQL
 import SkeinSQLite
 import Testing
 
-/// SQLite, with Python's sqlite3 as the other one at the file.
+/// SQLite, with Python's sqlite3 as the other user of the file.
 @Suite("SQLite", .timeLimit(.minutes(2)))
 struct SQLiteTests {
     private struct Person: Codable, Equatable {
@@ -63,7 +63,7 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
-    @Test("a file that Python writes and reads, at the same time")
+    @Test("a file that Python writes and reads concurrently")
     func file() async throws {
         let path = TestFolder.path("loom.db")
         let skein = SkeinClient(concurrency: 1000)
@@ -102,7 +102,7 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
-    @Test("transactions: all or nothing, by scope and by hand; one that does nothing is undone")
+    @Test("transactions: atomic, by closure and manually; an idle one is rolled back")
     func transactions() async throws {
         let skein = SkeinClient()
         var options = SQLiteConfiguration(path: TestFolder.path("tx.db"))
@@ -140,7 +140,7 @@ struct SQLiteTests {
         var hits: Int
     }
 
-    @Test("queries that were built are carried out")
+    @Test("built queries are executed")
     func queries() async throws {
         let skein = SkeinClient()
         let db = try skein.sqlite(SQLiteConfiguration())
@@ -170,14 +170,14 @@ struct SQLiteTests {
         await skein.shutdown()
     }
 
-    @Test("a path that cannot be opened is refused in one sentence")
+    @Test("a path that cannot be opened is a clear error")
     func unopened() async throws {
         let error = #expect(throws: SkeinError.self) { try SkeinClient().sqlite("/no/such/folder/x.db") }
         #expect(error?.code == .connectionFailed)
     }
 }
 
-/// What is the same for corequests of every protocol, with several of them at once.
+/// Behaviour that corequests of every protocol share, with several of them at once.
 @Suite("Corequests of several protocols", .timeLimit(.minutes(2)))
 struct MixedTests {
     @Test("one session, one summary; late responses and values make one group of all")
@@ -203,7 +203,7 @@ struct MixedTests {
         #expect(summary.tasks == 7)
         let slow = db.execute("SELECT pg_sleep(30)").then { _ in 1 }
         slow.cancel()
-        // The work was given the cancelled response, and made a value of it.
+        // The work received the cancelled response and converted it to a value.
         #expect(await slow.dispatch().failure == nil)
         await skein.shutdown()
         #expect(await db.execute("SELECT 1").dispatch().failure?.code == .shuttingDown)

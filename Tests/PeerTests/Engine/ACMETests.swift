@@ -7,10 +7,10 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// Certificates of pebble, Let's Encrypt's server for tests, with nonces that it refuses and certificates that end soon.
-@Suite("Certificates by themselves", .serialized, .inTurn, .timeLimit(.minutes(4)))
+/// Certificates of pebble, Let's Encrypt's test server, with nonces that it rejects and short-lived certificates.
+@Suite("Automatic certificates", .serialized, .inTurn, .timeLimit(.minutes(4)))
 struct ACMETests {
-    /// pebble with its server of DNS, by which all names lead to this machine.
+    /// pebble with its DNS server, which resolves all names to this machine.
     private struct Authority {
         let directory: String
         let management: String
@@ -106,7 +106,7 @@ struct ACMETests {
         let isOver = Mutex(false)
     }
 
-    @Test("the first certificate, renewals under load, the authority away, a restart: HTTPS goes on throughout")
+    @Test("the first certificate, renewals under load, an unreachable CA, a restart: HTTPS is always available")
     func life() async throws {
         let authority = try await Authority.start(life: 15)
         let folder = TestFolder.path("acme")
@@ -117,7 +117,7 @@ struct ACMETests {
         let log = TestFolder.path("acme.log")
         let skein = try PeerProcess(CommandTests.skein, ["run", file], log: log)
         _ = try await skein.untilPrinted("listening on 127.0.0.1:\(secure)")
-        // The certificate of the beginning is nobody's; the authority's follows.
+        // The initial certificate is self-signed; the authority's follows.
         #expect(try await curl("a.example.org", secure, "-k").output == "hello")
         _ = try await skein.untilPrinted("is renewed")
         let root = try await authority.issuedRoot()
@@ -157,7 +157,7 @@ struct ACMETests {
         load.isOver.withLock { $0 = true }
         #expect(await failures == 0)
         await skein.stop(SIGKILL)
-        // Another process goes on with what is on disk.
+        // Another process continues with the files on disk.
         let again = try PeerProcess(CommandTests.skein, ["run", file], log: TestFolder.path("acme-again.log"))
         _ = try await again.untilPrinted("listening on 127.0.0.1:\(secure)")
         #expect(try await curl("a.example.org", secure, "-k").output == "hello")
@@ -166,7 +166,7 @@ struct ACMETests {
         await authority.names.stop()
     }
 
-    @Test("by a handshake, while other clients are served; a name that is not asked for is refused")
+    @Test("by tls-alpn-01, while other clients are served; an unrequested name is refused")
     func handshake() async throws {
         let authority = try await Authority.start(life: 86_400)
         let file = try configuration(
@@ -179,7 +179,7 @@ struct ACMETests {
         await skein.stop()
         await authority.stop()
 
-        // While a challenge is open, both kinds of clients come to the same port.
+        // While a challenge is open, both kinds of clients connect to the same port.
         let challenges = CertificateChallenges()
         let made = try SelfSignedCertificate.make(names: ["d.example.org"])
         try challenges.set("d.example.org", certificate: made.certificate, key: made.key)
@@ -203,12 +203,12 @@ struct ACMETests {
                     "curl", ["-sSk", "--max-time", "5", "https://localhost:\(port)/"] + option)
                 #expect(run.output == "hello", "\(version) \(run)")
             }
-            // What is no TLS is no challenge either.
+            // A connection that is not TLS is not a challenge either.
             #expect(try await runToEnd("curl", ["-sS", "--max-time", "5", "http://localhost:\(port)/"]).code != 0)
         }
     }
 
-    @Test("skein certificate: openssl and curl take it as a root")
+    @Test("skein certificate: openssl and curl accept it as a root")
     func local() async throws {
         let file = TestFolder.path("local.pem")
         let made = try await runToEnd(
@@ -231,7 +231,7 @@ struct ACMETests {
         await skein.stop()
     }
 
-    @Test("a wildcard by DNS; a challenge that fails; another key for the account")
+    @Test("a wildcard by DNS; a failing challenge; a new account key")
     func dns() async throws {
         let authority = try await Authority.start(life: 86_400)
         let hook = TestFolder.path("hook.sh")
@@ -263,7 +263,7 @@ struct ACMETests {
         #expect(calls.components(separatedBy: "clear _acme-challenge.example.org ").count == 3, "\(calls)")
         await skein.stop()
 
-        // Nobody answers at the port that the authority asks.
+        // Nothing listens on the port that the authority connects to.
         let lost = try configuration(
             authority, names: #""lost.example.org""#, folder: TestFolder.path("acme-lost"),
             clear: try await Ports.free(), secure: secure)

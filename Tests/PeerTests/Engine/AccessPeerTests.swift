@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Who may do what: passwords, tokens, sessions, pages of other sites, with clients that we did not write.
+/// Access control: passwords, tokens, sessions, cross-site requests, with third-party clients.
 @Suite("Access", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct AccessPeerTests {
     private static func engine() throws -> Engine {
@@ -142,7 +142,7 @@ struct AccessPeerTests {
                     == json(#"[401, "hello ada", "Bearer realm=\"cloth\", error=\"invalid_token\""]"#))
             let form = #"["done", 403, 415, 403]"#
             #expect(try found["stored"] == json(#"[["1", "2", "3"], true, "1", [true, "4"], "1", "1", \#(form)]"#))
-            // What is sealed in a cookie cannot be taken back from who kept the old one.
+            // A value sealed in a cookie cannot be revoked for a client that kept the old one.
             #expect(try found["sealed"] == json(#"[["1", "2", "3"], true, "1", [true, "4"], "4", "1", \#(form)]"#))
             #expect(try found["signed"] == json(#"["nobody", "ada; lovelace", "nobody"]"#))
             #expect(found["wrong cookie"]?.integer == 500 && found["many cookies"]?.string == "1")
@@ -170,7 +170,7 @@ struct AccessPeerTests {
         }
     }
 
-    @Test("CORS: what is asked beforehand, what is answered, errors too")
+    @Test("CORS: preflight requests, responses, errors too")
     func cors() async throws {
         try await serving(try Self.engine()) { (port, _) async throws in
             let url = "http://127.0.0.1:\(port)/cors"

@@ -7,7 +7,7 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// `skein run` with curl in front and gunicorn behind it, and our reading of TOML beside Python's.
+/// `skein run` with curl in front and gunicorn behind it, and our TOML parser compared with Python's.
 @Suite("Configuration by file", .serialized, .inTurn, .timeLimit(.minutes(4)))
 struct ConfigurationPeerTests {
     private static let documents = [
@@ -127,7 +127,7 @@ struct ConfigurationPeerTests {
             .output
     }
 
-    @Test("the files to start from: each serves what it says")
+    @Test("the sample files: each serves as described")
     func examples() async throws {
         let (process, back) = try await gunicorn()
         let folder = TestFolder.path("examples")
@@ -191,7 +191,7 @@ struct ConfigurationPeerTests {
         let answered = Mutex(0)
     }
 
-    @Test("reloads under load: no request is dropped, mistakes leave the old file in force, memory stays")
+    @Test("reloads under load: no request is dropped, an invalid file changes nothing, memory is constant")
     func reloads() async throws {
         let (process, back) = try await gunicorn()
         let port = try await Ports.free()
@@ -260,7 +260,7 @@ struct ConfigurationPeerTests {
         await process.stop()
     }
 
-    @Test("--watch reads a changed file again; keys and passwords of skein token open what they are for")
+    @Test("--watch reloads a changed file; keys and passwords of skein token are accepted")
     func watching() async throws {
         let port = try await Ports.free()
         let path = TestFolder.path("watch.toml")
@@ -291,7 +291,7 @@ struct ConfigurationPeerTests {
             #expect(try await curl(url, "-u", wrong).hasSuffix(" 401"))
         }
         #expect(try await curl(url, "-H", "X-API-Key: \(made[0])") == "in 200")
-        // Who guesses gets no more guesses; who was right before goes on.
+        // A client that guesses passwords is blocked; a client that was right before continues.
         var statuses: [String] = []
         for number in 0..<20 { statuses.append(String(try await curl(url, "-u", "ada:guess\(number)").suffix(3))) }
         #expect(statuses.first == "401" && statuses.last == "429", "\(statuses)")

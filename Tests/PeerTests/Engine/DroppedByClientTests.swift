@@ -5,8 +5,8 @@ import Skein
 import SkeinEngine
 import Testing
 
-/// What clients let go of, or never end, costs the server no memory, no time and no descriptor for long: a process of its own, whose
-/// numbers are nobody else's.
+/// Requests that clients abandon or never complete cost the server no memory, time or descriptors for long: measured in
+/// a separate process, so that the numbers are its own.
 @Suite("Dropped by clients", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct DroppedByClientTests {
     private struct Served {
@@ -19,12 +19,12 @@ struct DroppedByClientTests {
                 .flatMap { $0.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } } ?? 0
         }
 
-        /// KiB in memory.
+        /// Resident memory in KiB.
         var memory: Int { get throws { try status("VmRSS") } }
         var descriptors: Int {
             get throws { try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.id)/fd").count }
         }
-        /// Ticks of a hundredth of a second on a processor.
+        /// Processor time in hundredths of a second.
         var ticks: Int {
             get throws {
                 let text = try String(contentsOfFile: "/proc/\(process.id)/stat", encoding: .utf8)
@@ -33,7 +33,7 @@ struct DroppedByClientTests {
             }
         }
 
-        /// What it spends in a second.
+        /// Processor time in one second.
         func ticksInASecond() async throws -> Int {
             let before = try ticks
             try await Task.sleep(for: .seconds(1))
@@ -53,7 +53,7 @@ struct DroppedByClientTests {
         await process.stop()
     }
 
-    /// A folder with a text of 20 MB that does not become small.
+    /// A folder with a 20 MB text that does not compress well.
     private static let folder = Task { () throws -> String in
         let folder = TestFolder.path("texts")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -171,7 +171,7 @@ struct DroppedByClientTests {
         }
     }
 
-    @Test("streams of HTTP/2 that never end are ended: an early answer, empty frames, a window of a byte at a time")
+    @Test("endless HTTP/2 streams are ended: an early response, empty frames, a window of a byte at a time")
     func endless() async throws {
         var engine = Engine()
         engine.configuration.bodyTimeout = .seconds(2)

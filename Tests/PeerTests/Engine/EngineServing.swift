@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Starts an engine for a test, and stops it after.
+/// Starts an engine for a test, and stops it afterwards.
 func serving(_ engine: Engine, _ test: (Int, HTTPServer) async throws -> Void) async throws {
     var engine = engine
     if engine.configuration.addresses == ServerConfiguration().addresses {
@@ -28,7 +28,7 @@ func serving(_ engine: Engine, _ test: (Int, HTTPServer) async throws -> Void) a
 }
 
 extension Engine {
-    /// The engine with TLS on a free port, by the tests' certificate.
+    /// The engine with TLS on a free port, with the tests' certificate.
     func secured() async throws -> Engine {
         let folder = try await Certificates.shared.folder()
         var engine = self
@@ -40,13 +40,13 @@ extension Engine {
     }
 }
 
-/// What curl prints, and what it complains of.
+/// curl's output and its error output.
 func curl(_ arguments: String...) async throws -> String {
     let finished = try await runToEnd("curl", ["-sS", "--max-time", "20"] + arguments)
     return finished.output + finished.errors
 }
 
-/// Python's word about a server: what a script prints, as JSON.
+/// The JSON output of a Python script that tests a server.
 func python(_ script: String, _ arguments: String...) async throws -> JSONValue {
     let path = try TestFolder.write(script, as: "script.py")
     let run = try await runToEnd(Peers.python(), [path] + arguments)

@@ -3,10 +3,10 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Files: what nginx answers and what Skein answers to the same requests, and what nobody gets.
+/// Files: the responses of nginx and of Skein to the same requests, and files that are never served.
 @Suite("Files", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct FilePeerTests {
-    /// A folder with files of all kinds, made once.
+    /// A folder with files of all kinds, created once.
     private static let folder: String = {
         let folder = TestFolder.path("files")
         let manager = FileManager.default
@@ -184,7 +184,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("no spelling of a path leads out of the folder, or to what is hidden")
+    @Test("no spelling of a path leads out of the folder, or to hidden files")
     func inside() async throws {
         let paths = [
             "/../secret.txt", "/sub/../../secret.txt", "/%2e%2e/secret.txt", "/%2E%2E%2Fsecret.txt", "/..%2fsecret.txt",
@@ -275,7 +275,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("folders: a slash, an index, a list for people and for programs")
+    @Test("folders: a slash, an index, a listing for people and for programs")
     func folders() async throws {
         var engine = Engine()
         var options = FileConfiguration()
@@ -292,13 +292,13 @@ struct FilePeerTests {
             #expect(names == ["<a>.txt", "b.txt"])
             let page = try await curl("-H", "Accept: text/html", "\(base)/listed/")
             #expect(page.contains("<a href=\"./%3Ca%3E.txt\">&lt;a&gt;.txt</a>"))
-            // A path that would be another host in a Location is none.
+            // A path that would be another host in a Location is not used.
             let host = try await curl("--path-as-is", "-i", "http://127.0.0.1:\(port)//evil.test/sub")
             #expect(host.hasPrefix("HTTP/1.1 404"))
         }
     }
 
-    @Test("ages by path, types of one's own, a fallback for pages")
+    @Test("max-age by path, custom types, a fallback for pages")
     func options() async throws {
         let engine = Self.engine { options in
             options.maximumAge = ["/": .seconds(300), "/sub": .zero, "/sub/deep": .seconds(3600)]
@@ -317,7 +317,7 @@ struct FilePeerTests {
         }
     }
 
-    @Test("a file that changes is served as it is now")
+    @Test("a changed file is served in its current state")
     func changing() async throws {
         let path = "\(Self.folder)/public/changing.txt"
         try await serving(Self.engine()) { (port, _) async throws in

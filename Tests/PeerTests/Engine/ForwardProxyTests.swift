@@ -19,7 +19,7 @@ struct ForwardProxyTests {
         try await serving(engine, test)
     }
 
-    @Test("curl and Python fetch through it: http as it is, anything else through tunnels")
+    @Test("curl and Python fetch through it: http directly, other schemes through tunnels")
     func fetching() async throws {
         let nginx = try await Peers.shared.nginxPort()
         var secure = Engine()
@@ -64,7 +64,7 @@ struct ForwardProxyTests {
         }
     }
 
-    @Test("what must not be asked is 403: private addresses, by name, too; ports, hosts; and strangers are 407")
+    @Test("forbidden targets are 403: private addresses, also by name; ports, hosts; unknown users get 407")
     func refusing() async throws {
         let nginx = try await Peers.shared.nginxPort()
         let closed = try await Ports.free()
@@ -112,14 +112,14 @@ struct ForwardProxyTests {
             let refused = await client.readToEnd()
             #expect(refused.hasPrefix("HTTP/1.1 400"), "\(refused)")
         }
-        // A server that is none.
+        // A server that is not a proxy.
         try await serving(Engine()) { port, _ in
             let none = try await status("-p", "-x", "http://127.0.0.1:\(port)", "http://127.0.0.1:\(nginx)/")
             #expect(none == "000 405")
         }
     }
 
-    @Test("a client's end and its first bytes go through a tunnel, also when they come before it is open")
+    @Test("a client's end and its first bytes pass a tunnel, also before it is open")
     func early() async throws {
         let echo = try PeerProcess(
             Peers.python(),
@@ -168,7 +168,7 @@ struct ForwardProxyTests {
         await echo.stop()
     }
 
-    @Test("tunnels are limited by client, end with either side, and are silent for so long only")
+    @Test("tunnels are limited by client, end with either side, and have an idle timeout")
     func tunnels() async throws {
         let echo = try await ScriptedServer.start { _ in [.send("hello"), .wait, .send("bye"), .close] }
         try await proxying({

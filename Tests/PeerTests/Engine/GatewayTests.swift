@@ -9,7 +9,7 @@ import Testing
 /// The gateway between curl and Flask, with an OIDC provider, and with tokens of authlib, joserfc and jwcrypto.
 @Suite("Gateway", .serialized, .inTurn, .timeLimit(.minutes(3)))
 struct GatewayTests {
-    /// A program that says what the back end was told.
+    /// A program that reports the request that the back end received.
     private static let echo = """
         from flask import Flask, jsonify, request
         app = Flask("echo")
@@ -40,7 +40,7 @@ struct GatewayTests {
         return (status, run.output)
     }
 
-    @Test("tokens, keys and passwords in front of Flask; roles by alias and mount; identities that cannot be forged")
+    @Test("tokens, keys and passwords in front of Flask; roles by alias and mount; forged identities are removed")
     func credentials() async throws {
         let (process, back) = try await flask()
         let secret = try TokenKey(secret: Array(repeating: 7, count: 32))
@@ -96,7 +96,7 @@ struct GatewayTests {
                     #expect(answer.text.lowercased().contains("www-authenticate: "), "\(answer.text)")
                 }
             }
-            // Other spellings of a path that is protected.
+            // Other spellings of a protected path.
             for path in [
                 "/admin%2Fx", "//admin/x", "/open%2F..%2Fadmin/x", "/open/..%2Fadmin/x", "/open/..%5Cadmin/x",
                 "/%61dmin/x", "/admin%5Cx", "/open//x", "/open/a%2Fb",
@@ -122,7 +122,7 @@ struct GatewayTests {
             #expect(machine.contains(#""X-Forwarded-User":"robot""#) && !machine.contains(key), "\(machine)")
             let open = try await curl("\(url)/open/x", forged).text
             #expect(!open.contains("root") && !open.contains("Forwarded-Roles"), "\(open)")
-            // A browser asks beforehand without credentials.
+            // A browser sends a preflight request without credentials.
             let preflight = try await curl(
                 "\(url)/admin/x",
                 ["-X", "OPTIONS", "-H", "Origin: https://shop.example.org", "-H", "Access-Control-Request-Method: GET"])
@@ -155,13 +155,13 @@ struct GatewayTests {
             for age in ["max-age=60", "private", "no-store"] {
                 for user in ["ada", "bob", nil] { #expect(try await page(age, user) == user ?? "-", "\(age)") }
             }
-            // What its server calls public is for everybody.
+            // A response that its server marks as public is for all clients.
             for user in ["ada", "bob", nil] { #expect(try await page("public,max-age=60", user) == "ada") }
         }
         await process.stop()
     }
 
-    @Test("an OIDC provider's tokens, by its key set; unknown keys, and the provider away")
+    @Test("an OIDC provider's tokens, by its key set; unknown keys, and an unreachable provider")
     func provider() async throws {
         let port = try await Ports.free()
         func start() async throws -> PeerProcess {
@@ -205,7 +205,7 @@ struct GatewayTests {
             #expect(try await curl(url, bearer).status == "200")
             #expect(try await curl(url, ["-H", "Authorization: Bearer \(stranger)"]).status == "401")
         }
-        // An engine that has never seen the keys says so, and does not ask for each request.
+        // An engine that has never obtained the keys reports that, and does not fetch them for each request.
         try await serving(engine()) { (server, _) async throws in
             for _ in 0..<3 { #expect(try await curl("http://127.0.0.1:\(server)/", bearer).status == "503") }
         }
@@ -223,7 +223,7 @@ struct GatewayTests {
                 "kty": "EC", "crv": "P-256", "kid": "known", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
                 "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
             ])
-        // With a secret, which everybody could fetch, and which is no key.
+        // Signed with a symmetric key from the key set: anyone can fetch it, so it must not be used.
         let document = #"""
             {"keys":[{"kty":"EC","crv":"P-256","kid":"known","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},{"kty":"oct","kid":"open","k":"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM"}]}
@@ -274,7 +274,7 @@ struct GatewayTests {
         }
     }
 
-    @Test("tokens of authlib, joserfc and jwcrypto are valid; authlib and jwcrypto take ours")
+    @Test("tokens of authlib, joserfc and jwcrypto are valid; authlib and jwcrypto accept ours")
     func issuers() async throws {
         let script = """
             import json, sys, time
@@ -324,7 +324,7 @@ struct GatewayTests {
         #expect(try await PeerTests.python(check, file) == .array(Array(repeating: "bob", count: 16)))
     }
 
-    @Test("opaque tokens: the issuer is asked, what it says is remembered, and without it nobody passes")
+    @Test("opaque tokens: introspection is cached, and without the issuer access is refused")
     func introspection() async throws {
         // RFC 7662 by Flask: one token is active, with an audience.
         let script = """
@@ -371,7 +371,7 @@ struct GatewayTests {
         }
     }
 
-    @Test("limits: curl and Flask see what is left, and what is too much")
+    @Test("limits: curl and Flask see the remaining quota, and 429")
     func limits() async throws {
         let (process, back) = try await flask()
         struct Away: RateStore {

@@ -3,7 +3,8 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Requests that no honest client sends, each with the status it has to get; the next one on another connection is served.
+/// Requests that no correct client sends, each with its expected status; the next request on another connection is
+/// served.
 @Suite("Hostile requests", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HostileRequestTests {
     private static func engine() -> Engine {
@@ -11,7 +12,8 @@ struct HostileRequestTests {
         engine.configuration.maximumBodySize = 1 << 20
         engine.configuration.maximumMultipartSize = 1 << 20
         engine.configuration.maximumFileSize = 64 << 10
-        // Longer than a busy machine takes between a connection and its first byte: one that says nothing is closed without a word.
+        // Longer than a busy machine needs between a connection and its first byte: a silent connection is closed
+        // without a response.
         engine.configuration.headerTimeout = .seconds(8)
         engine.configuration.requestLog = RequestLogConfiguration(TestFolder.path("hostile.log"))
         var router = Router()
@@ -39,7 +41,7 @@ struct HostileRequestTests {
     private struct Attack: Sendable {
         let name: String
         let bytes: String
-        /// 0: the connection ends without a word.
+        /// 0: the connection is closed without a response.
         let status: Int
 
         init(_ name: String, _ bytes: String, _ status: Int) {
@@ -207,12 +209,12 @@ struct HostileRequestTests {
         post("/multipart", ["Content-Type: multipart/form-data; boundary=b", "Content-Length: 2000000"], "", 413),
     ]
 
-    @Test("each gets its status, and harms nobody else")
+    @Test("each gets its status, and does not affect others")
     func table() async throws {
         let attacks = Self.smuggling + Self.starts + Self.paths + Self.injections + Self.contents
         #expect(attacks.count >= 140)
         try await serving(Self.engine()) { (port, _) async throws in
-            // The next one: a connection of its own.
+            // The next request: a new connection.
             func isServed() async throws -> Bool {
                 let client = try await RawClient.connect(port)
                 try await client.send("GET /int/5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -220,7 +222,7 @@ struct HostileRequestTests {
             }
             for attack in attacks {
                 let client = try await RawClient.connect(port)
-                // One that is refused early may not take all of it.
+                // A request that is refused early may not be read completely.
                 try? await client.send(attack.bytes)
                 let answer = await client.readToEnd()
                 let statuses = answer.components(separatedBy: "HTTP/1.1 ").dropFirst().compactMap { Int($0.prefix(3)) }
@@ -234,7 +236,7 @@ struct HostileRequestTests {
         }
     }
 
-    @Test("what hides behind a refused request is not answered, over many connections at one time")
+    @Test("requests hidden behind a refused one are not answered, over many concurrent connections")
     func crowd() async throws {
         try await serving(Self.engine()) { (port, _) async throws in
             try await withThrowingTaskGroup(of: String.self) { group in

@@ -6,7 +6,7 @@ import NIOCore
     import SkeinHummingbird
     import Testing
 
-    /// A router of Hummingbird in an engine, as it is, with curl as its client.
+    /// An unchanged Hummingbird router in an engine, with curl as its client.
     @Suite("Hummingbird", .serialized, .inTurn, .timeLimit(.minutes(3)))
     struct HummingbirdTests {
         private static func engine() -> Engine {

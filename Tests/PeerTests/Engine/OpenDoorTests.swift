@@ -6,10 +6,10 @@ import SkeinSQLite
 import Synchronization
 import Testing
 
-/// Who may look, who may ask, and what a stranger's word is worth.
-@Suite("Open doors", .serialized, .inTurn, .timeLimit(.minutes(5)))
+/// Access to status pages and proxies, and which fields of untrusted clients are believed.
+@Suite("Security defaults", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct OpenDoorTests {
-    @Test("one family of fields is believed, of trusted proxies, and only as far as they have written it")
+    @Test("one family of forwarding fields is trusted, from trusted proxies, and only their own entries")
     func forwarding() async throws {
         var engine = Engine()
         engine.configuration.trustedProxies = ["127.0.0.1/32", "10.0.0.0/8"]
@@ -24,7 +24,7 @@ struct OpenDoorTests {
             }
             #expect(try await ask() == "127.0.0.1 false -")
             #expect(try await ask("X-Forwarded-For: 203.0.113.9") == "203.0.113.9 false -")
-            // Nobody has checked what the other field says; it is removed.
+            // No trusted proxy has checked the other field; it is removed.
             #expect(
                 try await ask("X-Forwarded-For: 203.0.113.9", "Forwarded: for=127.0.0.9;proto=https")
                     == "203.0.113.9 false -")
@@ -89,7 +89,7 @@ struct OpenDoorTests {
         }
     }
 
-    @Test("pages of other sites open no WebSocket, wherever it is accepted")
+    @Test("pages of other sites cannot open a WebSocket, wherever it is accepted")
     func origins() async throws {
         let process = try PeerProcess(
             CommandTests.skein, ["respond", "hi", "--websocket", "--listen", "127.0.0.1:0"],
@@ -115,7 +115,7 @@ struct OpenDoorTests {
         await process.stop()
     }
 
-    @Test("a second server on a port that is taken does not start")
+    @Test("a second server on a used port does not start")
     func busyPort() async throws {
         let first = try PeerProcess(
             CommandTests.skein, ["respond", "one", "--listen", "127.0.0.1:0"], log: TestFolder.path("one.log"))
@@ -133,7 +133,7 @@ struct OpenDoorTests {
         await again.stop()
     }
 
-    @Test("a slow request does not bring back a session that has ended; a handler that fails keeps what it has changed")
+    @Test("a slow request does not restore an ended session; a failing handler's changes are stored")
     func sessions() async throws {
         let (entered, leave) = (AsyncStream<Void>.makeStream(), AsyncStream<Void>.makeStream())
         var router = Router(Sessions())
@@ -174,7 +174,7 @@ struct OpenDoorTests {
         }
     }
 
-    @Test("one user's proofs do not take the room of another's")
+    @Test("one user's digest nonces do not displace those of another")
     func nonces() async throws {
         var router = Router(DigestAuthentication(realm: "r") { ["ada": "a", "bob": "b"][$0] })
         router.get("/") { .text("hello \($0.user ?? "")") }
@@ -194,7 +194,7 @@ struct OpenDoorTests {
         }
     }
 
-    @Test("what the client of a handler says becomes the status that fits, and its words stay in the log")
+    @Test("client errors in a handler become matching statuses, and details stay in the log")
     func statuses() async throws {
         let silent = try await ScriptedServer.start { _ in [] }
         let broken = try await ScriptedServer.start { _ in [.until("\r\n\r\n"), .send("nonsense\r\n\r\n")] }

@@ -1,4 +1,4 @@
-// The program whose workers crash, hang and count as they are told to.
+// The program whose workers crash, hang and count on request.
 
 import Foundation
 import PeerSupport
@@ -27,14 +27,14 @@ struct Probe {
         _ = try await process.untilPrinted("of probe serve")
     }
 
-    /// The process that is the master now.
+    /// The current master process.
     var master: Int32 {
         Int32((try? String(contentsOfFile: pidFile, encoding: .utf8))?.trimmingCharacters(in: .newlines) ?? "") ?? 0
     }
 
     var url: String { "http://127.0.0.1:\(port)" }
 
-    /// Asks over a connection of its own.
+    /// Sends a request over a new connection.
     func ask(_ path: String, _ method: HTTPMethod = .get) async throws -> String {
         try await Self.ask("\(url)\(path)", method)
     }
@@ -71,14 +71,14 @@ struct Probe {
         return try JSONDecoder().decode(Status.self, from: Data(finished.output.utf8))
     }
 
-    /// Waits until the workers are as they should be.
+    /// Waits until the workers are in the expected state.
     @discardableResult
     func until(_ what: Comment, within timeout: Duration = .seconds(30), _ isSo: (Status) -> Bool) async throws
         -> Status
     {
         let end = ContinuousClock.now + timeout
         while true {
-            // Between two masters, nobody says anything.
+            // Between two masters, there is no output.
             guard let status = try? await status() else {
                 if ContinuousClock.now > end {
                     throw PeerError("\(what) did not come true: \(process.output.suffix(3000))")
@@ -101,7 +101,7 @@ struct Probe {
     }
 }
 
-/// What tells clients in the background to end, and what they have done.
+/// Tells clients in the background to end, and records their results.
 final class ProbeLoad: Sendable {
     private let over = Mutex(false)
     private let count = Mutex(0)

@@ -5,10 +5,10 @@ import Skein
 import SkeinEngine
 import Testing
 
-/// What a client and a back end could read differently, and what a client says of itself.
+/// Requests that a client and a back end could interpret differently, and fields that a client sets itself.
 @Suite("Proxy: two parsers", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ProxyTrustTests {
-    /// A back end that counts requests and keeps their paths, and says so at `/seen`, which counts no more.
+    /// A back end that counts requests and records their paths, and reports them at `/seen`, which is not counted.
     private static let app = """
         import json, sys
         seen = []
@@ -74,7 +74,7 @@ struct ProxyTrustTests {
         return started
     }
 
-    /// Requests that parsers have read in more than one way.
+    /// Requests that parsers have interpreted in more than one way.
     static let smuggling: [String] = {
         let codings = [
             "Transfer-Encoding: chunked", "Transfer-Encoding : chunked", "Transfer-Encoding:\tchunked",
@@ -121,7 +121,7 @@ struct ProxyTrustTests {
         return inputs
     }()
 
-    @Test("two hundred inputs that can be read in two ways: the proxy refuses, or the back end sees as many requests")
+    @Test("two hundred ambiguous inputs: the proxy refuses, or the back end sees the same number of requests")
     func smuggling() async throws {
         #expect(Self.smuggling.count >= 200)
         for back in try await Self.backEnds() {
@@ -140,12 +140,13 @@ struct ProxyTrustTests {
                     let paths = try JSONDecoder().decode([String].self, from: Data(seen.readableBytesView))
                     let first = paths.filter { $0.contains("/first-\(number)-") }.count
                     let second = paths.filter { $0.contains("smuggled") }.count
-                    // A request whose content turns out to be malformed was refused with its back end knowing of it already.
+                    // A request whose content is found to be malformed was refused after its back end had received its
+                    // head.
                     let isRefused = all.contains("HTTP/1.1 400") && first == 1 && second == 0 && fromBack == 0
                     #expect(
                         first + second == fromBack || isRefused,
                         "\(back.name) \(input.debugDescription)\n\(all)\n\(paths)")
-                    // What the proxy took for content is content for the back end, too.
+                    // What the proxy treats as content is content for the back end, too.
                     let responses = all.components(separatedBy: "HTTP/1.1 ").count - 1
                     #expect(second == 0 || responses == 2, "\(back.name) \(input.debugDescription)\n\(all)\n\(paths)")
                     passed += fromBack
@@ -157,7 +158,7 @@ struct ProxyTrustTests {
         }
     }
 
-    @Test("what a client says of itself does not reach the back end, but for what a trusted proxy says")
+    @Test("a client's forwarding fields do not reach the back end, except from a trusted proxy")
     func spoofing() async throws {
         let back = try await Self.backEnds()
         let lies = [

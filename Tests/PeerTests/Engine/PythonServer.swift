@@ -1,4 +1,4 @@
-// An engine with an app in Python, as a program of its own.
+// An engine with a Python app, as a separate program.
 
 import Foundation
 import PeerSupport
@@ -32,7 +32,7 @@ struct PythonServer {
         _ = try await process.untilPrinted(hasMaster ? "serve" : "listening on ")
     }
 
-    /// Serves what a file says.
+    /// Serves a configuration file.
     init(configuration: String, arguments: [String] = []) async throws {
         port = try await Ports.free()
         pidFile = TestFolder.path("python.pid")
@@ -46,7 +46,7 @@ struct PythonServer {
 
     var url: String { "http://127.0.0.1:\(port)" }
 
-    /// Asks over a connection of its own.
+    /// Sends a request over a new connection.
     func ask(_ path: String, _ method: HTTPMethod = .get, _ body: HTTPBody = .none) async throws -> HTTPResponse {
         let client = SkeinClient()
         let response = await client.request(method, "\(url)\(path)", body: body, timeout: .seconds(20)).dispatch()
@@ -68,7 +68,7 @@ struct PythonServer {
         return value
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition is true.
     func until(_ what: Comment, within timeout: Duration = .seconds(20), _ isSo: () async throws -> Bool) async throws {
         let end = ContinuousClock.now + timeout
         while (try? await isSo()) != true {

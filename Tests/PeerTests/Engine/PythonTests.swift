@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// WSGI apps, as their own server has them.
+/// WSGI apps, compared with their own servers.
 @Suite("Python: WSGI", .serialized, .inTurn, .timeLimit(.minutes(8)))
 struct WSGITests {
     private struct Grid: Decodable {
@@ -39,7 +39,8 @@ struct WSGITests {
         let grid = try JSONDecoder().decode(Grid.self, from: Data(finished.output.utf8))
         #expect(grid.count >= 60, "\(finished.errors)")
         for difference in grid.differences {
-            // Chunked content has a length here, which gunicorn does not tell; Django and Bottle see none of it there.
+            // Chunked content has a length here, which gunicorn does not report; Django and Bottle see none of it
+            // there.
             if reference == "gunicorn", difference.request == "chunked content", difference.skein.contains("200") {
                 continue
             }
@@ -49,7 +50,7 @@ struct WSGITests {
         await other.stop()
     }
 
-    @Test("what PEP 3333 says of answers: write, close, exc_info, heads that come late, content that is too long")
+    @Test("PEP 3333: write, close, exc_info, late heads, content that is too long")
     func details() async throws {
         let server = try await PythonServer("probe:app")
         #expect(try await server.text("/write") == "written, then returned")
@@ -74,7 +75,7 @@ struct WSGITests {
             #expect(try response.statusCode == 500 && response.text() == "Internal Server Error\n", "\(path)")
             #expect(server.process.output.contains(reason), "\(path): \(server.process.output.suffix(500))")
         }
-        // The head has left: the client can only be cut off.
+        // The head was sent: the server can only close the connection.
         for path in ["/closing-error", "/too-late"] {
             let run = try await runToEnd(
                 "curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "\(server.url)\(path)"])
@@ -91,7 +92,7 @@ struct WSGITests {
         await server.stop()  // by SIGTERM, which is still the engine's
     }
 
-    @Test("wsgiref's validator and WebTest's lint find nothing", arguments: ["probe:validated", "probe:linted"])
+    @Test("wsgiref's validator and WebTest's lint report nothing", arguments: ["probe:validated", "probe:linted"])
     func validators(app: String) async throws {
         let server = try await PythonServer(app)
         #expect(try await server.text("/") == "probe")
@@ -105,7 +106,7 @@ struct WSGITests {
         await server.stop()
     }
 
-    @Test("a mount's path is SCRIPT_NAME, files are served beside, several apps share one Python")
+    @Test("a mount's path is SCRIPT_NAME, files are served beside it, several apps share one interpreter")
     func mounts() async throws {
         let folder = PythonServer.folder
         let server = try await PythonServer(
@@ -150,10 +151,11 @@ struct WSGITests {
         await server.stop()
     }
 
-    @Test("slow clients hold no thread, neither when they send nor when they read")
+    @Test("slow clients occupy no thread, neither when sending nor when reading")
     func slowClients() async throws {
         let server = try await PythonServer("probe:app", "--max-app-threads", "1")
-        // 200 clients that send a byte now and then, and 50 that read nothing of what a thread would have to wait for.
+        // 200 clients that send a byte now and then, and 50 that do not read a response for which a thread would have
+        // to wait.
         let slow = try await runToEnd(
             Peers.python(),
             [
@@ -192,7 +194,7 @@ struct WSGITests {
         await server.stop()
     }
 
-    @Test("threads are added while calls wait, and not while they compute")
+    @Test("threads are added while calls wait for I/O, and not while they compute")
     func threads() async throws {
         let server = try await PythonServer("probe:app", "--max-app-threads", "20")
         func all(_ path: String, _ count: Int) async throws -> Duration {
@@ -212,7 +214,7 @@ struct WSGITests {
         await server.stop()
     }
 
-    @Test("100 MiB in and out within 64 MiB of memory; a client that leaves ends what was made for it")
+    @Test("100 MiB in and out within 64 MiB of memory; resources are released when a client leaves")
     func large() async throws {
         let server = try await PythonServer("probe:app", "--max-body", "200")
         _ = try await server.text("/")
@@ -243,7 +245,7 @@ struct WSGITests {
 /// ASGI apps.
 @Suite("Python: ASGI", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ASGITests {
-    @Test("requests, answers, extensions, and what an app may do wrong")
+    @Test("requests, responses, extensions, and errors of an app")
     func http() async throws {
         let server = try await PythonServer("probe:asgi")
         let scope = try await server.json("/scope?a=b")
@@ -275,7 +277,7 @@ struct ASGITests {
         await server.stop()
     }
 
-    @Test("a client that leaves is told to the app; one that reads slowly holds it back")
+    @Test("an app is notified when its client leaves; a slow client causes back-pressure")
     func leaving() async throws {
         let server = try await PythonServer("probe:asgi")
         for path in ["/wait", "/endless"] {
@@ -302,7 +304,7 @@ struct ASGITests {
         await server.stop()
     }
 
-    @Test("clients that leave before they are answered leave nothing behind", arguments: ["probe:app", "probe:asgi"])
+    @Test("clients that leave before the response leak nothing", arguments: ["probe:app", "probe:asgi"])
     func dropped(app: String) async throws {
         let server = try await PythonServer(app)
         func descriptors() throws -> Int {
@@ -332,7 +334,7 @@ struct ASGITests {
         await server.stop()
     }
 
-    @Test("long downloads end; content that is too large is refused; an app that leaves does not end the server")
+    @Test("long downloads complete; too large content is refused; an app that exits does not end the server")
     func ends() async throws {
         let mark = TestFolder.path("background")
         let server = try await PythonServer("probe:asgi", "--max-body", "1", environment: ["PROBE_SHUTDOWN": mark])
@@ -458,7 +460,7 @@ struct PythonClientTests {
                 """)
     }
 
-    @Test("in threads: calls run at the same time, carry the transaction, and end as the ancestor's")
+    @Test("in threads: calls run concurrently, carry the transaction, and have the predecessor's results")
     func blocking() async throws {
         let server = try await serve("probe:app")
         let calls = try await server.json("/client")
@@ -495,8 +497,8 @@ struct PythonClientTests {
     }
 }
 
-/// What goes wrong in Python, and what the rest of the server has of it.
-@Suite("Python: care", .serialized, .inTurn, .timeLimit(.minutes(5)))
+/// Failures in Python, and their effect on the rest of the server.
+@Suite("Python: robustness", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct PythonCareTests {
     private func folder(_ source: String) throws -> String {
         let folder = TestFolder.path("app")
@@ -519,7 +521,7 @@ struct PythonCareTests {
         try await server.until("another worker") { try await server.text("/pid") != first }
         #expect(server.process.output.contains("SIGSEGV"))
         let second = try await server.text("/pid")
-        // What is being answered does not hang, however long it takes.
+        // A response in progress is not a hang, however long it takes.
         #expect(try await server.text("/ticks") == String(repeating: "tick ", count: 8))
         #expect(try await server.text("/pid") == second)
         let hanging = try await server.ask("/sleep?30")
@@ -527,7 +529,7 @@ struct PythonCareTests {
         try await server.until("the stacks") { server.process.output.contains("time.sleep(float(") }
         #expect(try await server.text("/static/grid.py").contains("import"))
         try await server.until("another worker") { try await server.text("/pid") != second }
-        // A process that the app has forked does not answer in the server's place.
+        // A process that the app has forked does not respond in place of the server.
         #expect(try await server.text("/fork") == "the parent")
         #expect(try await server.text("/") == "probe")
         await server.stop()
@@ -571,7 +573,7 @@ struct PythonCareTests {
         await server.stop()
     }
 
-    @Test("two modules of one name: the second one is refused, and served by its file")
+    @Test("two modules with one name: the second one is refused, or served by its file")
     func names() async throws {
         let (one, two) = (try folder(Self.app("one")), try folder(Self.app("two")))
         func text(_ second: String) -> String {
@@ -597,7 +599,7 @@ struct PythonCareTests {
         #expect(refused.code != 0 && refused.errors.contains("one process has one of a name"), "\(refused.errors)")
     }
 
-    @Test("--reload loads the app again when a file has changed, and shows the traceback of one that fails")
+    @Test("--reload loads a changed app, and shows the traceback of a failing one")
     func development() async throws {
         let folder = try folder(Self.app("one"))
         let server = try await PythonServer("site_app:app", "--reload", folder: folder)

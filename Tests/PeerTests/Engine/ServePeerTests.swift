@@ -4,7 +4,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// The server as one puts it on the internet: `skein serve`, proxies in front, limits, ends and reloads under load.
+/// The server as it is deployed on the internet: `skein serve`, proxies in front, limits, stops and reloads under load.
 @Suite("Serving", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ServePeerTests {
     /// Starts `skein serve` and waits for its address.
@@ -28,7 +28,7 @@ struct ServePeerTests {
         return folder
     }
 
-    @Test("skein serve: folders, a log, a list, an app of pages; what is wrong is said")
+    @Test("skein serve: folders, a log, a listing, a single-page app; errors are reported")
     func command() async throws {
         let folder = try folder()
         let log = TestFolder.path("access.log")
@@ -63,7 +63,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("TLS with a forward from clear text, and HTTP/2")
+    @Test("TLS with a redirect from clear text, and HTTP/2")
     func secure() async throws {
         let certificates = try await Certificates.shared.folder()
         var engine = Engine()
@@ -116,7 +116,7 @@ struct ServePeerTests {
                 "nginx", ["-c", path, "-p", home, "-e", "\(home)/error.log"], log: TestFolder.path("nginx.log"))
             try await Ports.untilOpen(front)
             #expect(try await curl("http://127.0.0.1:\(front)/who") == "203.0.113.7 true -")
-            // What a client claims stands before what the proxy knows.
+            // The client's claims precede the addresses that the proxy adds.
             #expect(
                 try await curl("-H", "X-Forwarded-For: 1.2.3.4", "http://127.0.0.1:\(front)/who").hasPrefix(
                     "203.0.113.7"))
@@ -138,7 +138,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("a PROXY header says who the client is; without one there is nothing")
+    @Test("a PROXY header gives the client's address; without one the connection is closed")
     func proxyHeader() async throws {
         var engine = Engine()
         engine.configuration.expectsProxyHeader = true
@@ -199,7 +199,7 @@ struct ServePeerTests {
     func handedOver(_ extra: [String]) async throws {
         let folder = try folder()
         let path = TestFolder.path("handed.sock")
-        // What systemd does: the sockets are descriptors from 3 on, and the process is told so.
+        // As systemd does it: the sockets are descriptors from 3 on, and the environment tells the process.
         let script = try TestFolder.write(
             """
             import os, socket, sys
@@ -263,7 +263,8 @@ struct ServePeerTests {
         #expect(before != after && after.contains("BEGIN CERTIFICATE"))
         _ = try await curl("-k", "https://127.0.0.1:\(port)/")
 
-        // Clients that ask again and again, and the end in the middle of it: whoever could ask gets a whole answer.
+        // Clients that send one request after another, and the stop in between: every accepted request gets a complete
+        // response.
         async let answers = python(
             """
             import json, socket, ssl, sys, threading
@@ -310,7 +311,7 @@ struct ServePeerTests {
         #expect(lines.contains(" GET / HTTP/2.0 "))
     }
 
-    @Test("clients that send too slowly are cut off, over HTTP/1.1 and HTTP/2, and others feel nothing")
+    @Test("clients that send too slowly are disconnected, over HTTP/1.1 and HTTP/2, and others are not affected")
     func slowSenders() async throws {
         var engine = Engine()
         engine.configuration.headerTimeout = .seconds(1)
@@ -325,7 +326,7 @@ struct ServePeerTests {
                 ],
                 log: TestFolder.path("slow.log"))
             while server.connectionCount < 50 { try await Task.sleep(for: .milliseconds(20)) }
-            // A body a byte at a time, faster than any silence would be noticed.
+            // A body one byte at a time, faster than the idle timeout.
             let trickle = try await RawClient.connect(port)
             try await trickle.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
             async let trickled = Self.trickle(trickle)
@@ -357,7 +358,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("clients that take an answer too slowly are cut off, whether it is made or a file")
+    @Test("clients that read too slowly are disconnected, for dynamic content and files")
     func slowTakers() async throws {
         let file = TestFolder.path("served")
         try FileManager.default.createDirectory(atPath: file, withIntermediateDirectories: true)
@@ -394,7 +395,7 @@ struct ServePeerTests {
         return await answer
     }
 
-    @Test("content is sent back while it comes", arguments: ["--http1.1", "--http2-prior-knowledge"])
+    @Test("content is echoed while it arrives", arguments: ["--http1.1", "--http2-prior-knowledge"])
     func duplex(version: String) async throws {
         var engine = Engine()
         engine.mount("/") { .stream($0.body) }
@@ -411,7 +412,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("blocking work on threads: so many at one time, so many wait, the rest is told to come back")
+    @Test("blocking work on threads: limits of concurrency and queue, the rest gets 503")
     func threads() async throws {
         let gate = Gate()
         var engine = Engine()
@@ -424,7 +425,8 @@ struct ServePeerTests {
             let base = "http://127.0.0.1:\(port)"
             try await withThrowingTaskGroup(of: String.self) { group in
                 for _ in 0..<10 { group.addTask { try await curl("-w", " %{http_code}", "\(base)/block") } }
-                // Four of ten find no place; the loops serve others meanwhile. More block than there are threads of Swift's own.
+                // Four of ten find no place; the loops serve others meanwhile. More threads block than Swift's own pool
+                // has.
                 var refused = 0
                 while refused < 4, let answer = try await group.next() {
                     #expect(answer.hasSuffix("503"))
@@ -464,7 +466,7 @@ struct ServePeerTests {
         }
     }
 
-    @Test("the test client on a port, and attached to a server that runs")
+    @Test("the test client on a port, and attached to a running server")
     func testClient() async throws {
         var engine = Engine()
         engine.mount("/") { request in

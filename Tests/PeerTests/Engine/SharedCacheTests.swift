@@ -36,7 +36,7 @@ struct SharedCacheTests {
 
     private static func key() -> String { "\(UInt64.random(in: .min ... .max))" }
 
-    @Test("what may be kept is kept, with its parts and its head; what is private, or somebody's, is not")
+    @Test("cacheable responses are stored, with ranges and HEAD; private and personal ones are not")
     func keeping() async throws {
         try await proxying { base, _ in
             let url = "\(base)/kept/\(Self.key())?control=max-age%3D60&tag=abc"
@@ -53,7 +53,7 @@ struct SharedCacheTests {
             let part = try await fetch(url, "-r", "0-0")
             #expect(part.status == "206" && part.content == "1")
             #expect(try await fetch(url, "-r", "5-").status == "416")
-            // An unsafe method makes it void (RFC 9111, section 4.4).
+            // An unsafe method invalidates it (RFC 9111, section 4.4).
             _ = try await fetch(url, "-X", "DELETE")
             #expect(try await fetch(url).content == "3")
 
@@ -73,7 +73,7 @@ struct SharedCacheTests {
         }
     }
 
-    @Test("of a hundred who want the same at once, one asks; what may not be shared is asked for by each")
+    @Test("of a hundred concurrent requests, one is sent; uncacheable ones are all sent")
     func merging() async throws {
         try await proxying { base, _ in
             for (control, isShared) in [("max-age%3D60", true), ("private", false)] {
@@ -88,10 +88,10 @@ struct SharedCacheTests {
         }
     }
 
-    @Test("large responses are kept while they are sent, and sent from there; too large ones pass")
+    @Test("large responses are stored while they are sent, and served from there; too large ones are passed")
     func large() async throws {
         let nginx = try await Peers.shared.nginxPort()
-        // nginx says nothing about how long its files may be kept; one that was changed long ago may be for a while.
+        // nginx does not say how long its files may be stored; one that was changed long ago may be stored for a while.
         try await proxying(.memory(maximumBytes: 128 << 20, isShared: true), nginx) { base, _ in
             let first = try await runToEnd("curl", ["-sS", "-o", "/dev/null", "-D", "-", "\(base)/varied"])
             #expect(first.output.contains("fwd=uri-miss; stored"), "\(first.output)")
@@ -106,7 +106,7 @@ struct SharedCacheTests {
         }
     }
 
-    @Test("what becomes private, or is somebody's, is shown to nobody else; content of a GET is no part of its URL")
+    @Test("responses that become private or personal are not served to others; GET content is not part of the key")
     func personal() async throws {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
         let pages: [String: @Sendable (Int) -> String] = [
@@ -147,7 +147,7 @@ struct SharedCacheTests {
         }
     }
 
-    @Test("what was purged while it was on its way is not kept; who leaves is followed by the next")
+    @Test("responses purged in flight are not stored; a client that leaves is replaced by the next")
     func races() async throws {
         let back = try await ScriptedServer.start { number in
             let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
@@ -159,7 +159,7 @@ struct SharedCacheTests {
             try await slow.send("GET /x HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\r\n")
             try await slow.untilReceived("\r\n\r\n0")
             #expect(try await fetch("\(base)/x", "-X", "PURGE").status == "204")
-            // The second waits for the first, who leaves.
+            // The second waits for the first, whose client disconnects.
             async let second = runToEnd("curl", ["-sS", "--max-time", "9", "\(base)/x"])
             try await Task.sleep(for: .milliseconds(200))
             await slow.close()
@@ -169,7 +169,7 @@ struct SharedCacheTests {
         await back.stop()
     }
 
-    @Test("purged by URL, by beginning and by tag; only from this machine")
+    @Test("purged by URL, by prefix and by tag; only from this machine")
     func purging() async throws {
         let back = try await ScriptedServer.start { number in
             [
@@ -192,7 +192,7 @@ struct SharedCacheTests {
         await back.stop()
     }
 
-    @Test("a folder outlives the proxy, also when it is killed; a file that is torn is no response")
+    @Test("a folder outlives the proxy, also after a kill; a damaged file is not served")
     func disk() async throws {
         let services = try await Peers.shared.servicesPort()
         let folder = TestFolder.path("proxy-cache")
@@ -211,10 +211,10 @@ struct SharedCacheTests {
         }
         let (first, base) = try await start()
         #expect(try await fetch(base + path).content == "1")
-        // Kept under the name that clients ask for, which has another port the next time.
+        // Stored under the URL that clients request, which has another port the next time.
         let host = ["-H", "Host: shop.example"]
         #expect(try await fetch(base + path, host[0], host[1]).content == "2")
-        // A response is written behind its answer: who is killed in between has not kept it.
+        // A response is written to disk after it was sent: a process that is killed in between has not stored it.
         let end = ContinuousClock.now + .seconds(20)
         while try FileManager.default.contentsOfDirectory(atPath: folder).count(where: { $0.hasSuffix(".entry") }) < 2,
             .now < end

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SkeinSharedRedis
 
-/// What servers of several machines share on Redis, also while it is away.
+/// State that servers on several machines share on Redis, also while it is unavailable.
 @Suite("Shared over machines", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct SharedRedisTests {
     @Test(
@@ -39,7 +39,7 @@ struct SharedRedisTests {
         #expect(passed == 5)
 
         await redis.crash()
-        // States fail, limits let requests pass, and the servers live.
+        // States fail, limits let requests pass, and the servers continue to run.
         #expect(try await one.ask("/count").contains("50"))
         #expect(try await two.ask("/limited/") == "yes")
         #expect(try await one.ask("/pid").isEmpty == false)
@@ -52,7 +52,7 @@ struct SharedRedisTests {
         try await two.stop()
     }
 
-    @Test("A lock ends with its lifetime, its holder knows it, and its fence is smaller than the next one's")
+    @Test("A lock ends with its lifetime, its holder detects that, and its fence is smaller than the next one's")
     func fences() async throws {
         let redis = try await RedisPeer.shared.get()
         let client = SkeinClient()
@@ -66,7 +66,7 @@ struct SharedRedisTests {
         try await Task.sleep(for: .seconds(5))
         #expect(first.isHeld, "it is renewed")
         #expect(try await two.tryLock("a") == nil)
-        // As if this process had been stopped for longer than the lifetime.
+        // As if this process had been suspended for longer than the lifetime.
         _ = try await client.redis(redis.url()).del(one.key("lock", "a")).fetch(Int.self)
         let second = try #require(try await two.tryLock("a"))
         #expect(second.fence > first.fence)
@@ -94,7 +94,7 @@ struct SharedRedisTests {
             let ours = local.take("a", rule, at: 0)
             #expect(theirs.isAllowed == ours.isAllowed, "\(turn)")
             #expect(theirs.remaining == ours.remaining, "\(turn)")
-            // The clock of the server goes on meanwhile.
+            // The clock of the server continues meanwhile.
             #expect(abs(theirs.reset - ours.reset) < 2, "\(theirs) \(ours)")
             #expect(abs(theirs.retryAfter - ours.retryAfter) < 2, "\(theirs) \(ours)")
         }

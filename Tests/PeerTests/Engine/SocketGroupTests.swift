@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Rooms with sockets of Python's websockets, of our own client, and of two tabs of a browser.
+/// Rooms with sockets of Python's websockets, of our own client, and of two browser tabs.
 @Suite("Groups of sockets", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct SocketGroupTests {
     private static let page = """
@@ -59,7 +59,7 @@ struct SocketGroupTests {
         return engine
     }
 
-    @Test("Python's websockets: all, one by name in all of its tabs, all but one, from outside, rooms apart")
+    @Test("Python's websockets: all, one by name in several tabs, all but one, from outside, separate rooms")
     func python() async throws {
         let rooms = SocketGroups<String>()
         try await serving(Self.engine(rooms)) { (port, _) async throws in
@@ -117,7 +117,7 @@ struct SocketGroupTests {
             ]
             let url = "\(isSecure ? "https" : "http")://localhost:\(port)/?name="
             let browser = try PeerProcess("chromium", flags + [url + "ann"], log: TestFolder.path("chromium.log"))
-            // The second tab is opened by the browser's own interface for programs.
+            // The second tab is opened through the browser's remote interface.
             var door: Substring?
             while door == nil {
                 try await Task.sleep(for: .milliseconds(50))
@@ -136,7 +136,7 @@ struct SocketGroupTests {
         }
     }
 
-    @Test("a member that takes nothing is left, and nobody waits for it")
+    @Test("a member that does not read is closed, without delaying others")
     func slow() async throws {
         let rooms = SocketGroups<String>()
         try await serving(Self.engine(rooms)) { (port, _) async throws in
@@ -153,7 +153,7 @@ struct SocketGroupTests {
             let large = String(repeating: "x", count: 200_000)
             var heard = 0
             var sent = 0
-            // Until the deaf one is gone, which the limit of what is unsent brings about.
+            // Until the socket that does not read is closed because of the limit of unsent bytes.
             while room.names.contains("deaf"), sent < 20_000 {
                 room.send(.text(large))
                 sent += 1
@@ -168,7 +168,7 @@ struct SocketGroupTests {
         }
     }
 
-    @Test("pages of other sites open no sockets")
+    @Test("pages of other sites cannot open sockets")
     func origins() async throws {
         try await serving(Self.engine(SocketGroups())) { (port, _) async throws in
             func ask(_ origin: String) async throws -> String {

@@ -46,7 +46,7 @@ struct TokenTests {
         return [try TokenKey(pem: pem), try TokenKey(jsonWebKey: jwk)]
     }
 
-    @Test("tokens of PyJWT for all algorithms are valid, their one-bit mutations are not; and PyJWT takes ours")
+    @Test("tokens of PyJWT for all algorithms are valid, their one-bit mutations are not; and PyJWT accepts ours")
     func algorithms() async throws {
         let items = try #require(try await python(Self.issue).elements)
         #expect(items.count == 13)
@@ -59,7 +59,7 @@ struct TokenTests {
                 var verifier = TokenVerifier(keys: [key], issuers: ["https://id.example"], audiences: ["shop"])
                 let verified = try verifier.verify(token)
                 #expect(verified.subject == "ada", "\(name)")
-                // All of some, and some of the others, which cost more.
+                // All cases of some algorithms, and some cases of the others, which take longer.
                 let step = name.hasPrefix("HS") || name == "EdDSA" ? 1 : 13
                 for index in token.utf8.indices.enumerated().filter({ $0.offset % step == 0 }).map(\.element) {
                     await Task.yield()  // other tests share the threads
@@ -154,7 +154,7 @@ struct TokenTests {
         }
     }
 
-    @Test("an engine lets in who has a token, and the command signs and verifies")
+    @Test("an engine requires a token, and the command signs and verifies")
     func serving() async throws {
         let key = try TokenKey(secret: Array(repeating: 9, count: 32))
         var router = Router()

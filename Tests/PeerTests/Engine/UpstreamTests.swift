@@ -11,7 +11,7 @@ import SkeinHTTP
 import Synchronization
 import Testing
 
-/// The reverse proxy between clients and back ends that we did not write.
+/// The reverse proxy between third-party clients and back ends.
 @Suite("Reverse proxy", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct UpstreamTests {
     /// Serves one back end at the root.
@@ -26,7 +26,8 @@ struct UpstreamTests {
         try await serving(engine, test)
     }
 
-    /// What curl gets: the head without what differs from one response to the next and how it is framed, and a hash of the content.
+    /// curl's result: the head without fields that differ from one response to the next and without the framing, and a
+    /// hash of the content.
     private func response(_ url: String, _ arguments: [String]) async throws -> String {
         let body = TestFolder.path("body")
         let run = try await runToEnd(
@@ -81,7 +82,8 @@ struct UpstreamTests {
     func secure() async throws {
         let nginx = try await Peers.shared.nginxPort()
         let certificates = try await Certificates.shared.folder()
-        // A proxy behind a proxy, so that the back end speaks TLS, too: another process, since a request that comes back is refused.
+        // A proxy behind a proxy, so that the back end uses TLS, too: a separate process, because a request that
+        // returns to the same proxy is refused.
         let back = try await Ports.free()
         let inner = try PeerProcess(
             CommandTests.skein,
@@ -111,12 +113,12 @@ struct UpstreamTests {
         await inner.stop()
     }
 
-    /// nginx's redirects name nginx; clients of the proxy are sent to where they can go.
+    /// nginx's redirects name nginx; clients of the proxy are redirected to the proxy.
     private func normal(_ response: String, _ back: Int) -> String {
         response.replacing("http://127.0.0.1:\(back)/", with: "/")
     }
 
-    @Test("large content is streamed both ways; a client that leaves ends the request of the back end")
+    @Test("large content is streamed both ways; a client that leaves ends the request to the back end")
     func streaming() async throws {
         let services = try await Peers.shared.servicesPort()
         let nginx2 = try await Peers.shared.nginxHTTP2Ports().many
@@ -142,7 +144,7 @@ struct UpstreamTests {
             }
             let before = ProcessMemory.resident ?? 0
             for version in ["--http1.1", "--http2-prior-knowledge"] {
-                // 1 GiB, of which the client takes some.
+                // 1 GiB, of which the client reads a part.
                 let part = try await runToEnd(
                     "curl",
                     [
@@ -157,7 +159,7 @@ struct UpstreamTests {
         }
     }
 
-    @Test("a back end that breaks off in the middle leaves no response that looks complete")
+    @Test("a back end that fails in the middle never yields a complete-looking response")
     func brokenOff() async throws {
         for (index, end) in [ScriptedServer.Step.close, .reset].enumerated() {
             for head in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
@@ -188,7 +190,7 @@ struct UpstreamTests {
         }
     }
 
-    @Test("what stands in the way is 502 or 504, with the reason in the log and not in the response")
+    @Test("failures are 502 or 504, with the reason in the log and not in the response")
     func failures() async throws {
         let silent = try await ScriptedServer.start { _ in [.wait, .wait] }
         let garbage = try await ScriptedServer.start { _ in [.send("SSH-2.0-x\r\n\r\n"), .close] }
@@ -216,7 +218,7 @@ struct UpstreamTests {
         await silent.stop()
         await garbage.stop()
 
-        // A back end that leads to the proxy itself.
+        // A back end whose address is the proxy itself.
         let own = try await Ports.free()
         var circle = Engine()
         circle.configuration.addresses = [.tcp("127.0.0.1", port: own)]
@@ -227,7 +229,7 @@ struct UpstreamTests {
         }
     }
 
-    @Test("interim responses and trailers pass, also from one version to the other")
+    @Test("interim responses and trailers are forwarded, also between versions")
     func partsBeside() async throws {
         let back = try await ScriptedServer.start { _ in
             [
@@ -249,7 +251,7 @@ struct UpstreamTests {
         }
         await back.stop()
 
-        // Trailers of requests, as the back end gets them.
+        // Trailers of requests, as the back end receives them.
         let received = try await ScriptedServer.start { _ in
             [.until("x-sum: 7\r\n\r\n"), .send("HTTP/1.1 204 No Content\r\n\r\n"), .close]
         }
@@ -425,7 +427,7 @@ struct UpstreamTests {
         for process in processes { await process.stop() }
     }
 
-    @Test("a back end that knows no WebSockets, and one that says 103 for ever")
+    @Test("a back end without WebSockets, and one that sends 103 for ever")
     func misleading() async throws {
         let back = try await ScriptedServer.start { _ in
             [.until("\r\n\r\n"), .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml")]
@@ -465,7 +467,7 @@ struct UpstreamTests {
             try await proxying("http://127.0.0.1:\(back)") { port, _ in
                 let client = try await RawClient.connect(port)
                 try await client.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
-                // Each is sent when the one before has arrived.
+                // Each is sent when the previous one has arrived.
                 for number in 0..<5 {
                     source.yield(ServerSentEvent("\(number)"))
                     try await client.untilReceived("data: \(number)")
@@ -477,7 +479,7 @@ struct UpstreamTests {
     }
 }
 
-/// Lines of a log, kept.
+/// Collected log lines.
 final class Lines: Sendable {
     private let lines = Mutex<[String]>([])
 

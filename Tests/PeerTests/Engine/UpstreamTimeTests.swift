@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Slow clients and slow back ends: gunicorn with one worker, which does one thing at a time, and curl.
+/// Slow clients and slow back ends: gunicorn with one worker, which handles one request at a time, and curl.
 @Suite("Reverse proxy and time", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct UpstreamTimeTests {
     private static let app = """
@@ -34,7 +34,7 @@ struct UpstreamTimeTests {
         try await runToEnd("curl", ["-sS", "--max-time", "60", url] + arguments)
     }
 
-    @Test("a slow client of a large response does not keep the back end's only worker; it gets every byte")
+    @Test("a slow client of a large response does not occupy the back end's only worker; it gets every byte")
     func buffered() async throws {
         let (process, back) = try await gunicorn()
         var options = UpstreamConfiguration()
@@ -59,7 +59,7 @@ struct UpstreamTimeTests {
                 stride(from: 0, to: content.count, by: piece.count).allSatisfy {
                     content[$0..<$0 + piece.count] == piece
                 })
-            // A client that leaves takes its file with it, and the back end goes on.
+            // When a client disconnects, its file is deleted, and the back end continues.
             #expect(
                 try await curl("\(url)/large", "--limit-rate", "1M", "--max-time", "1", "-o", "/dev/null").code == 28)
             #expect(try await curl("\(url)/hello").output == "hello")
@@ -112,7 +112,7 @@ struct UpstreamTimeTests {
         await full.stop()
     }
 
-    @Test("OPTIONS with Max-Forwards goes so far and no farther")
+    @Test("OPTIONS with Max-Forwards is forwarded that many times")
     func maxForwards() async throws {
         let services = try await Peers.shared.httpbinPort()
         var engine = Engine()

@@ -4,7 +4,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// What a server says about itself: logs, transactions, metrics, the page of its state.
+/// Observability: logs, transactions, metrics, the status page.
 @Suite("Watching", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct WatchingPeerTests {
     private static func engine(_ log: String, _ change: (inout RequestLogConfiguration) -> Void = { _ in }) -> Engine {
@@ -33,7 +33,7 @@ struct WatchingPeerTests {
         return text.split(separator: "\n").map(String.init)
     }
 
-    /// What curl and a bare socket ask for in each of the tests of formats.
+    /// The requests of curl and a raw socket in each of the tests of formats.
     private func ask(_ port: Int) async throws {
         let base = "http://127.0.0.1:\(port)"
         _ = try await curl(
@@ -86,7 +86,7 @@ struct WatchingPeerTests {
     func common(format: RequestLogConfiguration.Format) async throws {
         let log = TestFolder.path("requests.log")
         try await serving(Self.engine(log) { $0.format = format }) { port, _ in try await ask(port) }
-        // The pattern by which Apache's format is mostly read.
+        // The pattern with which Apache's format is usually parsed.
         let found = try await python(
             #"""
             import json, re, sys
@@ -100,7 +100,7 @@ struct WatchingPeerTests {
         #expect(found[8]?[4]?.string == "-" && found[9] == nil)
     }
 
-    @Test("JSON, a line an answer")
+    @Test("JSON, one line per response")
     func json() async throws {
         let log = TestFolder.path("requests.log")
         try await serving(Self.engine(log) { $0.format = .json }) { port, _ in try await ask(port) }
@@ -113,7 +113,7 @@ struct WatchingPeerTests {
         #expect(lines[3]["bearer"]?.string?.hasPrefix("sha256:") == true)
     }
 
-    @Test("a client that goes away is logged with what it got; a full file makes room for the next")
+    @Test("a client that leaves is logged with the bytes it got; a full file is rotated")
     func ends() async throws {
         let log = TestFolder.path("requests.log")
         var engine = Self.engine(log) {
@@ -144,7 +144,7 @@ struct WatchingPeerTests {
                 && !manager.fileExists(atPath: "\(log).3"))
     }
 
-    @Test("back ends are told the transaction and the trace, from hop to hop")
+    @Test("the transaction and the trace are sent to back ends, from hop to hop")
     func transactions() async throws {
         let log = TestFolder.path("requests.log")
         // Three servers in a row, the last one Python's.
@@ -184,7 +184,7 @@ struct WatchingPeerTests {
         #expect(Self.lines(log).map { $0.split(separator: " ")[11] } == ["2001", "2002"])
     }
 
-    @Test("metrics, as Prometheus' own reader takes them")
+    @Test("metrics, parsed by Prometheus' own reader")
     func metrics() async throws {
         let registry = PrometheusRegistry()
         registry.makeCounter(label: "own.counter", dimensions: [("a-b", "x\"\\\n")]).increment(by: 3)
@@ -219,7 +219,7 @@ struct WatchingPeerTests {
             func code(_ path: String, _ field: String) async throws -> String {
                 try await curl("-o", "/dev/null", "-w", "%{http_code}", "-H", field, "\(base)\(path)")
             }
-            // To who comes from elsewhere there is nothing, whatever it claims.
+            // Clients of other machines get nothing, whatever their fields claim.
             #expect(try await code("/metrics", "X-Forwarded-For: 127.0.0.1") == "404")
             #expect(try await code("/metrics", "Forwarded: for=127.0.0.1") == "404")
             #expect(try await code("/some", "X: y") == "404")
@@ -227,7 +227,7 @@ struct WatchingPeerTests {
         }
     }
 
-    @Test("the page of the state, in a browser and as JSON")
+    @Test("the status page, in a browser and as JSON")
     func status() async throws {
         var engine = Self.engine(TestFolder.path("requests.log"))
         engine.mount("/.status", .status())

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Processes that crash, hang, are replaced and exchanged while clients ask them.
+/// Processes that crash, hang, are replaced and exchanged while clients send requests.
 @Suite("Workers under a master", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct WorkerTests {
     @Test(
@@ -15,7 +15,7 @@ struct WorkerTests {
         async let load: [SkeinError] = withTaskGroup(of: [SkeinError].self) { group in
             for _ in 0..<4 {
                 group.addTask {
-                    // One attempt, and nothing is retried: every failure is seen.
+                    // One attempt, without retries: every failure is seen.
                     let client = SkeinClient()
                     var failures: [SkeinError] = []
                     while !state.isOver, !Task.isCancelled {
@@ -38,7 +38,7 @@ struct WorkerTests {
             case 0: kill(victim, SIGKILL)
             case 1: kill(victim, SIGSEGV)
             default:
-                // What a client sends is in the report of the crash, and does no harm there.
+                // Text from a client is in the crash report, and does no harm there.
                 let client = SkeinClient()
                 _ = await client.get("\(probe.url)/trap", headers: ["X-Gtxn-Id": "(+)"]).dispatch()
                 await client.shutdown()
@@ -57,7 +57,7 @@ struct WorkerTests {
         #expect(failures.count <= 12 * 4)
         let status = try await probe.status()
         #expect(status.crashes == 12)
-        // What ended workers have counted is not lost, and every count was kept.
+        // The counts of ended workers are not lost, and every increment was counted.
         #expect(status.requests >= state.answered)
         let count = Int(try await probe.ask("/count")) ?? 0
         let sure = state.answered
@@ -69,10 +69,10 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("Reloads and exchanges of the program under load: no request fails, and WebSockets end with 1012")
+    @Test("Reloads and upgrades of the program under load: no request fails, and WebSockets end with 1012")
     func reloads() async throws {
         let probe = try await Probe("--workers", "2", "--drain-time", "4")
-        // wrk repeats nothing, and counts every connection that was refused or ended.
+        // wrk does not retry, and counts every connection that was refused or closed.
         async let load = runToEnd("wrk", ["-t1", "-c12", "-d14s", "--timeout", "5s", "\(probe.url)/pid"])
         let state = ProbeLoad()
         async let streams: Int = {
@@ -98,7 +98,7 @@ struct WorkerTests {
                     && Set(now.ready.map(\.process)).isDisjoint(with: before.ready.map(\.process))
             }
             if round == 1 {
-                // It goes on while its worker drains.
+                // It continues while its worker drains.
                 try await socket.send("still here")
                 #expect(try await messages.next()?.text == "still here")
             }
@@ -153,7 +153,7 @@ struct WorkerTests {
         try "serve\n".write(toFile: file, atomically: true, encoding: .utf8)
         #expect(try await runToEnd(Probe.program, ["reload", "--pid-file", probe.pidFile]).code == 0)
         try await probe.stop()
-        // And a first start ends with what was wrong.
+        // And a first start fails with the error.
         try "\(behaviour)\n".write(toFile: file, atomically: true, encoding: .utf8)
         let first = try await runToEnd(
             Probe.program,
@@ -169,7 +169,7 @@ struct WorkerTests {
         var pid = try await probe.ask("/pid")
         Task { _ = try? await probe.ask("/hang") }
         _ = try await probe.process.untilPrinted("is replaced: it does not answer")
-        // What the loop was at, and not what any thread was.
+        // The stack of the event loop, not that of an arbitrary thread.
         _ = try await probe.process.untilPrinted("worker_probe.WorkerProbe.mount")
         try await probe.until("a worker that answers") { [pid] now in now.ready.contains { "\($0.process)" != pid } }
         pid = try await probe.ask("/pid")
@@ -190,7 +190,7 @@ struct WorkerTests {
         try await busy.stop()
     }
 
-    @Test("States, locks, broadcasts, limits, maintenance and numbers are those of all workers")
+    @Test("States, locks, broadcasts, limits, maintenance and metrics are shared by all workers")
     func shared() async throws {
         let probe = try await Probe("--workers", "3", "--threads", "1")
         await withTaskGroup(of: Void.self) { group in
@@ -204,22 +204,22 @@ struct WorkerTests {
         #expect(try await probe.ask("/count") == "200")
         #expect(try await probe.ask("/inside") == "40", "the lock has one holder")
         #expect(try await probe.ask("/undefined").contains("500"))
-        // Kept for ten minutes in each worker, until something has changed.
+        // Cached for ten minutes in each worker, until something has changed.
         for _ in 0..<6 { #expect(try await probe.ask("/kept?port=\(probe.port)") == "200") }
         _ = try await probe.ask("/count", .post)
         _ = try await probe.ask("/touch", .post)
         for _ in 0..<6 { #expect(try await probe.ask("/kept?port=\(probe.port)") == "201") }
         for _ in 0..<200 where try await probe.ask("/heard") != "3" { try await Task.sleep(for: .milliseconds(10)) }
-        // Four letters in three workers, and three that have heard of the change.
+        // Four letters in each of three workers, in addition to the three changes received before.
         _ = try await probe.ask("/say/word", .post)
         for _ in 0..<200 where try await probe.ask("/heard") != "15" { try await Task.sleep(for: .milliseconds(10)) }
         #expect(try await probe.ask("/heard") == "15")
-        // One worker does it, so that it is done 20 times a second, and not 60.
+        // Only one worker runs it, so that it runs 20 times a second, not 60.
         let before = Int(try await probe.ask("/turns")) ?? 0
         try await Task.sleep(for: .seconds(1))
         let turns = (Int(try await probe.ask("/turns")) ?? 0) - before
         #expect((3...25).contains(turns), "\(turns)")
-        // Five in an hour, whichever workers are asked.
+        // Five in an hour, whichever workers receive them.
         var statuses: [String: Int] = [:]
         for _ in 0..<12 { statuses[try await probe.ask("/limited/") == "yes" ? "yes" : "no", default: 0] += 1 }
         #expect(statuses == ["yes": 5, "no": 7])
@@ -229,7 +229,7 @@ struct WorkerTests {
             .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }.reduce(0, +)
         #expect(counted >= 260 && counted <= status.requests, "\(counted) \(status.requests)")
         #expect(metrics.contains("skein_workers{state=\"ready\"} 3"))
-        // A worker that holds the maintenance ends; another one goes on.
+        // A worker that runs the maintenance ends; another one continues.
         for worker in status.ready.prefix(2) { kill(worker.process, SIGKILL) }
         let then = Int(try await probe.ask("/turns")) ?? 0
         for _ in 0..<300 where Int(try await probe.ask("/turns")) ?? 0 <= then {
@@ -239,7 +239,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("What is sent to a group of sockets reaches its members in all workers, in order")
+    @Test("Messages to a socket group reach its members in all workers, in order")
     func sockets() async throws {
         let probe = try await Probe("--workers", "2", "--threads", "1", "--drain-time", "5")
         let client = SkeinClient()
@@ -263,7 +263,7 @@ struct WorkerTests {
         try await sockets[7].send("last")
         for index in iterators.indices { #expect(try await iterators[index].next()?.text == "last") }
 
-        // Members of workers that drain hear those of the new ones, and are heard.
+        // Members in workers that drain receive messages of the new ones, and the reverse.
         kill(probe.master, SIGHUP)
         try await probe.until("the reload") { $0.serving && $0.reloads == 1 }
         let late = try await client.webSocket("ws://127.0.0.1:\(probe.port)/ws/room?name=late")
@@ -281,7 +281,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("A lock whose holders are killed is never lost, and never has two")
+    @Test("A lock whose holders are killed is never lost, and never held twice")
     func killedHolders() async throws {
         let probe = try await Probe("--workers", "3", "--threads", "1")
         let state = ProbeLoad()
@@ -350,7 +350,7 @@ struct WorkerTests {
         #expect(try await run("-s").output == "stopped\n")
         try await gone(third)
         #expect(!FileManager.default.fileExists(atPath: pidFile))
-        // What goes wrong at the start is told to whoever has started it.
+        // An error at the start is reported to the process that has started it.
         let taken = try await ScriptedListener.start()
         let failed = try await runToEnd(
             Probe.program, ["start", "--pid-file", pidFile, "--daemon-log", log, "--listen", "127.0.0.1:\(taken.port)"])
@@ -386,19 +386,19 @@ struct WorkerTests {
         try await gone(second)
     }
 
-    @Test("An exchange that is cut short leaves one server, or none", arguments: [SIGTERM, SIGINT, SIGKILL])
+    @Test("An interrupted upgrade leaves one server, or none", arguments: [SIGTERM, SIGINT, SIGKILL])
     func cutShort(_ signal: Int32) async throws {
         let file = try TestFolder.write("serve\n", as: "behaviour")
         let probe = try await Probe("--workers", "1", "--behaviour", file, "--start-timeout", "20")
         let old = probe.master
-        // The new program takes so long that there is time for everything.
+        // The new program starts slowly, which leaves time for everything.
         try "hang\n".write(toFile: file, atomically: true, encoding: .utf8)
         kill(old, SIGUSR2)
         let line = try await probe.process.untilPrinted("the program on the disk is started as process ")
         let new = try #require(Int32(line))
         while try await children(of: new).isEmpty {}
         if signal == SIGKILL {
-            // Nobody is left to tell the new one that it has to begin.
+            // No master is left to tell the new one that it has to begin.
             try "serve\n".write(toFile: file, atomically: true, encoding: .utf8)
             await probe.process.stop(SIGKILL)
             try await probe.until("the new master has taken over") { $0.process == new }
@@ -411,7 +411,7 @@ struct WorkerTests {
         #expect(!FileManager.default.fileExists(atPath: probe.pidFile))
     }
 
-    @Test("Workers give up the rights of root with every thread, and still write their log")
+    @Test("All threads of workers drop root privileges, and still write their log")
     func identity() async throws {
         guard getuid() == 0 else { return }  // only root has rights to give up
         let log = TestFolder.path("user.log")
@@ -432,7 +432,7 @@ struct WorkerTests {
         #expect(try String(contentsOfFile: log, encoding: .utf8).contains("/pid"))
     }
 
-    @Test("More and fewer workers by signal, and an end at once; workers do not outlive their master")
+    @Test("More and fewer workers by signal, and an immediate end; workers do not outlive their master")
     func signals() async throws {
         let probe = try await Probe("--workers", "1")
         kill(probe.master, SIGTTIN)
@@ -445,7 +445,7 @@ struct WorkerTests {
         try await gone(one.workers[0].process)
         #expect(!FileManager.default.fileExists(atPath: probe.pidFile))
 
-        // While requests are finished, others are refused, so that clients can go elsewhere.
+        // While requests are finished, new connections are refused, so that clients can go elsewhere.
         let stopping = try await Probe("--workers", "2")
         let socket = try await SkeinClient().webSocket("ws://127.0.0.1:\(stopping.port)/ws/socket")
         async let slow = stopping.ask("/slower")
@@ -465,7 +465,7 @@ struct WorkerTests {
         await orphaned.process.stop(SIGKILL)
         for worker in workers { try await gone(worker.process) }
 
-        // Also not when they hang at their start.
+        // Also if they hang at their start.
         let file = try TestFolder.write("hang\n", as: "behaviour")
         let hung = try PeerProcess(
             Probe.program,
@@ -479,7 +479,7 @@ struct WorkerTests {
         for child in started { try await gone(child) }
     }
 
-    @Test("A hundred replacements leave no descriptor, no zombie and no memory")
+    @Test("A hundred replacements leak no descriptor, zombie or memory")
     func replacements() async throws {
         let probe = try await Probe("--workers", "2", "--threads", "1", "--drain-time", "1")
         func resources() throws -> (files: Int, memory: Int) {
@@ -504,7 +504,7 @@ struct WorkerTests {
         try await probe.stop()
     }
 
-    @Test("The service manager hears that the server is ready, reloads, lives and stops")
+    @Test("The service manager is told when the server is ready, reloads, is alive and stops")
     func notifications() async throws {
         let path = TestFolder.path("notify")
         let manager = try PeerProcess(
@@ -532,7 +532,7 @@ struct WorkerTests {
     }
 }
 
-/// Something that listens, so that nobody else can.
+/// A listener that occupies a port.
 struct ScriptedListener {
     let port: Int
     private let descriptor: CInt

@@ -6,10 +6,11 @@ import SkeinSQL
 import SkeinSQLite
 import Testing
 
-/// Generated values through PostgreSQL and SQLite, written and read by the library and by the program, beside psql and Python's sqlite3.
+/// Generated values through PostgreSQL and SQLite, written and read by the library and by the program, compared with
+/// psql and Python's sqlite3.
 @Suite("Exactness: SQL", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ExactSQLTests {
-    /// A type, and the text of a value of it as PostgreSQL reads it.
+    /// A type, and the text of a value as PostgreSQL reads it.
     private struct Value {
         let type: String
         let text: String
@@ -29,7 +30,7 @@ struct ExactSQLTests {
         return String(format: "%04d-%02d-%02d", year, random.number(1...12), random.number(1...28))
     }
 
-    /// A decimal number of up to so many digits on each side of the point.
+    /// A decimal number with a maximum number of digits on each side of the point.
     private static func decimal(_ random: inout SeededGenerator, _ whole: Int, _ fraction: Int) -> String {
         let sign = random.pick(["", "-"])
         let behind = (0..<random.number(0...fraction)).map { _ in "\(random.number(0...9))" }.joined()
@@ -167,7 +168,7 @@ struct ExactSQLTests {
         var differences = 0
         for _ in 0..<500 {
             let value = Self.value(&random)
-            // The server's own output, in its default style: what psql shows.
+            // The server's own output, in its default style: as psql shows it.
             let text = SQL(
                 unsafe: "SELECT $1::\(value.type), format('%s', $1::\(value.type)), ROW($1::\(value.type), 'x')",
                 parameters: [SQLValue.text(value.text)])
@@ -178,7 +179,7 @@ struct ExactSQLTests {
             }
             guard let shown = row[1].string else { continue }
             let isInterval = value.type.hasPrefix("interval")
-            // Real numbers beyond six digits are written out; the server uses an exponent.
+            // Real numbers beyond six digits are written without an exponent; the server uses one.
             let isSame =
                 row[0].description.equalsBytes(shown) || value.type == "bool" || style != "postgres" && isInterval
                 || value.type.hasPrefix("float4") && Self.floats(row[0].description) == Self.floats(shown)
@@ -188,7 +189,7 @@ struct ExactSQLTests {
                     "\(value.type) \(value.text.debugDescription): read as \(row[0].description.debugDescription), psql shows \(shown.debugDescription)"
                 )
             }
-            // Back, as a parameter whose type the server says, and alone.
+            // Back, as a parameter whose type the server determines, and alone.
             let back = await db.execute(
                 SQL(
                     unsafe: "SELECT format('%s', $1::\(value.type)), format('%s', (ARRAY[$1::\(value.type)])[1])",
@@ -326,7 +327,7 @@ struct ExactSQLTests {
         }
     }
 
-    @Test("what cannot be carried exactly is an error with a sentence")
+    @Test("values that cannot be represented exactly are clear errors")
     func refused() async throws {
         let (skein, db) = try await postgres()
         #expect(await db.execute("SELECT \(1e300 as Double)::float4").dispatch().sqlError?.sqlState == "22003")
@@ -502,7 +503,7 @@ struct ExactSQLTests {
 
     // MARK: The builder
 
-    @Test("rows of defaults, rows of different columns, conditions on nothing")
+    @Test("rows of defaults, rows with different columns, empty conditions")
     func builder() async throws {
         let (skein, db) = try await postgres("&pool_size=1")
         try await db.withConnection { lease in

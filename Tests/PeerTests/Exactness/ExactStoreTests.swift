@@ -10,12 +10,13 @@ import Testing
 
 @testable import SkeinHTTP
 
-/// Values through stores, queues and remote calls, by the library and by the program, beside the clients of others.
+/// Values through stores, queues and remote calls, by the library and by the program, compared with third-party
+/// clients.
 @Suite("Exactness: stores and calls", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct ExactStoreTests {
     private static let skein = CommandTests.skein
 
-    @Test("2000 binary values of Redis: what redis-cli prints goes to a pipe, and JSON tells text from bytes")
+    @Test("2000 binary values of Redis: redis-cli's output to a pipe, and JSON with text and bytes distinguished")
     func redis() async throws {
         let peer = try await RedisPeer.shared.get()
         let skein = SkeinClient()
@@ -52,7 +53,7 @@ struct ExactStoreTests {
         await skein.shutdown()
     }
 
-    /// What a line of the shell prints, whatever its code.
+    /// The output of a shell line, whatever its exit code.
     private static func bytes(_ line: String) async throws -> [UInt8] {
         let path = TestFolder.path("bytes")
         _ = try await runToEnd("bash", ["-c", "(\(line)) > \(path)"])
@@ -137,7 +138,7 @@ struct ExactStoreTests {
         }
     }
 
-    @Test("2000 values of MongoDB, inserted by the program, are the same for pymongo and when they come back")
+    @Test("2000 values of MongoDB, inserted by the program, are equal for pymongo and when read back")
     func mongo() async throws {
         let peer = try await MongoPeer()
         var random = SeededGenerator(seed: 21)
@@ -193,7 +194,7 @@ struct ExactStoreTests {
         await peer.stop()
     }
 
-    @Test("JSON-RPC: all digits go and come; what is no JSON is an error with a sentence")
+    @Test("JSON-RPC: all digits are preserved; invalid JSON is a clear error")
     func jsonRPC() async throws {
         let url = "http://127.0.0.1:\(try await RPCTests.jsonPort())/"
         for word in ["18446744073709551615", "12345678901234567890", "-5", "\"-5\"", "1.5", "[1,2]", "null", "-0.25"] {
@@ -269,14 +270,14 @@ struct ExactStoreTests {
         #expect(try XMLValue(ByteBuffer(bytes: mark + bytes), contentType: type).text == "ü")
     }
 
-    @Test("a message of a WebSocket goes to a pipe as its bytes")
+    @Test("a WebSocket message is written to a pipe as its bytes")
     func webSocket() async throws {
         let url = try await WebSocketClientTests.url()
         let out = try await Self.bytes("printf '\\200\\001\\n' | \(Self.skein) ws --binary --count 1 \(url)/echo")
         #expect(out == [0x80, 1])
     }
 
-    @Test("40 paths are signed as botocore signs them")
+    @Test("40 paths are signed as by botocore")
     func signatures() async throws {
         let paths = [
             "/", "//a", "/a/../b", "/./a", "/a//b", "/a/./b/", "/a/b/../../c", "/..", "/a/..", "/%20", "/a%2Fb", "/a+b",
@@ -319,7 +320,7 @@ struct ExactStoreTests {
         }
     }
 
-    @Test("messages of each group of a FIFO queue arrive in the order in which they were given")
+    @Test("messages of each group of a FIFO queue arrive in order")
     func fifo() async throws {
         let peer = try await AWSPeer.shared.get()
         let skein = SkeinClient()

@@ -4,7 +4,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// The program between others: what comes through a pipe, and output that cannot be written.
+/// The program in a pipeline: input from a pipe, and output that cannot be written.
 @Suite("Pipes", .serialized, .inTurn, .timeLimit(.minutes(3)))
 struct PipeTests {
     private func shell(_ line: String) async throws -> Finished {
@@ -13,7 +13,7 @@ struct PipeTests {
 
     private func nginx() async throws -> String { "http://127.0.0.1:\(try await Peers.shared.nginxPort())" }
 
-    /// What the server says of content: its SHA-256.
+    /// The server's response to content: its SHA-256.
     private static func hash(_ text: String) -> String {
         SHA256.hash(data: Data(text.utf8)).map { String(format: "%02x", $0) }.joined()
     }
@@ -49,7 +49,7 @@ struct PipeTests {
         #expect(missing.code == 2 && missing.errors.contains("/nowhere"))
     }
 
-    @Test("output that cannot be written is said, and is no success")
+    @Test("failed output is an error")
     func full() async throws {
         let base = try await nginx()
         let redis = try await RedisPeer.shared.get().url()
@@ -74,7 +74,7 @@ struct PipeTests {
         #expect(closed.errors.isEmpty && closed.output.hasSuffix("\n141\n"), "\(closed.errors)")
     }
 
-    @Test("several statements show what each has come to; COPY uses the standard streams; an error shows its place")
+    @Test("several statements print each result; COPY uses the standard streams; an error shows its position")
     func postgres() async throws {
         let url = try await PostgresPeer.shared.get().url()
         let several = try await shell(

@@ -4,7 +4,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// Responses that RFC 9112 does not let a server send, read beside curl. Where the two differ, the difference has its reason here and
+/// Responses that violate RFC 9112, compared with curl. Where the two differ, the reason for the difference is here and
 /// in docs/Client.md.
 @Suite("Tolerance", .serialized, .inTurn, .timeLimit(.minutes(3)))
 struct ToleranceTests {
@@ -13,7 +13,7 @@ struct ToleranceTests {
     struct Case: Sendable, CustomStringConvertible {
         let name: String
         let response: [UInt8]
-        /// Whether strict reading takes it, too.
+        /// Whether strict parsing accepts it, too.
         var isStrict = false
         /// Why curl and Skein differ; nil where they do not.
         var difference: String?
@@ -118,7 +118,7 @@ struct ToleranceTests {
         try await ScriptedServer.start { _ in [.sendBytes(ByteBuffer(bytes: response)), .close] }
     }
 
-    @Test("what curl reads is read, and what it refuses is refused", arguments: cases)
+    @Test("responses that curl accepts are accepted, and those it refuses are refused", arguments: cases)
     func besideCurl(item: Case) async throws {
         let server = try await serve(item.response)
         let url = "http://127.0.0.1:\(server.port)/"
@@ -142,7 +142,7 @@ struct ToleranceTests {
         await skein.shutdown()
     }
 
-    @Test("strict reading takes what RFC 9112 lets a server send", arguments: cases)
+    @Test("strict parsing accepts exactly what RFC 9112 allows a server to send", arguments: cases)
     func strict(item: Case) async throws {
         let server = try await serve(item.response)
         var configuration = SkeinClient.Configuration()
@@ -173,7 +173,7 @@ struct ToleranceTests {
         await skein.shutdown()
     }
 
-    @Test("folds and CRs become spaces, bytes stay bytes, statuses above 599 throw as 500")
+    @Test("folds and CRs become spaces, bytes are preserved, statuses above 599 throw as 500")
     func values() async throws {
         let fields = "HTTP/1.1 704 Odd\r\nX-A: one\r\n two\r\nX-B: a\rb\r\nX-C: caf".utf8
         let server = try await serve(Array(fields) + [0xE9] + Array("\r\nContent-Length: 0\r\n\r\n".utf8))
@@ -186,7 +186,7 @@ struct ToleranceTests {
         #expect(response.headers.rawValue("x-c").map(Array.init) == Array("caf".utf8) + [0xE9])
         let error = #expect(throws: SkeinError.self) { try response.raiseForStatus() }
         #expect(error?.code.rawValue == 500)
-        // Sent on as they came.
+        // Forwarded as received.
         var passed = Headers()
         passed.merge(response.headers)
         #expect(passed.rawValue("X-C").map(Array.init) == Array("caf".utf8) + [0xE9])
@@ -242,7 +242,7 @@ struct ToleranceTests {
         await second.shutdown()
     }
 
-    @Test("a redirect to bytes that are no UTF-8 leads to them, percent-encoded, as with curl")
+    @Test("a redirect with invalid UTF-8 is followed percent-encoded, as in curl")
     func latin1Location() async throws {
         let head =
             Array("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /caf".utf8) + [0xE9] + Array("\r\n\r\n".utf8)

@@ -7,11 +7,11 @@ import Testing
 
 @testable import SkeinHTTP
 
-/// URLs, hosts and Location fields beside curl. Where the two differ, the kind of the difference has its name and its reason here, and
-/// in docs/Client.md.
-@Suite("URLs beside curl", .serialized, .inTurn, .timeLimit(.minutes(5)))
+/// URLs, hosts and Location fields compared with curl. Where the two differ, the kind of the difference has a name and
+/// a reason here, and in docs/Client.md.
+@Suite("URLs compared with curl", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct URLDifferentialTests {
-    /// What a client makes of a URL: what it says to the server, or that it refuses.
+    /// A client's interpretation of a URL: what it sends to the server, or that it refuses.
     private enum Reading: Equatable, CustomStringConvertible {
         case request(host: String, target: String)
         case refused
@@ -24,7 +24,7 @@ struct URLDifferentialTests {
         }
     }
 
-    /// Why a URL is read in another way than by curl.
+    /// Why a URL is interpreted differently than by curl.
     private static func difference(_ text: String, _ skein: Reading, _ curl: Reading) -> String? {
         let rest = text.drop { $0 != "/" }
         let host = text.hasPrefix("http://") ? String(text.dropFirst(7).prefix { !"/?#".contains($0) }) : ""
@@ -128,12 +128,12 @@ struct URLDifferentialTests {
             }
             named[reason, default: 0] += 1
         }
-        // Most are alike; what is not has a reason.
+        // Most are equal; each difference has a reason.
         #expect(named.values.reduce(0, +) < 80, "\(named)")
         await server.stop()
     }
 
-    /// References, and why curl does otherwise.
+    /// References, and why curl differs.
     static let references: [(String, String?)] = [
         ("g", nil), ("./g", nil), ("../g", nil), ("../../../g", nil), ("?y", nil), ("/g", nil),
         ("//other.example/x", nil),

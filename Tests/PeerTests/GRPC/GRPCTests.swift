@@ -25,7 +25,7 @@ struct GRPCTests {
     private static let plain = peer([])
     private static let compressing = peer(["gzip"])
 
-    /// Where grpcio's server listens.
+    /// The address of grpcio's server.
     static func url() async throws -> String { try await plain.value }
 
     private func calling<T: Sendable>(
@@ -157,7 +157,7 @@ struct GRPCTests {
         #expect(skein.connectCount == 1)
     }
 
-    @Test("the client: attempts by the service config; a server that comes late; one that is none")
+    @Test("the client: retries by the service config; a server that starts late; a server without gRPC")
     func availability() async throws {
         var method = MethodConfig(names: [.init(service: "routeguide.RouteGuide")])
         method.executionPolicy = .retry(
@@ -212,7 +212,7 @@ struct GRPCTests {
         }
     }
 
-    @Test("the server: grpcio's client, in all it does, compressed and not", arguments: [[], ["gzip"]])
+    @Test("the server: grpcio's client with all kinds of calls, compressed and not", arguments: [[], ["gzip"]])
     func server(flags: [String]) async throws {
         try await serving { port in
             let run = try await runToEnd(
@@ -240,7 +240,7 @@ struct GRPCTests {
         }
     }
 
-    @Test("the short form: a method by its name, in the shape that all answers have")
+    @Test("the stub: a method by its name, with the common response interface")
     func shortForm() async throws {
         let skein = SkeinClient()
         let guide = try skein.grpc(try await Self.plain.value, "routeguide.RouteGuide")
@@ -258,7 +258,7 @@ struct GRPCTests {
         #expect(skein.connectCount == 1)
     }
 
-    @Test("both ends: over TLS; a call under way when the server stops is finished")
+    @Test("both ends: over TLS; calls in flight complete when the server stops")
     func bothEnds() async throws {
         let folder = try await Certificates.shared.folder()
         var configuration = ServerConfiguration(addresses: [.tls("127.0.0.1", port: 0)], threads: 1)

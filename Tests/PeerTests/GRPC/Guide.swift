@@ -2,7 +2,7 @@ import Foundation
 import GRPCCore
 import GRPCProtobuf
 
-/// The route guide as the tests serve it; what a latitude below zero asks for is told in `Tests/Scripts/route_guide.py`.
+/// The route guide as the tests serve it; `Tests/Scripts/route_guide.py` describes the effect of a negative latitude.
 struct Guide: Routeguide_RouteGuide.ServiceProtocol {
     func getFeature(
         request: ServerRequest<Routeguide_Point>, context: ServerContext

@@ -4,7 +4,7 @@ import PeerSupport
 import SkeinEngine
 import Testing
 
-/// Attacks on a running server: it says why, closes, has lost nothing, and serves the next client.
+/// Attacks on a running server: it reports the reason, closes, releases everything, and serves the next client.
 @Suite("HTTP/2 attacks", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2AttackTests {
     struct Attack: CustomTestStringConvertible, Sendable {
@@ -45,7 +45,7 @@ struct HTTP2AttackTests {
         Attack("a window that overflows", reaction: 3) { frames, _ in frames.windowUpdate(0, 0x7FFF_FFFF) },
     ]
 
-    /// On a process of its own, whose memory is nobody else's.
+    /// In a separate process, so that its memory is not shared with other tests.
     @Test("a hundred thousand frames", arguments: attacks)
     func attack(_ attack: Attack) async throws {
         let server = try PeerProcess(
@@ -68,7 +68,7 @@ struct HTTP2AttackTests {
         #expect(await server.stop() == 0)
     }
 
-    @Test("a client that takes nothing of its answers loses its streams, and one that says nothing its connection")
+    @Test("a client that does not read loses its streams, and a silent one its connection")
     func stalls() async throws {
         try await ServerTests.serving {
             $0.bodyTimeout = .milliseconds(300)

@@ -19,7 +19,7 @@ struct HTTP2ClientTests {
         return SkeinClient(configuration)
     }
 
-    /// Starts nghttpd on a folder with a page, a style sheet and what else a test wants.
+    /// Starts nghttpd on a folder with a page, a style sheet and further files of a test.
     private func nghttpd(_ arguments: [String] = [], _ test: (Int, PeerProcess) async throws -> Void) async throws {
         let port = try await Ports.free()
         let folder = TestFolder.path("nghttpd")
@@ -39,7 +39,7 @@ struct HTTP2ClientTests {
         await peer.stop()
     }
 
-    @Test("a caller does not see which version carried the answer, but in the report line")
+    @Test("the version of a response is visible in the report line only")
     func get() async throws {
         let skein = session()
         let response = await skein.get("http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)/hello")
@@ -80,7 +80,7 @@ struct HTTP2ClientTests {
         #expect(await skein.fetchAll().failures == 0)
     }
 
-    @Test("a second connection is made when the first has all the streams it may have, and no more than allowed")
+    @Test("a second connection is opened when the streams of the first are used up, up to the limit")
     func streamLimit() async throws {
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().few)/hello"
         for (allowed, expected) in [(1, 1), (3, 3)] {
@@ -94,7 +94,7 @@ struct HTTP2ClientTests {
         }
     }
 
-    @Test("a gigabyte comes through a window of 64 KiB, as a stream, in little memory")
+    @Test("a gigabyte through a window of 64 KiB, as a stream, in little memory")
     func hugeBody() async throws {
         let skein = session {
             $0.http.http2.limits.streamWindow = 64 << 10
@@ -107,7 +107,7 @@ struct HTTP2ClientTests {
         #expect(bytes == 1 << 30)
     }
 
-    @Test("a stream that nobody reads holds up its own peer, and not the streams beside it")
+    @Test("an unread stream blocks its own peer, but no other streams")
     func backPressure() async throws {
         let skein = session()
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().many)"
@@ -118,7 +118,7 @@ struct HTTP2ClientTests {
         #expect(skein.connectCount == 1)
     }
 
-    @Test("a cancelled corequest, or one whose time is up, ends its stream and nothing else")
+    @Test("a cancelled or timed-out corequest ends its own stream only")
     func cancellation() async throws {
         let skein = session()
         try await ServerTests.serving { port in
@@ -134,7 +134,7 @@ struct HTTP2ClientTests {
         }
     }
 
-    @Test("trailers come with the answer, and go with the request")
+    @Test("trailers of responses and requests")
     func trailers() async throws {
         try await nghttpd(["--trailer=x-sum: 17"]) { (port, peer) async throws in
             let skein = session()
@@ -148,7 +148,7 @@ struct HTTP2ClientTests {
         }
     }
 
-    @Test("a pushed response is refused by default, and offered to a handler when that is wanted")
+    @Test("a pushed response is refused by default, and passed to a handler if enabled")
     func push() async throws {
         try await nghttpd(["-p/=/style.css"]) { (port, peer) async throws in
             let url = "http://127.0.0.1:\(port)/"
@@ -167,24 +167,24 @@ struct HTTP2ClientTests {
         }
     }
 
-    @Test("an upgrade is offered in the first request, and taken where the server takes it")
+    @Test("an upgrade is offered in the first request, and used if the server accepts")
     func upgrade() async throws {
         let skein = session(.upgrade) { $0.concurrency = 50 }
         let base = "http://127.0.0.1:\(try await Peers.shared.hypercornPort())/"
         let group = CorequestGroup((0..<50).map { _ in skein.get(base) })
         for response in await group.dispatch() { #expect(try response.text() == "2 GET 0") }
         #expect(skein.connectCount == 1)
-        // nginx stays with HTTP/1.1, and nobody notices.
+        // nginx continues with HTTP/1.1.
         let plain = "http://127.0.0.1:\(try await Peers.shared.nginxPort())/hello"
         for response in await CorequestGroup((0..<10).map { _ in skein.get(plain) }).dispatch() {
             #expect(response.version == .http1_1 && response.statusCode == 200)
         }
-        // A request with content does not offer it.
+        // A request with content does not offer the upgrade.
         let fresh = session(.upgrade)
         #expect(try await fresh.post(base, body: .text("hello")).dispatch().text() == "1.1 POST 5")
     }
 
-    @Test("a server that goes away answers what it has begun; the rest is sent again on a new connection")
+    @Test("a server that goes away completes its streams; other requests are sent again on a new connection")
     func goAway() async throws {
         let skein = session { $0.concurrency = 40 }
         let url = "http://127.0.0.1:\(try await Peers.shared.nginxHTTP2Ports().leaving)/hello"

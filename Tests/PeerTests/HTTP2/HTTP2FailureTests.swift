@@ -3,7 +3,7 @@ import PeerSupport
 import Skein
 import Testing
 
-/// The client's HTTP/2 against a server that misbehaves: the code and the sentence for each.
+/// The client's HTTP/2 against a server that violates the protocol: the code and the message for each.
 @Suite("HTTP/2 client, failures", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct HTTP2FailureTests {
     private static func bytes(_ write: (inout Frames) -> Void) -> ByteBuffer {
@@ -36,7 +36,7 @@ struct HTTP2FailureTests {
         #expect(response.failure?.message.contains("INTERNAL_ERROR") == true)
     }
 
-    @Test("a refused stream is sent again, and not for ever")
+    @Test("a refused stream is retried a limited number of times")
     func refused() async throws {
         let (once, count) = try await response([
             [
@@ -54,7 +54,7 @@ struct HTTP2FailureTests {
         #expect(never.statusCode == 721)
     }
 
-    @Test("a request that is wanted in HTTP/1.1 is sent in HTTP/1.1")
+    @Test("a request that requires HTTP/1.1 is sent in HTTP/1.1")
     func oldVersionRequired() async throws {
         let (response, count) = try await response([
             [.sendBytes(Self.bytes { $0.reset(1, 13) }), .wait],
@@ -64,7 +64,7 @@ struct HTTP2FailureTests {
         #expect(count == 2)
     }
 
-    @Test("a GOAWAY before the request was looked at sends it again on a new connection")
+    @Test("after a GOAWAY, an unprocessed request is sent again on a new connection")
     func goAway() async throws {
         let (response, count) = try await response([
             [.sendBytes(Self.bytes { $0.goAway(0) }), .close], [.sendBytes(Self.answer), .wait],
@@ -73,7 +73,7 @@ struct HTTP2FailureTests {
         #expect(count == 2)
     }
 
-    @Test("a server that does not speak HTTP/2, breaks its rules, or just goes is 720")
+    @Test("a server without HTTP/2, with violations, or that closes, is 720")
     func connection() async throws {
         for (script, words) in [
             ([.send("HTTP/1.1 400 Bad Request\r\n\r\n"), .close], "SETTINGS"),
@@ -86,7 +86,7 @@ struct HTTP2FailureTests {
         }
     }
 
-    @Test("a malformed answer fails its own request")
+    @Test("a malformed response fails its own request")
     func malformed() async throws {
         let (response, _) = try await response([[.sendBytes(Self.bytes { $0.headers(1, [("X-Upper", "a")]) }), .wait]])
         #expect(response.statusCode == 715)
@@ -102,7 +102,7 @@ struct HTTP2FailureTests {
         #expect(short.statusCode == 707)
     }
 
-    @Test("a silent server is asked for a sign of life, and given up when there is none")
+    @Test("a silent server is checked by a PING, and disconnected without a response")
     func silence() async throws {
         let (response, _) = try await response([[.sendBytes(Self.bytes { _ in }), .wait]]) {
             $0.http.http2.pingInterval = .milliseconds(200)
@@ -112,7 +112,7 @@ struct HTTP2FailureTests {
         #expect(response.failure?.message.contains("PING") == true)
     }
 
-    @Test("a request that cannot be sent is refused before anything is written")
+    @Test("an invalid request is refused before anything is written")
     func unsendable() async throws {
         var configuration = SkeinClient.Configuration()
         configuration.http.http2.use = .priorKnowledge

@@ -13,7 +13,7 @@ struct HTTP2ServerTests {
         return finished.output + finished.errors
     }
 
-    @Test("curl: answers of every kind, on the port that also speaks HTTP/1.1")
+    @Test("curl: all kinds of responses, on the same port as HTTP/1.1")
     func curl() async throws {
         try await ServerTests.serving { port in
             let base = "http://127.0.0.1:\(port)"
@@ -44,12 +44,12 @@ struct HTTP2ServerTests {
             let two = try await runToEnd(
                 "curl", ["-sS", "--http2", "-w", " %{http_version} %{num_connects}\n", "\(base)/", "\(base)/json"])
             #expect(two.output == "hello world 2 1\n{\"a\":[1,2,3]} 2 0\n")
-            // One with content stays where it is.
+            // A request with content is not upgraded.
             let body = try await runToEnd(
                 "curl", ["-sS", "--http2", "-d", "content", "-w", " %{http_version}", "\(base)/echo"])
             #expect(body.output == "content 1.1")
         }
-        // Nobody is offered it by default: it leads past proxies that pass the field on.
+        // By default, the upgrade is not offered: it bypasses proxies that forward the field.
         try await ServerTests.serving { port in
             let refused = try await runToEnd(
                 "curl", ["-sS", "--http2", "-w", " %{http_version}", "http://127.0.0.1:\(port)/"])
@@ -119,7 +119,7 @@ struct HTTP2ServerTests {
         }
     }
 
-    @Test("nghttp: pushes where the client takes them; early hints where it does not")
+    @Test("nghttp: pushes if the client accepts them, else early hints")
     func push() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             if request.path == "/style.css" { return .text("a style for \(request.headers["Host"] ?? "nobody")") }
@@ -180,7 +180,7 @@ struct HTTP2ServerTests {
         }
     }
 
-    @Test("a stopping server lets streams under way finish, and takes no more")
+    @Test("a stopping server completes streams in flight, and accepts no more")
     func shutdown() async throws {
         let (arrivals, arrived) = AsyncStream.makeStream(of: Void.self)
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in

@@ -6,14 +6,14 @@ import SkeinMail
 import Synchronization
 import Testing
 
-/// The agent beside servers that fail in every way, and beside dnsmasq.
+/// The agent with servers that fail in every way, and with dnsmasq.
 @Suite("Mail: the agent", .serialized, .inTurn, .timeLimit(.minutes(4)))
 struct MailAgentTests {
     private static func message(_ to: MailAddress..., subject: String = "subject") -> MailMessage {
         MailMessage(from: "a@example.org", to: to, subject: subject, text: "text")
     }
 
-    /// An agent with short waits.
+    /// An agent with short delays.
     static func agent(
         _ spool: MailSpool, to server: MailServer? = nil, _ change: (inout MailAgent.Configuration) -> Void = { _ in }
     ) -> MailAgent {
@@ -26,7 +26,7 @@ struct MailAgentTests {
         return MailAgent(spool, configuration)
     }
 
-    /// Lets an agent run while something is done.
+    /// Runs an agent during a closure.
     static func deliver<Value>(
         _ spool: MailSpool, to server: MailServer? = nil, _ change: (inout MailAgent.Configuration) -> Void = { _ in },
         _ work: (MailAgent) async throws -> Value
@@ -50,11 +50,11 @@ struct MailAgentTests {
     }
 
     static func isEmpty(_ spool: MailSpool) -> Bool {
-        // A message that goes on leaves a report behind, which is looked for after it.
+        // A delivered message leaves a report, which is checked after it.
         [MailSpool.State.new, .queue, .hold, .new, .queue].allSatisfy { spool.names($0).isEmpty }
     }
 
-    @Test("what fails for now is tried again, what fails for good is told to the sender, and nobody gets it twice")
+    @Test("temporary failures are retried, permanent ones are reported to the sender, without duplicates")
     func failures() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -79,7 +79,7 @@ struct MailAgentTests {
             #expect(count(recipient) == 1, "\(recipient)")
         }
         #expect(count("never@x.test") == 0 && status.counters.failed == 3)
-        // Two messages of their own, and the one of many.
+        // Two messages with one recipient each, and the one with many.
         let reports = kept.filter { $0.from == "<>" }
         #expect(reports.count == 3 && reports.allSatisfy { $0.to == ["a@example.org"] })
         #expect(spool.names(.failed).count == 3)
@@ -110,7 +110,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("a connection that ends behind the message may have delivered it: it is sent again, and counted")
+    @Test("a connection that ends after the message may have delivered it: it is sent again, and counted")
     func uncertain() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -123,7 +123,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("letting everything go while it is delivered neither sends it twice nor harms the agent")
+    @Test("releasing all messages during delivery neither duplicates them nor breaks the agent")
     func flushed() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -144,7 +144,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("a message to many is told about each of them, with what was said last")
+    @Test("a report for several recipients has the last response for each of them")
     func many() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -164,7 +164,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("servers that end the connection at each moment are waited for, and none holds a delivery for ever")
+    @Test("servers that disconnect at any point are retried, and none blocks a delivery for ever")
     func rude() async throws {
         let port = try await Ports.free()
         let script = """
@@ -202,7 +202,7 @@ struct MailAgentTests {
         await peer.stop()
     }
 
-    @Test("what has no time left is given up, and its sender is told; a report that fails is the end")
+    @Test("expired messages are given up, and reported to the sender; a failed report is dropped")
     func expired() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -221,7 +221,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("a server that is away is waited for; delayed messages wait for their time, and urgent ones go first")
+    @Test("an unreachable server is retried; delayed messages wait for their time, and urgent ones go first")
     func away() async throws {
         let port = try await Ports.free()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -248,7 +248,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("of two agents one has the spool; people hold, let go, delete")
+    @Test("of two agents only one gets the spool; people hold, release, delete")
     func people() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -267,7 +267,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("a message that was changed on the disk is sent to nobody")
+    @Test("a message modified on the disk is not sent")
     func changed() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -287,7 +287,7 @@ struct MailAgentTests {
         }
         #expect(!server.kept.contains { $0.to.contains { $0.contains("small") || $0.contains("large") } })
         await server.process.stop()
-        // A server that is told the length beforehand gets less than that.
+        // A server that is told the size beforehand receives fewer bytes than that.
         let sink = MailSink(logger: .silent) { mail in
             if mail.recipients.contains("ok-large@x.test") { Issue.record("a broken message was taken") }
         }
@@ -326,7 +326,7 @@ struct MailAgentTests {
         }
     }
 
-    @Test("the app is told of what was delivered and what was not")
+    @Test("the app gets the outcome of deliveries and failures")
     func outcomes() async throws {
         let server = try await MailServer()
         let spool = try MailSpool(TestFolder.path("spool"))
@@ -394,7 +394,7 @@ struct MailAgentTests {
         await server.process.stop()
     }
 
-    @Test("the agent is started, asked and ended in the background, and outlives who has started it")
+    @Test("the agent is started, queried and stopped in the background, and outlives its starter")
     func background() async throws {
         let server = try await MailServer()
         let folder = TestFolder.path("spool")
@@ -414,7 +414,7 @@ struct MailAgentTests {
         }
         let shown = try await runToEnd("curl", ["-s", "http://127.0.0.1:\(page)/.metrics"])
         #expect(shown.output.contains("skein_mail_delivered_total 1"))
-        // The options of the last start hold.
+        // The options of the last start are used.
         #expect(try await skein("agent", "restart").code == 0)
         #expect(try await skein("send", "--from", "a@x.test", "--to", "ok-again@x.test", "--text", "hello").code == 0)
         _ = try await server.untilKept(2)
@@ -427,7 +427,7 @@ struct MailAgentTests {
 }
 
 extension MailAgentTests {
-    @Test("an app in Python sends mail as the ancestor's did, and the agent that is started with it goes on without it")
+    @Test("an app in Python sends mail through the predecessor's API, and the agent started with it outlives it")
     func python() async throws {
         let mail = try await MailServer()
         let spool = TestFolder.path("spool")
@@ -455,7 +455,7 @@ extension MailAgentTests {
 }
 
 extension MailAgentTests {
-    @Test("a domain that wants its servers to prove who they are gets no mail by others (MTA-STS)")
+    @Test("a domain with an MTA-STS policy gets no mail through other servers")
     func transportPolicy() async throws {
         let folder = try await Certificates.shared.folder()
         let (port, dns, web) = (try await Ports.free(), try await Ports.free(), try await Ports.free())

@@ -79,7 +79,7 @@ struct MailChaosTests {
         #expect(lost.isEmpty, "lost: \(lost.prefix(5))")
         let twice = got.values.reduce(0) { $0 + $1 - 1 }
         print("mail: \(count) messages, \(kills) kills, \(lost.count) lost, \(twice) duplicates")
-        // Each kill and each connection that ends behind the message can leave as many as were under way.
+        // Each kill, and each connection that ends after the message, can leave as many as were in progress.
         #expect(kills > 3 && twice <= kills * 70 + count / 10)
         #expect(spool.names(.failed).isEmpty)
     }

@@ -109,7 +109,7 @@ struct MailComposeTests {
         return (message, record)
     }
 
-    /// Keys of both kinds, made by OpenSSL.
+    /// Keys of both kinds, created by OpenSSL.
     private static func keys() async throws -> [DKIMKey] {
         let (rsa, ed25519) = (TestFolder.path("rsa.pem"), TestFolder.path("ed25519.pem"))
         for arguments in [
@@ -125,7 +125,7 @@ struct MailComposeTests {
         ]
     }
 
-    @Test("300 messages of all kinds are read back as they went in, and their signatures verify")
+    @Test("300 messages of all kinds are parsed back unchanged, and their signatures verify")
     func readers() async throws {
         let keys = try await Self.keys()
         let spool = try MailSpool(TestFolder.path("spool"), keys: keys)
@@ -151,7 +151,7 @@ struct MailComposeTests {
         try await opendkim(folder, keys[0])
     }
 
-    /// opendkim knows RSA only; it reads the messages in its test mode.
+    /// opendkim supports RSA only; it reads the messages in its test mode.
     private func opendkim(_ folder: String, _ key: DKIMKey) async throws {
         let table = try TestFolder.write("\(key.selector)._domainkey.\(key.domain) \(key.record)\n", as: "keys")
         let configuration = try TestFolder.write(

@@ -4,7 +4,7 @@ import SkeinCore
 import SkeinMail
 import Testing
 
-/// The client of SMTP beside aiosmtpd, postfix and its smtp-sink, and our sink beside smtp-source and swaks.
+/// The SMTP client with aiosmtpd, postfix and its smtp-sink, and our sink with smtp-source and swaks.
 @Suite("Mail: sending", .serialized, .inTurn, .timeLimit(.minutes(3)))
 struct MailSendingTests {
     private static let plain = SharedPeer { try await MailServer() }
@@ -27,7 +27,7 @@ struct MailSendingTests {
         }
     }
 
-    @Test("each recipient gets an answer of their own")
+    @Test("each recipient has its own result")
     func partial() async throws {
         let server = try await Self.plain.get()
         let results = try await Self.send(
@@ -37,7 +37,7 @@ struct MailSendingTests {
         #expect(kept.to == ["ok-1@x.test", "ok-2@x.test"] && kept.from == "a@example.org")
     }
 
-    @Test("nobody is accepted; the message is too much; the server goes away")
+    @Test("no recipient is accepted; the message is too large; the server disconnects")
     func failures() async throws {
         let server = try await Self.plain.get()
         #expect(try await Self.send(Self.message("never-2@x.test"), server.url) == ["refused 550"])
@@ -59,7 +59,7 @@ struct MailSendingTests {
         let number = UUID().uuidString
         let evil =
             "first\(sequence)MAIL FROM:<evil@x.test>\r\nRCPT TO:<ok@y.test>\r\nDATA\r\nsecond \(number)\(sequence)"
-        // As a text, and as a message that somebody else has put together.
+        // As text, and as a message composed by another program.
         _ = try await Self.send(Self.message("ok-s@x.test", text: evil), server.url + "?chunking=no")
         let spool = try MailSpool(TestFolder.path("spool"))
         _ = try spool.store(
@@ -79,7 +79,7 @@ struct MailSendingTests {
         #expect(!server.kept.contains { $0.from == "evil@x.test" })
     }
 
-    @Test("STARTTLS is used when it is offered, and its certificate counts when it is asked for")
+    @Test("STARTTLS is used if offered, and its certificate is verified if required")
     func startTLS() async throws {
         let server = try await Self.secured.get()
         let folder = try await Certificates.shared.folder()
@@ -122,7 +122,7 @@ struct MailSendingTests {
         #expect(error?.code == .unknownAuthentication)
     }
 
-    @Test("addresses beyond ASCII go to servers that take them, and to no others")
+    @Test("non-ASCII addresses are sent only to servers that support them")
     func utf8() async throws {
         let server = try await Self.plain.get()
         #expect(try await Self.send(Self.message("ok-grün@bücher.test"), server.url) == ["delivered"])
@@ -130,7 +130,7 @@ struct MailSendingTests {
         #expect(kept.to == ["ok-grün@xn--bcher-kva.test"] && kept.options?.contains("SMTPUTF8") == true)
     }
 
-    @Test("LMTP answers for each recipient")
+    @Test("LMTP has a reply for each recipient")
     func lmtp() async throws {
         let server = try await MailServer("--lmtp")
         let results = try await Self.send(Self.message("ok@x.test", "never@x.test"), "lmtp://127.0.0.1:\(server.port)")
@@ -138,7 +138,7 @@ struct MailSendingTests {
         await server.process.stop()
     }
 
-    @Test("postfix takes what is sent: pipelining, TLS, chunks, sizes, addresses beyond ASCII")
+    @Test("postfix accepts messages: pipelining, TLS, chunks, sizes, non-ASCII addresses")
     func postfix() async throws {
         let postfix = try await Postfix.shared.get()
         let url = "smtp://localhost:\(postfix.port)"
@@ -200,7 +200,7 @@ struct MailSendingTests {
         #expect(await sink.stop() == 0)
     }
 
-    @Test("the command says what became of each recipient, and stores what is to wait")
+    @Test("the command prints the result for each recipient, and stores messages for later")
     func command() async throws {
         let server = try await Self.plain.get()
         let spool = TestFolder.path("spool")

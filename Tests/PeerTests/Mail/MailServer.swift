@@ -1,10 +1,10 @@
-// Mail servers that we did not write.
+// Third-party mail servers.
 
 import Foundation
 import PeerSupport
 import SkeinCore
 
-/// aiosmtpd by a script: what happens is said by the recipients.
+/// aiosmtpd with a script: the recipients determine its behaviour.
 struct MailServer {
     struct Kept: Decodable {
         let from: String?
@@ -32,23 +32,23 @@ struct MailServer {
         _ = try await process.untilPrinted("ready")
     }
 
-    /// Its URL, behind which options may stand.
+    /// Its URL, to which options may be appended.
     var url: String { "smtp://127.0.0.1:\(port)" }
 
-    /// What it has kept.
+    /// The messages that it has stored.
     var kept: [Kept] {
         let text = String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
         return text.split(separator: "\n").compactMap { try? JSONDecoder().decode(Kept.self, from: Data($0.utf8)) }
     }
 
-    /// Waits until it has kept so many.
+    /// Waits until it has stored a number of messages.
     func untilKept(_ count: Int) async throws -> [Kept] {
         try await wait("\(count) messages, and not \(kept.count)") { kept.count >= count }
         return kept
     }
 }
 
-/// Waits until something is so, at most half a minute.
+/// Waits until a condition is true, at most half a minute.
 func wait(_ what: @autoclosure () -> String, _ isSo: () async throws -> Bool) async throws {
     for _ in 0..<1500 {
         if try await isSo() { return }

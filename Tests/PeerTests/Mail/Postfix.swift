@@ -1,4 +1,4 @@
-// Debian's postfix as a server that takes mail for one domain and gives it to smtp-sink, in a folder of its own.
+// Debian's postfix as a server that accepts mail for one domain and passes it to smtp-sink, in its own folder.
 
 import Foundation
 import PeerSupport
@@ -12,7 +12,7 @@ struct Postfix {
 
     init() async throws {
         port = try await Ports.free()
-        // Its processes run as other users, who have to get in; its paths have to be short.
+        // Its processes run as other users, which need access; its paths have to be short.
         folder = "/tmp/skein-postfix-\(getpid())"
         let certificates = try await Certificates.shared.folder()
         for name in ["etc", "queue", "data", "mail"] {
@@ -62,7 +62,7 @@ struct Postfix {
         try master.write(toFile: "\(folder)/etc/master.cf", atomically: true, encoding: .utf8)
         let data = try await runToEnd("chown", ["postfix", "\(folder)/data"])
         guard data.code == 0 else { throw PeerError("postfix has no user: \(data.errors)") }
-        // The master makes the folders of the queue by itself when it is asked to check.
+        // The master creates the folders of the queue when it is asked to check.
         _ = try await runToEnd("postfix", ["-c", "\(folder)/etc", "check"])
         _ = try PeerProcess(
             "/usr/lib/postfix/sbin/master", ["-c", "\(folder)/etc", "-d"], log: TestFolder.path("postfix.log"))

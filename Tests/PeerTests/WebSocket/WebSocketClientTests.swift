@@ -24,7 +24,7 @@ struct WebSocketClientTests {
     private static let peer = Task { try await Peer("sockets", []) }
     private static let plainPeer = Task { try await Peer("sockets-plain", ["--no-deflate"]) }
 
-    /// Where Python's server listens.
+    /// The address of Python's server.
     static func url() async throws -> String { try await peer.value.url }
 
     private let id = UUID().uuidString
@@ -36,7 +36,7 @@ struct WebSocketClientTests {
         return SkeinClient(configuration)
     }
 
-    /// What the peer has noted under a name, once it has.
+    /// The value that the peer has recorded under a name, once it exists.
     private func noted(_ id: String) async throws -> JSONValue {
         for _ in 0..<200 {
             let answer = await SkeinClient().ws("\(try await Self.peer.value.url)/log?id=\(id)", "").dispatch()
@@ -47,7 +47,7 @@ struct WebSocketClientTests {
         throw PeerError("nothing was noted")
     }
 
-    @Test("messages of every kind and size come back, compressed and not")
+    @Test("messages of every kind and size are echoed, compressed and not")
     func echo() async throws {
         for (peer, isOn) in [(Self.peer, true), (Self.peer, false), (Self.plainPeer, true)] {
             var options = WebSocketConfiguration()
@@ -85,7 +85,7 @@ struct WebSocketClientTests {
         }
     }
 
-    @Test("headers, credentials and cookies go along; a subprotocol is agreed on; redirects are followed")
+    @Test("headers, credentials and cookies are sent; a subprotocol is negotiated; redirects are followed")
     func handshake() async throws {
         let url = try await Self.peer.value.url
         var options = WebSocketConfiguration()
@@ -107,7 +107,7 @@ struct WebSocketClientTests {
         await skein.fetchAll()
     }
 
-    @Test("the short form: opcode and message; -1 when the server closes first; what stands in the way")
+    @Test("the short form: opcode and message; -1 when the server closes first; failures")
     func shortForm() async throws {
         let url = try await Self.peer.value.url
         let skein = session()
@@ -140,7 +140,7 @@ struct WebSocketClientTests {
         #expect(called.withLock { $0 } == 1)
     }
 
-    @Test("a handler object hears of opening, messages and the end")
+    @Test("a handler object receives opening, messages and the end")
     func handler() async throws {
         final class Talk: WebSocketHandler {
             let heard = Mutex<[String]>([])
@@ -167,12 +167,12 @@ struct WebSocketClientTests {
         #expect(talk.heard.withLock { $0 } == ["open", "one", "two", "closed 1000"])
     }
 
-    @Test("a server has to wait for who does not read, and nothing is lost")
+    @Test("back-pressure for a consumer that does not read, without loss")
     func backPressure() async throws {
         let url = try await Self.plainPeer.value.url
         let socket = try await session().webSocket("\(url)/push?id=\(id)&count=3000&size=16000")
         var seen = -1
-        // The peer has stopped when its number stays what it was.
+        // The peer has stopped when its number no longer changes.
         while true {
             let answer = await SkeinClient().ws("\(url)/log?id=\(id)", "").dispatch()
             let now = try answer.decode(Int.self)
@@ -190,13 +190,13 @@ struct WebSocketClientTests {
         #expect(socket.closing?.code == .normal)
     }
 
-    @Test("a message in fragments is not torn by another one, and who waits for its end can be cancelled")
+    @Test("a fragmented message is not interleaved with others, and waiting for its end can be cancelled")
     func fragments() async throws {
         let socket = try await session().webSocket("\(try await Self.peer.value.url)/echo")
         let (pieces, next) = AsyncStream.makeStream(of: ByteBuffer.self)
         let slow = Task { try await socket.send(.text, fragments: pieces) }
         next.yield(ByteBuffer(string: "a"))
-        // Once the first fragment is out, nothing else gets through.
+        // Once the first fragment is sent, no other message can be sent.
         let probing = Task(executorPreference: socket.shard.executor) {
             while socket.trySend("x") { await Task.yield() }
         }
@@ -217,7 +217,7 @@ struct WebSocketClientTests {
         await socket.close()
     }
 
-    @Test("a lost connection is made again, if that is wanted, and an error if not")
+    @Test("a lost connection is reopened if enabled, else an error")
     func reconnect() async throws {
         let url = try await Self.peer.value.url
         let fragile = try await session().webSocket("\(url)/drop")
@@ -234,7 +234,7 @@ struct WebSocketClientTests {
         for number in 0..<5 {
             try await socket.send("\(number)")
             #expect(try await socket.receive() == .text("\(number)"))
-            // Until the loss is known, a message may go the way of the connection.
+            // Until the client notices the loss, a message may be written to the lost connection.
             while skein.connectCount < number + 2 { try await Shard.standard.sleep(until: .after(.milliseconds(1))) }
         }
         await socket.close()
@@ -251,7 +251,7 @@ struct WebSocketClientTests {
         #expect(refused?.code == .connectionFailed)
     }
 
-    @Test("a peer that does not answer pings is given up")
+    @Test("a peer that does not answer pings is disconnected")
     func silence() async throws {
         var options = WebSocketConfiguration()
         options.pingInterval = .milliseconds(200)
@@ -324,7 +324,7 @@ struct WebSocketClientTests {
         }
         #expect(multiplexed.connectCount == 1)
         for socket in sockets { await socket.close() }
-        // A server of HTTP/2 that cannot do that is asked in HTTP/1.1; nginx has no sockets there either.
+        // An HTTP/2 server without support for it is asked in HTTP/1.1; nginx has no sockets there either.
         let (nginx, roots) = try await TLSTests.goodPort()
         let negotiating = session { $0.tls.roots = .file(roots) }
         let refused = await negotiating.ws("wss://localhost:\(nginx)/", "", configuration: options).dispatch()

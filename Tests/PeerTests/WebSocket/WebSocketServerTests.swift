@@ -5,7 +5,7 @@ import Skein
 import SkeinEngine
 import Testing
 
-/// The server's WebSockets with Python's client, a browser, and clients that break the rules.
+/// The server's WebSockets with Python's client, a browser, and clients that violate the protocol.
 @Suite("WebSocket server", .serialized, .inTurn, .timeLimit(.minutes(5)))
 struct WebSocketServerTests {
     private static let page = """
@@ -154,7 +154,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test("frames behind the handshake, in one packet with it; the answer is the RFC's")
+    @Test("frames in the same packet as the handshake; the response of the RFC")
     func eager() async throws {
         for path in ["/echo", "/handled"] {
             try await Self.serving { port, _ in
@@ -198,7 +198,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test("a stopping server tells its sockets, over HTTP/1.1 and HTTP/2, and one that keeps silent is cut off")
+    @Test("a stopping server closes its sockets, over HTTP/1.1 and HTTP/2, and cuts off a silent client")
     func shutdown() async throws {
         var sockets: [WebSocket] = []
         var configuration = SkeinClient.Configuration()
@@ -227,7 +227,7 @@ struct WebSocketServerTests {
         }
     }
 
-    @Test("a silent client is asked by pings, and cut off when it does not answer")
+    @Test("a silent client is checked by pings, and cut off without a pong")
     func silence() async throws {
         let server = HTTPServer(ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)) { request in
             var options = WebSocketConfiguration()
@@ -258,7 +258,7 @@ struct WebSocketServerTests {
             let client = try await RawClient.connect(port)
             try await client.send(Self.good.joined(separator: "\r\n") + "\r\n\r\n")
             try await client.untilReceived("\r\n\r\n")
-            // A first fragment of one byte, masked by nothing, and more of them.
+            // A first fragment of one byte, with a zero mask, and more of them.
             try await client.send(ByteBuffer(bytes: [0x01, 0x81, 0, 0, 0, 0, 0x61]))
             for _ in 0..<3 where trickles {
                 try await Task.sleep(for: .milliseconds(250))
@@ -271,7 +271,7 @@ struct WebSocketServerTests {
         await server.stop()
     }
 
-    @Test("an HTTP/2 connection whose streams rest is asked whether it is there, and cut off when it is not")
+    @Test("an idle HTTP/2 connection with open streams is checked, and cut off without a response")
     func silentConnection() async throws {
         var configuration = ServerConfiguration(addresses: [.tcp("127.0.0.1", port: 0)], threads: 1)
         configuration.keepAliveTimeout = .seconds(1)
@@ -295,7 +295,7 @@ struct WebSocketServerTests {
         try await mute.send(frames.take())
         let answer = Array(await mute.bytesToEnd().readableBytesView)
         #expect(answer.firstRange(of: [0, 0, 8, 6, 0, 0, 0, 0, 0]) != nil, "no PING in \(answer.count) bytes")
-        // One that answers stays.
+        // A client that replies stays connected.
         var session = SkeinClient.Configuration()
         session.http.http2.use = .priorKnowledge
         var options = WebSocketConfiguration()
@@ -311,7 +311,7 @@ struct WebSocketServerTests {
 }
 
 extension Array where Element: Sendable {
-    /// The elements as they would come from elsewhere.
+    /// The elements as they would come from another source.
     fileprivate var async: AsyncStream<Element> {
         AsyncStream { continuation in
             for element in self { continuation.yield(element) }

@@ -12,9 +12,9 @@ private func requestHead(
     return String(buffer: buffer)
 }
 
-@Suite("HTTP/1.1 written")
+@Suite("HTTP/1.1 encoder")
 struct EncoderTests {
-    @Test("a request head says what it must and no more")
+    @Test("a request head has the required fields and no others")
     func requests() throws {
         #expect(try requestHead() == "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(try requestHead(.post) == "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
@@ -24,7 +24,7 @@ struct EncoderTests {
         #expect(try requestHead(headers: ["host": "b", "X": "y"]) == "GET / HTTP/1.1\r\nhost: b\r\nX: y\r\n\r\n")
     }
 
-    @Test("framing fields of an application are left out")
+    @Test("framing fields of an application are dropped")
     func framingIsOurs() throws {
         let headers: Headers = ["Content-Length": "7", "X": "y", "Transfer-Encoding": "chunked"]
         #expect(try requestHead(headers: headers) == "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n")
@@ -61,7 +61,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("a response head says what it must and no more")
+    @Test("a response head has the required fields and no others")
     func responses() throws {
         func head(
             _ status: HTTPStatus, _ headers: Headers, _ framing: HTTP1Encoder.ResponseFraming,
@@ -116,7 +116,7 @@ struct HeadersTests {
         #expect(headers == ["X-ID": "3"])
     }
 
-    @Test("blanks around a value are not part of it when it is read back")
+    @Test("whitespace around a value is not part of it after parsing")
     func lists() {
         let headers: Headers = ["Connection": "keep-alive , Upgrade"]
         #expect(headers.listContains("connection", token: "upgrade"))

@@ -2,7 +2,7 @@ import NIOCore
 import SkeinWire
 import Testing
 
-/// What a decoder made of a whole input.
+/// A decoder's result for a complete input.
 private struct Decoded: Equatable {
     var heads: [String] = []
     var bodies: [String] = []
@@ -109,7 +109,7 @@ struct RequestDecoderTests {
         ] as [(String, HTTP1Error)])
     func malformed(input: String, error: HTTP1Error) {
         #expect(decode(input).error == error)
-        // The verdict does not depend on how the bytes arrive.
+        // The result does not depend on how the bytes arrive.
         #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }).error == error)
     }
 
@@ -144,7 +144,7 @@ struct RequestDecoderTests {
         #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }).error == error)
     }
 
-    @Test("every error has a status of its kind")
+    @Test("every error has a matching status")
     func statuses() {
         for error in HTTP1Error.allCases {
             let expected: [HTTPStatus] = [400, 431, 501, 505]
@@ -187,7 +187,7 @@ struct RequestDecoderTests {
         ),
     ]
 
-    @Test("a request is understood, however it is cut", arguments: wholesome)
+    @Test("a request is parsed the same, however it is split", arguments: wholesome)
     func cut(input: String, heads: [String], bodies: [String]) {
         let bytes = Array(input.utf8)
         for cut in 0...bytes.count {
@@ -201,7 +201,7 @@ struct RequestDecoderTests {
         #expect(single.bodies == bodies)
     }
 
-    @Test("trailers are handed out with the end")
+    @Test("trailers are returned with the end")
     func trailers() {
         let input =
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\nC: d\r\n\r\n"
@@ -229,7 +229,7 @@ struct RequestDecoderTests {
         for (input, error) in cases { #expect(decode(input, limits: limits).error == error, "\(input)") }
     }
 
-    @Test("a body is handed out as slices of what arrived")
+    @Test("a body is returned as slices of the received bytes")
     func slices() throws {
         var decoder = HTTP1RequestDecoder()
         decoder.append(ByteBuffer(string: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"))
@@ -246,7 +246,7 @@ struct RequestDecoderTests {
         #expect(decoder.isBetweenRequests)
     }
 
-    @Test("a client that waits for 100 Continue is recognised, and one without content or of HTTP/1.0 is not")
+    @Test("a client that waits for 100 (Continue) is detected, except without content or with HTTP/1.0")
     func expectContinue() throws {
         func expects(_ text: String) throws -> Bool? {
             var decoder = HTTP1RequestDecoder()

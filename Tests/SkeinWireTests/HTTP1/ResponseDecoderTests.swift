@@ -2,7 +2,7 @@ import NIOCore
 import SkeinWire
 import Testing
 
-/// Feeds pieces as the answers to some methods, then the end of the connection; tells what came, a line an event.
+/// Feeds pieces as the responses to some methods, then the end of the connection; returns the events, one on each line.
 private func decode(
     _ pieces: [ByteBuffer], to methods: [HTTPMethod] = [.get], mayUpgrade: Bool = false, closes: Bool = false,
     parsing: HTTPParsing = .strict
@@ -98,7 +98,7 @@ struct ResponseDecoderTests {
         ),
     ]
 
-    @Test("a response is understood, however it is cut", arguments: wholesome)
+    @Test("a response is parsed the same, however it is split", arguments: wholesome)
     func cut(input: String, methods: [HTTPMethod], expected: [String]) {
         let bytes = Array(input.utf8)
         for cut in 0...bytes.count {
@@ -170,17 +170,17 @@ struct ResponseDecoderTests {
         let lines = decode([ByteBuffer(string: input)], parsing: .tolerant)
         #expect(lines.first == head && lines.last?.hasPrefix("end []") == true, "\(lines)")
         #expect(decode(Array(input.utf8).map { ByteBuffer(bytes: [$0]) }, parsing: .tolerant) == lines)
-        // What could be two messages for two readers ends the connection.
+        // Bytes that two parsers could read as different messages end the connection.
         #expect(lines.last?.contains("closing") == input.contains("chunked"))
     }
 
-    @Test("a 101 that nobody asked for is an error", arguments: [1, 2])
+    @Test("an unsolicited 101 is an error", arguments: [1, 2])
     func unsolicitedUpgrade(requests: Int) {
         let lines = decode("HTTP/1.1 101 Switching Protocols\r\n\r\n", to: Array(repeating: .get, count: requests))
         #expect(lines == ["error \(HTTP1Error.unexpectedUpgrade.rawValue)"])
     }
 
-    @Test("a 101 that was asked for, and a 2xx to CONNECT, hand over the rest of the bytes")
+    @Test("a requested 101, and a 2xx to CONNECT, return the remaining bytes")
     func upgrades() {
         #expect(decode("HTTP/1.1 101 Switching Protocols\r\n\r\nrest", mayUpgrade: true) == ["upgraded 101 [rest]"])
         #expect(decode("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nrest", to: [.connect]) == ["upgraded 200 [rest]"])

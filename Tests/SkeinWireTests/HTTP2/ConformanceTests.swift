@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// What RFC 9113 demands of an endpoint whose peer breaks a rule: the frames, and the reaction.
+/// What RFC 9113 requires of an endpoint whose peer violates a rule: the frames, and the reaction.
 struct Violation: CustomTestStringConvertible, Sendable {
     enum Reaction: Equatable {
         case connection(HTTP2ErrorCode)
@@ -26,7 +26,7 @@ struct Violation: CustomTestStringConvertible, Sendable {
 
 private typealias Rule = Violation
 
-@Suite("RFC 9113, what is demanded of a server")
+@Suite("RFC 9113, requirements for a server")
 struct ServerConformanceTests {
     static let frames: [Violation] = [
         Rule("4.1: unknown frame types are ignored", .none) { $0.raw(0xFE, flags: 0xFF, stream: 3, [1, 2]) },
@@ -276,7 +276,7 @@ struct ServerConformanceTests {
 
     @Test("frames", arguments: frames + messages + bodies)
     func reaction(_ violation: Violation) {
-        // At once, and a byte at a time: a frame that is cut anywhere means the same.
+        // At once, and one byte at a time: a frame that is split anywhere means the same.
         for step in [Int.max, 1] {
             var engine = HTTP2Engine.server()
             var frames = Frames()
@@ -285,7 +285,7 @@ struct ServerConformanceTests {
         }
     }
 
-    @Test("3.4: whoever does not begin with the preface and SETTINGS is no HTTP/2 client")
+    @Test("3.4: a client without the preface and SETTINGS is not an HTTP/2 client")
     func preface() {
         for isSettings in [true, false] {
             var engine = HTTP2Engine(.server, at: .uptimeNanoseconds(0))
@@ -318,7 +318,7 @@ struct ServerConformanceTests {
         #expect(engine.feed(frames.take()).events.count == 1)
     }
 
-    @Test("8.2.3: the crumbs of a cookie are one field; 8.3.1: :authority is the Host")
+    @Test("8.2.3: cookie crumbs are joined to one field; 8.3.1: :authority is the Host")
     func requestFields() throws {
         var engine = HTTP2Engine.server()
         var frames = Frames()
@@ -331,7 +331,7 @@ struct ServerConformanceTests {
         #expect(head.bodyLength == .none)
     }
 
-    @Test("RFC 8441: an extended CONNECT names its protocol where that is allowed")
+    @Test("RFC 8441: an extended CONNECT names its protocol if enabled")
     func extendedConnect() throws {
         var engine = HTTP2Engine(.server, allowsExtendedConnect: true, at: .uptimeNanoseconds(0))
         var frames = Frames()
@@ -351,7 +351,7 @@ struct ServerConformanceTests {
     }
 }
 
-@Suite("RFC 9113, what is demanded of a client")
+@Suite("RFC 9113, requirements for a client")
 struct ClientConformanceTests {
     static let ok = [(":status", "200")]
 
@@ -405,7 +405,7 @@ struct ClientConformanceTests {
         }
     }
 
-    @Test("6.8: what a GOAWAY names as not processed may be sent again; the rest is still answered")
+    @Test("6.8: streams unprocessed by a GOAWAY may be retried; others are still answered")
     func goAway() throws {
         var engine = HTTP2Engine.client()
         for _ in 0..<3 { _ = try engine.ask() }
@@ -424,7 +424,7 @@ struct ClientConformanceTests {
         #expect(engine.isDrained == true)
     }
 
-    @Test("8.4: a promise is an event, its response comes on the promised stream")
+    @Test("8.4: a promise is an event, and its response arrives on the promised stream")
     func push() throws {
         var engine = HTTP2Engine.client(acceptsPush: true)
         _ = try engine.ask()

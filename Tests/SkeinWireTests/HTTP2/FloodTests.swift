@@ -3,7 +3,8 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// Attacks that cost an attacker little: each ends the connection with ENHANCE_YOUR_CALM after a bounded amount of work.
+/// Attacks that are cheap for the attacker: each ends the connection with ENHANCE_YOUR_CALM after a bounded amount of
+/// work.
 @Suite("HTTP/2 floods")
 struct FloodTests {
     struct Attack: CustomTestStringConvertible, Sendable {
@@ -82,7 +83,7 @@ struct FloodTests {
     func allowance() {
         var engine = HTTP2Engine.server()
         var frames = Frames()
-        // A ping a second for as long as one likes.
+        // One ping a second, without limit.
         for second in 0..<5000 as Range<UInt64> {
             frames.raw(6, Array(repeating: 1, count: 8))
             #expect(engine.feed(frames.take(), at: .uptimeNanoseconds(second * 1_000_000_000)).error == nil)
@@ -102,9 +103,9 @@ struct FloodTests {
         #expect(engine.hasFailed == false)
     }
 
-    @Test("a header list that unpacks to more than the limit is answered, one that explodes ends the connection")
+    @Test("a header list over the limit is answered with 431, a far larger one ends the connection")
     func headerBombs() {
-        // One large field in the table, then a reference of one byte for each further copy of it.
+        // One large field in the table, then one-byte references to it.
         for (copies, isFatal) in [(20, false), (200, true)] {
             var engine = HTTP2Engine.server()
             var frames = Frames()

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// Windows in both directions, and whose turn it is.
+/// Windows in both directions, and the order of the streams.
 @Suite("HTTP/2 flow control and scheduling")
 struct FlowControlTests {
     private func request(_ engine: inout HTTP2Engine, _ frames: inout Frames) throws -> HTTP2Stream {
@@ -17,7 +17,7 @@ struct FlowControlTests {
         engine.send(ByteBuffer(repeating: 0x78, count: bytes), isLast: true, on: stream)
     }
 
-    /// What the engine has to say now, its output taken as a socket would.
+    /// The engine's current output, taken as a socket would.
     private func drain(_ engine: inout HTTP2Engine) -> [WrittenFrame] {
         var frames: [WrittenFrame] = []
         while true {
@@ -61,7 +61,7 @@ struct FlowControlTests {
         #expect(engine.streamCount == 0)
     }
 
-    @Test("no frame is larger than the peer takes")
+    @Test("no frame exceeds the peer's maximum")
     func frameSizes() throws {
         var engine = HTTP2Engine.server(settings: [(4, 1 << 20), (5, 20_000)])
         var frames = Frames()
@@ -78,7 +78,7 @@ struct FlowControlTests {
         #expect(written.filter { $0.type == 0 }.count == 5)
     }
 
-    @Test("what is consumed is given back at half a window; what is not, is not")
+    @Test("consumed bytes are returned at half a window; unconsumed ones are not")
     func receiveWindow() throws {
         var limits = HTTP2Limits()
         limits.streamWindow = 40_000
@@ -126,7 +126,7 @@ struct FlowControlTests {
         #expect(sizes.first == [0, 4, 0, 0, 0xFA, 0])
     }
 
-    @Test("the urgent first; of one urgency in turns, or one after the other when the client says so")
+    @Test("by urgency first; within one urgency round robin, or sequentially if the client says so")
     func priorities() throws {
         var engine = HTTP2Engine.server(settings: [(4, 1 << 20)])
         var frames = Frames()
@@ -146,7 +146,7 @@ struct FlowControlTests {
         #expect(order == [5, 7, 5, 7, 5, 7, 9, 9, 9, 1, 1, 1, 3, 3, 3])
     }
 
-    @Test("a PRIORITY_UPDATE changes the order while it is sent")
+    @Test("a PRIORITY_UPDATE changes the order during sending")
     func reprioritisation() throws {
         var engine = HTTP2Engine.server(settings: [(4, 1 << 20)])
         var frames = Frames()
@@ -160,7 +160,7 @@ struct FlowControlTests {
         #expect(drain(&engine).filter { $0.type == 0 }.map(\.stream) == [3, 3, 3, 1, 1, 1])
     }
 
-    @Test("a stream on which nothing moves is ended, one whose consumer is slow is not")
+    @Test("a stalled stream is reset, one with a slow consumer is not")
     func stalls() throws {
         var engine = HTTP2Engine.server()
         var frames = Frames()

@@ -20,7 +20,7 @@ struct WrittenFrame: Equatable {
         return HTTP2ErrorCode(rawValue: payload[place..<(place + 4)].reduce(0) { $0 << 8 | UInt32($1) })
     }
 
-    /// Takes the output of an engine apart.
+    /// Parses the output of an engine.
     static func all(of engine: inout HTTP2Engine) -> [WrittenFrame] {
         var output = engine.output
         engine.output.clear()
@@ -37,7 +37,7 @@ struct WrittenFrame: Equatable {
 }
 
 extension HTTP2Engine {
-    /// Takes bytes and returns all events; an error that ends the connection ends them.
+    /// Consumes bytes and returns all events; a connection error ends them.
     mutating func feed(_ bytes: ByteBuffer, at now: NIODeadline = .uptimeNanoseconds(0)) -> (
         events: [Event], error: HTTP2Error?
     ) {
@@ -51,7 +51,7 @@ extension HTTP2Engine {
         }
     }
 
-    /// A server whose client has said hello.
+    /// A server that has received the client's preface.
     static func server(limits: HTTP2Limits = HTTP2Limits(), settings: [(UInt16, UInt32)] = []) -> HTTP2Engine {
         var engine = HTTP2Engine(.server, limits: limits, at: .uptimeNanoseconds(0))
         var frames = Frames()
@@ -62,7 +62,7 @@ extension HTTP2Engine {
         return engine
     }
 
-    /// A client whose server has said hello.
+    /// A client that has received the server's preface.
     static func client(
         limits: HTTP2Limits = HTTP2Limits(), acceptsPush: Bool = false, settings: [(UInt16, UInt32)] = []
     ) -> HTTP2Engine {
@@ -74,7 +74,7 @@ extension HTTP2Engine {
         return engine
     }
 
-    /// Opens a stream for a request without much to it.
+    /// Opens a stream for a small request.
     mutating func ask(_ method: HTTPMethod = .get, body: BodyLength = .none) throws -> HTTP2Stream {
         try open(method: method, scheme: "http", authority: "a", path: "/", headers: Headers(), bodyLength: body)
     }

@@ -4,7 +4,7 @@ import SkeinWire
 import Testing
 
 extension FuzzTests {
-    /// Conversations that touch every kind of frame, as bytes of the peer.
+    /// Exchanges with every kind of frame, as bytes of the peer.
     private static let conversations: [[UInt8]] = {
         let violations =
             ServerConformanceTests.frames + ServerConformanceTests.messages + ServerConformanceTests.bodies
@@ -36,8 +36,8 @@ extension FuzzTests {
         #expect(failed > Self.inputs / 100)
     }
 
-    /// Feeds an input in two pieces and answers what it asks, with commands that may come too late.
-    /// - Returns: whether the engine took it all.
+    /// Feeds an input in two pieces and responds to requests, with commands that may come too late.
+    /// - Returns: whether the engine accepted all of it.
     private func drive(_ engine: inout HTTP2Engine, _ input: [UInt8], _ random: inout SeededGenerator) -> Bool {
         let cut = Int.random(in: 0...input.count, using: &random)
         var streams: [HTTP2Stream] = []

@@ -3,7 +3,7 @@ import PeerSupport
 import SkeinWire
 import Testing
 
-/// A client and a server of ours, their bytes carried over in memory, cut anywhere.
+/// A client and a server of ours, connected in memory, with bytes split anywhere.
 @Suite("HTTP/2 in memory")
 struct PairTests {
     private final class Pair {
@@ -21,7 +21,7 @@ struct PairTests {
             random = SeededGenerator(seed: seed)
         }
 
-        /// Carries bytes until nothing is left to carry.
+        /// Transfers bytes until there are none left.
         func run() throws {
             while true {
                 let forth = take(&client)
@@ -44,7 +44,7 @@ struct PairTests {
             return engine.output
         }
 
-        /// Cuts bytes at random.
+        /// Splits bytes at random.
         private func pieces(of bytes: ByteBuffer, _ deliver: (ByteBuffer) throws -> Void) rethrows {
             var rest = bytes
             while rest.readableBytes > 0 {
@@ -114,12 +114,12 @@ struct PairTests {
         #expect(pair.client.streamCount == 0 && pair.server.streamCount == 0)
     }
 
-    @Test("an orderly end: two GOAWAYs, between which what is on its way is still answered")
+    @Test("a graceful shutdown: two GOAWAYs, between which requests in transit are still answered")
     func shutdown() throws {
         let pair = Pair(seed: 1)
         try pair.run()
         pair.server.beginShutdown()
-        // On its way before the client has heard of it.
+        // In transit before the client has received it.
         _ = try pair.client.ask()
         try pair.run()
         #expect(pair.answered == [1: 0])
@@ -128,14 +128,14 @@ struct PairTests {
         #expect(pair.client.isDrained == true)
     }
 
-    @Test("much content through windows of 64 KiB")
+    @Test("large content through windows of 64 KiB")
     func largeBody() async throws {
         var limits = HTTP2Limits()
         limits.maximumStreamWindow = limits.streamWindow
         let pair = Pair(seed: 9, limits: limits)
         try pair.run()
         let stream = try pair.client.ask(.post, body: .streamed)
-        // The same megabyte again and again: what is tested is the windows, not the memory.
+        // The same megabyte repeatedly: the test is about the windows, not the memory.
         let megabyte = ByteBuffer(repeating: 7, count: 1 << 20)
         for number in 0..<128 {
             pair.client.send(megabyte, isLast: number == 127, on: stream)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SkeinWire
 
-/// The rules of RFC 6455, sections 5 to 8, as frames and what becomes of them, in both roles, whole and byte by byte.
+/// The rules of RFC 6455, sections 5 to 8, as frames and their results, in both roles, whole and byte by byte.
 @Suite("WebSocket frames")
 struct WebSocketDecoderTests {
     typealias Row = (String, [ScriptedFrame], String)
@@ -87,7 +87,7 @@ struct WebSocketDecoderTests {
         ("bytes are no text", [.init(0x82, bytes: [0xFF])], "binary 1 bytes"),
     ]
 
-    @Test("frames and what becomes of them", arguments: heads + fragments + controls + texts)
+    @Test("frames and the resulting events", arguments: heads + fragments + controls + texts)
     func rule(row: Row) {
         let (name, frames, expected) = row
         for role in [WebSocketRole.server, .client] {
@@ -98,7 +98,7 @@ struct WebSocketDecoderTests {
         }
     }
 
-    @Test("opcodes that are not known", arguments: [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] as [UInt8])
+    @Test("unknown opcodes", arguments: [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] as [UInt8])
     func reserved(opcode: UInt8) {
         for role in [WebSocketRole.server, .client] {
             #expect(WebSocketOutcome.decode([.init(0x80 | opcode)], as: role).code == .protocolError)
@@ -119,7 +119,7 @@ struct WebSocketDecoderTests {
         #expect(outcome.description == (isAllowed ? "close \(code)" : "fails with 1002"))
     }
 
-    @Test("limits: of a message in one frame, in fragments, in their number")
+    @Test("limits: message in one frame, in fragments, number of fragments")
     func limits() {
         var limits = WebSocketLimits()
         limits.messageSize = 10

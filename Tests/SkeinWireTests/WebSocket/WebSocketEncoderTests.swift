@@ -25,7 +25,7 @@ struct WebSocketEncoderTests {
         #expect(Array(output.readableBytesView.prefix(10)) == [0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0])
     }
 
-    @Test("a client masks with another key each time")
+    @Test("a client uses a new mask each time")
     func masks() throws {
         var encoder = WebSocketEncoder(.client)
         var keys = Set<[UInt8]>()
@@ -37,7 +37,7 @@ struct WebSocketEncoderTests {
         #expect(keys.count > 195)
     }
 
-    @Test("a Close says what may be said, in 125 bytes")
+    @Test("a Close has an allowed code and at most 125 bytes")
     func closes() {
         func close(_ code: WebSocketCloseCode, _ reason: String = "") -> String {
             var encoder = WebSocketEncoder(.client)
@@ -52,7 +52,7 @@ struct WebSocketEncoderTests {
             close(.goingAway, String(repeating: "ü", count: 100)) == "close 1001 " + String(repeating: "ü", count: 61))
     }
 
-    @Test("messages of every size go both ways", arguments: [WebSocketRole.client, .server])
+    @Test("messages of every size in both directions", arguments: [WebSocketRole.client, .server])
     func roundTrips(role: WebSocketRole) throws {
         var encoder = WebSocketEncoder(role)
         var output = ByteBuffer()
@@ -97,7 +97,7 @@ struct WebSocketEncoderTests {
 
     private static let both = WebSocketCompression()
 
-    /// The examples of section 7.2.3, and what breaks the rules.
+    /// The examples of section 7.2.3, and violations of the rules.
     private static let frames: [(String, [ScriptedFrame], String)] = [
         ("one block", [.init(0xC1, bytes: [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00])], "text Hello"),
         (
@@ -139,7 +139,7 @@ struct WebSocketEncoderTests {
         ("a text that is none", [.init(0xC1, bytes: [0x00, 0x01, 0x00, 0xFE, 0xFF, 0xFF, 0x00])], "fails with 1007"),
     ]
 
-    @Test("compressed frames and what becomes of them", arguments: frames)
+    @Test("compressed frames and the resulting events", arguments: frames)
     func compressedFrames(row: (String, [ScriptedFrame], String)) {
         for role in [WebSocketRole.server, .client] {
             for size in [Int.max, 1] {
@@ -150,7 +150,7 @@ struct WebSocketEncoderTests {
         }
     }
 
-    @Test("a bomb ends at the limit of a message")
+    @Test("a decompression bomb ends at the message limit")
     func bomb() throws {
         var encoder = WebSocketEncoder(.server, compression: Self.both)
         var output = ByteBuffer()
@@ -161,7 +161,7 @@ struct WebSocketEncoderTests {
         #expect(outcome.code == .messageTooLarge)
     }
 
-    @Test("mutated frames find no crash and no hang", arguments: [WebSocketCompression?.none, both])
+    @Test("mutated frames cause no crash and no hang", arguments: [WebSocketCompression?.none, both])
     func fuzzed(compression: WebSocketCompression?) async throws {
         var mutator = Mutator(random: SeededGenerator(seed: 23))
         var encoder = WebSocketEncoder(.client, compression: compression, compressionThreshold: 1)

@@ -2,15 +2,15 @@ import NIOCore
 
 @testable import SkeinWire
 
-/// A frame as a test writes it, right or wrong.
+/// A frame as a test writes it, valid or not.
 struct ScriptedFrame: Sendable {
     var first: UInt8
     var payload: [UInt8] = []
     /// How the length is written; nil for the shortest form.
     var lengthBytes: Int?
-    /// The length that is claimed; nil for the true one.
+    /// The declared length; nil for the true one.
     var claim: UInt64?
-    /// Whether it is masked although it should not be, or the other way round.
+    /// Whether its masking is wrong for the role.
     var isMaskedWrongly = false
 
     /// A frame of its first byte and text.
@@ -45,12 +45,12 @@ struct ScriptedFrame: Sendable {
     }
 }
 
-/// What a decoder made of its input.
+/// A decoder's result for its input.
 struct WebSocketOutcome: Equatable, CustomStringConvertible {
     var events: [WebSocketDecoder.Event] = []
     var code: WebSocketCloseCode?
 
-    /// Feeds pieces of a size.
+    /// Feeds pieces of a given size.
     static func decode(
         _ bytes: [UInt8], as role: WebSocketRole, pieceSize: Int = .max, limits: WebSocketLimits = WebSocketLimits(),
         compression: WebSocketCompression? = nil
