@@ -289,6 +289,33 @@ struct BalancerTests {
         #expect(two.balancer.members.map(\.inFlight) == [0])
     }
 
+    @Test(
+        "requests stay in their zone while half of its members are available, and the wait before a request is not latency"
+    )
+    func zones() {
+        let members = Members([])
+        func set() {
+            members.balancer.set(
+                [("near 1", 1), ("near 2", 1), ("far", 1)], elsewhere: ["far"], at: members.time(0))
+        }
+        set()
+        #expect(members.counts(20) == [10, 10, 0])
+        members.balancer.checked(members[0].id, isHealthy: false)
+        #expect(members.counts(20) == [0, 20, 0], "half of them is enough")
+        members.balancer.checked(members[1].id, isHealthy: false)
+        #expect(members.counts(20) == [0, 0, 20])
+        members.balancer.checked(members[0].id, isHealthy: true)
+        members.balancer.checked(members[1].id, isHealthy: true)
+        set()
+        #expect(members.counts(20)[2] == 0)
+        guard let attempt = members.attempt(at: 100) else {
+            Issue.record("no member")
+            return
+        }
+        members.balancer.report(attempt, .success, since: members.time(109.99), at: members.time(110))
+        #expect(members[attempt.index].latency < 1e8, "\(members[attempt.index].latency)")
+    }
+
     @Test("a hedged attempt is sent after the usual latency, once a hundred responses are known")
     func hedgeDelay() {
         let two = Members([1, 1])

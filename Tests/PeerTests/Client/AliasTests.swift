@@ -259,7 +259,7 @@ struct AliasTests {
             let response = await (try client.postgres("@pg")).execute("SELECT 1").dispatch()
             if response.failure != nil { failed += 1 }
         }
-        #expect(failed == 1, "\(failed)")
+        #expect(failed == 0, "another member takes the place of one that cannot be connected to: \(failed)")
         let redis = try await RedisPeer.shared.get()
         try client.alias("@store", .redis(redis.url("/4"), redis.url("/5")))
         for number in 0..<4 { try await client.redis("@store").set("member\(number)", 1).commit() }
@@ -295,7 +295,7 @@ struct AliasTests {
         #expect(await client.get("@/x").dispatch().statusCode == 701)
         try client.alias("@db", .postgres("ada:secret@127.0.0.1:1/blog"))
         #expect(await client.get("@db/x").dispatch().statusCode == 701)
-        #expect(throws: SkeinError.self) { try client.all("@db") }
+        #expect(await (try client.all("@db")).get("/x").dispatch().map(\.statusCode) == [701])
         for member in ["http://ada:secret/word@h:1", "ada:secret@h x y"] {
             let error = #expect(throws: SkeinError.self, "\(member)") { try client.alias("@a", .http(member)) }
             #expect(error.map { !"\($0)".contains("secret") } ?? false, "\(String(describing: error))")

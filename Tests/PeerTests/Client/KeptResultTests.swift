@@ -32,6 +32,34 @@ struct KeptResultTests {
         await client.shutdown()
     }
 
+    @Test("Results are evicted beyond a size, and one that is too large is not stored")
+    func size() async throws {
+        let redis = try await RedisPeer.shared.get()
+        let client = SkeinClient()
+        let store = try client.redis(redis.url())
+        let key = "size\(UInt32.random(in: 0...UInt32.max))"
+        let results = KeptResults(maximum: 1000, maximumBytes: 200 << 10)
+        func length(_ name: String, _ bytes: Int) async throws -> Int {
+            try #require(
+                try await results.fetch(name, for: .seconds(60)) {
+                    store.append(key, String(repeating: "x", count: bytes))
+                    return store.get(key)
+                }.string?.utf8.count)
+        }
+        #expect(try await length("a", 40 << 10) == 40 << 10)
+        #expect(try await length("a", 1) == 40 << 10, "stored")
+        #expect(try await length("large", 80 << 10) == 120 << 10)
+        #expect(try await length("large", 1) == 120 << 10 + 1, "too large")
+        try await store.set(key, "").commit()
+        for number in 0..<10 {
+            try await store.set(key, "").commit()
+            #expect(try await length("\(number)", 40 << 10) == 40 << 10)
+        }
+        try await store.set(key, "").commit()
+        #expect(try await length("a", 3) == 3, "evicted")
+        await client.shutdown()
+    }
+
     @Test("Other statuses are not cached; groups are cached together; the rest is evicted")
     func statuses() async throws {
         let base = "http://127.0.0.1:\(try await Peers.shared.nginxPort())"

@@ -52,6 +52,41 @@ struct WorkTests {
         await client.shutdown()
     }
 
+    @Test("The output of a program is read while it runs, no faster than it is consumed, and its input is written")
+    func streamed() async throws {
+        let client = SkeinClient()
+        let cat = client.subprocess("cat")
+        var received = 0
+        async let written: Void = {
+            for _ in 0..<64 { try await cat.write([UInt8](repeating: 7, count: 64 << 10)) }
+            cat.closeInput()
+        }()
+        for try await piece in cat { received += piece.readableBytes }
+        try await written
+        #expect(received == 4 << 20)
+        #expect(try await cat.exit().code == 0)
+        await #expect(throws: SkeinError.self) { try await cat.write([1]) }
+        let failed = client.subprocess("sh", "-c", "echo one; echo no >&2; exit 3")
+        #expect(try await failed.reduce("") { $0 + String(buffer: $1) } == "one\n")
+        let exit = try await failed.exit()
+        #expect(exit.code == 3 && exit.errorText == "no\n")
+        #expect(try await client.subprocess("sh", "-c", "echo dropped; exit 4").exit().code == 4)
+        // One that writes without end is held back, and ended when nobody reads it any more.
+        let file = TestFolder.path("endless")
+        let endless = client.subprocess("sh", "-c", "trap 'echo over > \(file); exit' TERM; yes & wait")
+        for try await _ in endless { break }
+        endless.cancel()
+        for _ in 0..<200 where !FileManager.default.fileExists(atPath: file) {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(FileManager.default.fileExists(atPath: file))
+        await #expect(throws: SkeinError.self) {
+            for try await _ in client.subprocess("sleep", "60", timeout: .milliseconds(100)) {}
+        }
+        await #expect(throws: SkeinError.self) { for try await _ in client.subprocess("no-such-program") {} }
+        await client.shutdown()
+    }
+
     @Test("Programs get arguments, input and variables unchanged, and report their exit")
     func programs() async throws {
         let client = SkeinClient()
