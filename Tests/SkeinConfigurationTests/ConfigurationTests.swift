@@ -136,7 +136,7 @@ struct ConfigurationTests {
         ),
         (
             "[alias.\"a b\"]\nmembers = [\"http://b\"]",
-            "1:8: alias.a b: \"@a b\" is no alias; write @ and letters, digits, dots, hyphens or underscores"
+            "1:8: alias.a b: \"@a b\" is not an alias; write @ and letters, digits, dots, hyphens or underscores"
         ),
         (
             "[alias.a]\nmembers = [\"http://b\"]\nhealth = { interval = \"1ms\" }",

@@ -68,7 +68,7 @@ package final class AliasState: Sendable {
         var keys: Set<String> = []
         for member in alias.members {
             guard member.weight > 0, member.weight.isFinite else {
-                throw SkeinError(.exception, because: "the weight of \(member) is no positive number")
+                throw SkeinError(.exception, because: "the weight of \(member) is not a positive number")
             }
             var key = member.url
             while !keys.insert(key).inserted { key += " " }  // the same back end twice has twice the requests
@@ -106,8 +106,8 @@ package final class AliasState: Sendable {
                 return .none(
                     SkeinError(
                         .overloaded, peer: name,
-                        because: "each member of \(name) has as many requests in flight as it takes"))
-            case .none: return .none(SkeinError(.connectionFailed, peer: name, because: "\(name) has no member"))
+                        because: "every member of \(name) has reached its limit of requests in flight"))
+            case .none: return .none(SkeinError(.connectionFailed, peer: name, because: "\(name) has no members"))
             }
         }
     }
@@ -250,7 +250,7 @@ package final class AliasTable: Sendable {
         throw SkeinError(
             .exception,
             because: "there is no alias \(name); "
-                + (known.isEmpty ? "register it with alias(_:_:)" : "there are \(known)"))
+                + (known.isEmpty ? "register it with alias(_:_:)" : "known aliases are \(known)"))
     }
 
     /// Registers an alias. One that is registered already gets the new members, and keeps what was learned if the rest is the same.
@@ -276,7 +276,8 @@ extension Alias {
             throw SkeinError(
                 .exception,
                 because:
-                    "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
+                    "\(name.debugDescription) is not an alias; write @ and letters, digits, dots, hyphens or underscores"
+            )
         }
     }
 }

@@ -69,10 +69,10 @@ extension SkeinClient {
         }
         let state = try http.aliases.find(address)
         guard state.scheme == scheme else {
-            throw SkeinError(.exception, because: "\(address) is an alias of \(state.scheme), not of \(scheme)")
+            throw SkeinError(.exception, because: "\(address) is an alias for \(state.scheme), not for \(scheme)")
         }
         guard let url = state.choose(at: shards[0].now)?.url else {
-            throw SkeinError(.connectionFailed, peer: address, because: "\(address) has no member")
+            throw SkeinError(.connectionFailed, peer: address, because: "\(address) has no members")
         }
         dialer.observer = { [weak state] error in state?.noteConnect(url, error, at: .now()) }
         return try backEnds.client("\(address) \(url)") { () throws(SkeinError) in try make(url, dialer) }

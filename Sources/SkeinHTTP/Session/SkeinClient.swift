@@ -151,7 +151,7 @@ public final class SkeinClient: Sendable {
     /// The session cannot be used after it. What a handler has of its server's client is not its own, and stays.
     public nonisolated(nonsending) func shutdown() async {
         guard !isShared else {
-            return session.logger.warning("the client of a request is its server's: it is not shut down")
+            return session.logger.warning("a handler cannot shut down the client of its server; shutdown() did nothing")
         }
         await backEnds.shutdown()
         await http.shutdown()
