@@ -189,7 +189,7 @@ struct MongoHandshake {
                 throw SkeinError(
                     .unknownAuthentication,
                     because:
-                        "the server is content before it has proved that it knows the password; it may be somebody else"
+                        "the server ended the exchange before it proved that it knows the password; it may be an impostor"
                 )
             }
             return .ready
