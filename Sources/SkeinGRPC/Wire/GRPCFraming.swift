@@ -46,7 +46,7 @@ struct GRPCMessageDecoder {
         guard flag <= 1 else {
             throw RPCError(code: .internalError, message: "a message begins with the invalid flag \(flag)")
         }
-        guard Int(length) <= maximum else { throw tooLarge("\(length) bytes") }
+        guard Int(length) <= maximum else { throw tooLarge("of \(length) bytes") }
         guard buffer.readableBytes >= 5 + Int(length) else { return nil }
         buffer.moveReaderIndex(forwardBy: 5)
         let bytes = buffer.readSlice(length: Int(length)) ?? ByteBuffer()
@@ -63,7 +63,7 @@ struct GRPCMessageDecoder {
             decoder.append(bytes)
             while let piece = try decoder.next() {
                 guard whole.readableBytes + piece.readableBytes <= maximum else {
-                    throw tooLarge("more, decompressed,")
+                    throw tooLarge("after decompression")
                 }
                 whole.writeImmutableBuffer(piece)
             }
@@ -75,7 +75,7 @@ struct GRPCMessageDecoder {
     }
 
     private func tooLarge(_ size: String) -> RPCError {
-        RPCError(code: .resourceExhausted, message: "a message of \(size) exceeds the limit of \(maximum) bytes")
+        RPCError(code: .resourceExhausted, message: "a message \(size) exceeds the limit of \(maximum) bytes")
     }
 }
 
