@@ -40,14 +40,14 @@ public struct ACMEConfiguration: Sendable, Hashable {
 extension ACMEConfiguration {
     /// - Throws: code 701 for names that no certificate can have, a wildcard without dns-01, and a directory that is not https.
     package func check() throws(SkeinError) {
-        guard !names.isEmpty else { throw SkeinError(.exception, because: "a certificate has one name at least") }
+        guard !names.isEmpty else { throw SkeinError(.exception, because: "a certificate needs at least one name") }
         for name in names where !Self.isName(name) {
             throw SkeinError(
-                .exception, because: "\(name.debugDescription) is no host name that a certificate can have")
+                .exception, because: "\(name.debugDescription) is not a host name that a certificate can have")
         }
         if challenge == .http || challenge == .tls, let wild = names.first(where: { $0.hasBytePrefix("*.") }) {
             throw SkeinError(
-                .exception, because: "\(wild) needs a program for DNS: a wildcard is not proved by requests")
+                .exception, because: "\(wild) needs a program for DNS: a wildcard is validated by DNS records only")
         }
         guard directory.hasBytePrefix("https://") else {
             throw SkeinError(.exception, because: "\(directory) is not https")

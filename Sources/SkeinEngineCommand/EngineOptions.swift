@@ -85,7 +85,7 @@ public struct EngineOptions: ParsableArguments {
         }
         guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be from 1 to 1024.") }
         for range in trust where AddressRange(range) == nil {
-            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+            throw ValidationError("\(range.debugDescription) is not an address range; write 10.0.0.0/8.")
         }
         guard forward == nil || tlsCert != nil else {
             throw ValidationError("--forward sends clients to TLS; add --tls-cert FILE.")

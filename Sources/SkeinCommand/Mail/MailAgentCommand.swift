@@ -325,7 +325,7 @@ enum PageAddress {
     static func read(_ text: String) throws -> (host: String, port: Int) {
         let whole = text.containsByte(":") ? text : "127.0.0.1:\(text)"
         guard case .tcp(let host, let port)? = ServerConfiguration.Address(whole) else {
-            throw ValidationError("\(text.debugDescription) is no address; write PORT, HOST:PORT or [IPV6]:PORT.")
+            throw ValidationError("\(text.debugDescription) is not an address; write PORT, HOST:PORT or [IPV6]:PORT.")
         }
         return (host, port)
     }

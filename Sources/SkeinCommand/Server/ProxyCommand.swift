@@ -152,7 +152,7 @@ struct ProxyCommand: EngineCommand {
             throw ValidationError("Timeouts are numbers of seconds above 0.")
         }
         for range in forwardAllow where AddressRange(range) == nil {
-            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+            throw ValidationError("\(range.debugDescription) is not an address range; write 10.0.0.0/8.")
         }
         for user in forwardUser where !user.containsBytes(":") {
             throw ValidationError("--forward-user takes NAME:PASSWORD.")

@@ -31,7 +31,7 @@ public struct PasswordHash: Sendable {
             let hash = Base64URL.decodeStrict(parts[5]), salt.count >= 16, hash.count == 32
         else {
             throw SkeinError(
-                .exception, because: "this is not the hash of a password; skein token password makes one")
+                .exception, because: "this is not a password hash; create one with skein token password")
         }
         guard rounds >= 1 << 14, rounds & (rounds - 1) == 0, rounds <= 1 << 20, (8...32).contains(blockSize),
             (1...16).contains(parallelism), 128 * rounds * blockSize <= 256 << 20
