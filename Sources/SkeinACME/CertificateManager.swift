@@ -147,19 +147,19 @@ public final class CertificateManager: Service {
                     if pause < 1 {
                         throw ACMEProblem(
                             kind: "unusable",
-                            detail: "the certificate that has come is due already; is the clock right?",
+                            detail: "the issued certificate is due for renewal already; is the clock right?",
                             retryAfter: nil)
                     }
                     machine.succeeded()
                     self.logger.info(
-                        "the certificate for \(self.configuration.names.joined(separator: ", ")) is renewed; the next follows in \(Self.text(pause))"
+                        "the certificate for \(self.configuration.names.joined(separator: ", ")) is renewed; the next renewal is in \(Self.text(pause))"
                     )
                 } catch {
                     if Task.isCancelled { return }
                     let failure = (error as? ACMEProblem).map(RenewalMachine.Failure.init) ?? .transient
                     pause = machine.failed(failure, chance: .random(in: 0...1))
                     self.logger.error(
-                        "there is no certificate for \(self.configuration.names.joined(separator: ", ")): \(error); the next attempt follows in \(Self.text(pause))"
+                        "there is no certificate for \(self.configuration.names.joined(separator: ", ")): \(error); the next attempt is in \(Self.text(pause))"
                     )
                 }
             }

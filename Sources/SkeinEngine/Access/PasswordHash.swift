@@ -38,7 +38,7 @@ public struct PasswordHash: Sendable {
         else {
             throw SkeinError(
                 .exception,
-                because: "the hash's parameters are N from 16384, r from 8, p from 1 to 16, and 256 MiB at most")
+                because: "the hash needs N from 16384, r from 8, p from 1 to 16, and at most 256 MiB")
         }
         self.rounds = rounds
         self.blockSize = blockSize
@@ -116,7 +116,7 @@ public final class PasswordFile: Sendable {
         }
         guard let hash = entry?.hash ?? nobody else { return nil }
         guard !failures.isExhausted(client, Self.wrong, at: now) else {
-            throw ServerError(429, "there were too many wrong passwords", headers: ["Retry-After": "60"])
+            throw ServerError(429, "too many wrong passwords", headers: ["Retry-After": "60"])
         }
         let mayRun = state.withLock { state in
             guard state.running < Self.mostRunning else { return false }
