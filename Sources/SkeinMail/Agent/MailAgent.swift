@@ -76,7 +76,7 @@ public actor MailAgent {
     public func run(started: @Sendable () -> Void = {}) async throws {
         if let relay = configuration.relay { _ = try MailRelay(relay) }
         guard MailAddress("a@\(configuration.name)").problem == nil else {
-            throw SkeinError(.exception, because: "\(configuration.name.debugDescription) is no name of a host")
+            throw SkeinError(.exception, because: "\(configuration.name.debugDescription) is not a host name")
         }
         let lock = try PidFile(locking: "\(spool.folder)/agent.pid")
         defer { lock.remove() }
@@ -94,7 +94,7 @@ public actor MailAgent {
         try await pool.shutdownGracefully()
         await policies?.shutdown()
         await resolver.close()
-        logger.info("mail agent ends")
+        logger.info("mail agent stopped")
     }
 
     /// Takes in what is new, ten times a second, and looks after the rest.

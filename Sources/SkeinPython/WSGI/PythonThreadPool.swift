@@ -116,7 +116,7 @@ final class PythonThreadPool: Sendable {
         guard action != .refuse else {
             noteRefusal()
             throw ServerError(
-                .serviceUnavailable, "too many requests wait for this app", headers: ["Retry-After": "1"])
+                .serviceUnavailable, "too many requests are waiting for this app", headers: ["Retry-After": "1"])
         }
         // When the loop has done what it has: a thread that is woken now might take the processor from it, for one call.
         if action != .none { call.request.shard.eventLoop.execute { self.perform(action) } }

@@ -246,6 +246,6 @@ struct MailSendingTests {
         }
         let bad = try await runToEnd(
             CommandTests.skein, ["mail", "send", "--from", "a@x.test", "--to", "no address", "--spool", spool])
-        #expect(bad.code == 2 && bad.errors.contains("is no address"))
+        #expect(bad.code == 2 && bad.errors.contains("is not an address"))
     }
 }
