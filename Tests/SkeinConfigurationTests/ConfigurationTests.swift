@@ -159,7 +159,7 @@ struct ConfigurationTests {
         ),
         (
             "[gateway.token]\nkeys = [\"/etc/passwd\"]",
-            "2:9: gateway.token.keys: \"/etc/passwd\" has no keys: it is neither PEM nor a JSON Web Key or set"
+            "2:9: gateway.token.keys: \"/etc/passwd\" has no keys: it is neither PEM nor a JSON Web Key or key set"
         ),
         (
             "[gateway]",

@@ -185,7 +185,7 @@ struct WorkerTests {
             "--worker-requests", "1000000")
         pid = try await busy.ask("/pid")
         _ = try await busy.ask("/spin")
-        _ = try await busy.process.untilPrinted("is replaced: it uses too much of the processor")
+        _ = try await busy.process.untilPrinted("is replaced: it uses too much CPU")
         try await busy.until("a calm worker") { [pid] now in now.workers.allSatisfy { "\($0.process)" != pid } }
         try await busy.stop()
     }
