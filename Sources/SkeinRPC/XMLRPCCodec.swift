@@ -163,7 +163,7 @@ enum XMLRPCCodec {
             return .date(date)
         case "base64":
             let packed = String(word.filter { !$0.isWhitespace })
-            guard let data = Data(base64Encoded: packed) else { throw malformed("a base64 is none") }
+            guard let data = Data(base64Encoded: packed) else { throw malformed("a base64 value is malformed") }
             return .bytes(Array(data))
         case "nil", "ex:nil": return .none
         case "array":
