@@ -124,7 +124,7 @@ actor ACMEClient {
                 _ = try answer(response)
             }
             guard let own = nonce else {
-                throw ACMEProblem(kind: "malformed", detail: "the authority gives no nonces", retryAfter: nil)
+                throw ACMEProblem(kind: "malformed", detail: "the authority issues no nonces", retryAfter: nil)
             }
             nonce = nil
             let body = try account.sign(payload, url: url, nonce: own, usesKey: usesKey)
@@ -150,7 +150,7 @@ actor ACMEClient {
         let answer = try await post(try await found().newAccount, .object(payload), usesKey: true)
         guard let url = answer.headers["Location"] else {
             throw ACMEProblem(
-                kind: "malformed", detail: "the authority does not say where the account is", retryAfter: nil)
+                kind: "malformed", detail: "the authority's answer has no account URL", retryAfter: nil)
         }
         account.url = url
     }
@@ -161,7 +161,8 @@ actor ACMEClient {
     /// Replaces the key of the account (section 7.3.5).
     func changeKey(to new: P256.Signing.PrivateKey) async throws {
         guard let url = try await found().keyChange, let own = account.url else {
-            throw ACMEProblem(kind: "unsupported", detail: "the authority does not change keys", retryAfter: nil)
+            throw ACMEProblem(
+                kind: "unsupported", detail: "the authority does not support key changes", retryAfter: nil)
         }
         let next = ACMEAccount(key: new, url: nil)
         let inner = try next.sign(

@@ -44,14 +44,16 @@ extension ACMEClient {
         let created = try await newOrder(names)
         guard let order = created.headers["Location"] else {
             throw ACMEProblem(
-                kind: "malformed", detail: "the authority does not say where the order is", retryAfter: nil)
+                kind: "malformed", detail: "the authority's answer has no order URL", retryAfter: nil)
         }
         for authorization in created.json["authorizations"]?.elements?.compactMap(\.string) ?? [] {
             try await prove(authorization, challenge, challenges)
         }
         var state = try await poll(order) { !["pending"].contains($0) }
         if state["status"]?.string == "ready" {
-            guard let finalize = state["finalize"]?.string else { throw Self.malformed("the order has no finalize") }
+            guard let finalize = state["finalize"]?.string else {
+                throw Self.malformed("the order has no finalize URL")
+            }
             let request = try Self.signingRequest(names, key)
             state = try await post(finalize, .object(["csr": .string(Base64URL.encode(request))])).json
             if state["status"]?.string != "valid" { state = try await poll(order) { $0 == "valid" || $0 == "invalid" } }
@@ -91,7 +93,7 @@ extension ACMEClient {
         else {
             let kinds = offered.compactMap { $0["type"]?.string }.joined(separator: ", ")
             throw ACMEProblem(
-                kind: "unsupported", detail: "the authority offers \(kinds) for \(name), and not \(challenge.kind)",
+                kind: "unsupported", detail: "the authority offers \(kinds) for \(name), not \(challenge.kind)",
                 retryAfter: nil)
         }
         let proof = account.keyAuthorization(token)
@@ -139,7 +141,7 @@ extension ACMEClient {
         _ = try await post(challenge, .object([:]))
         let state = try await poll(authorization) { $0 != "pending" && $0 != "processing" }
         guard state["status"]?.string == "valid" else {
-            throw Self.failure(of: state, "the authority could not see that \(name) leads here")
+            throw Self.failure(of: state, "the authority could not validate \(name)")
         }
     }
 

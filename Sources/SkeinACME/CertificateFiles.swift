@@ -33,12 +33,14 @@ package struct CertificateFiles: Sendable {
                 atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
             throw SkeinError(
-                .exception, because: "the folder \(folder.debugDescription) for certificates cannot be made: \(error)")
+                .exception,
+                because: "the folder \(folder.debugDescription) for certificates cannot be created: \(error)")
         }
         var state = stat()
         guard stat(folder, &state) == 0, state.st_mode & 0o022 == 0 else {
             throw SkeinError(
-                .exception, because: "others may write to the folder \(folder.debugDescription); chmod 700 it")
+                .exception,
+                because: "other users may write to the folder \(folder.debugDescription); run chmod 700 on it")
         }
     }
 
@@ -154,7 +156,7 @@ package struct CertificateFiles: Sendable {
     /// The certificates of a chain, if the first is for our key and names.
     static func checked(_ chain: String, _ key: P256.Signing.PrivateKey, _ names: [String]) throws -> String {
         func refuse(_ why: String) -> ACMEProblem {
-            ACMEProblem(kind: "unusable", detail: "the certificate that has come \(why)", retryAfter: nil)
+            ACMEProblem(kind: "unusable", detail: "the issued certificate \(why)", retryAfter: nil)
         }
         let blocks = (try? PEMDocument.parseMultiple(pemString: chain)) ?? []
         guard !blocks.isEmpty, blocks.allSatisfy({ $0.discriminator == "CERTIFICATE" }),
@@ -162,7 +164,7 @@ package struct CertificateFiles: Sendable {
         else { throw refuse("cannot be read") }
         guard leaf.publicKey == Certificate.PrivateKey(key).publicKey else { throw refuse("is for another key") }
         let own = Self.names(leaf)
-        guard names.allSatisfy(own.contains) else { throw refuse("does not have all names") }
+        guard names.allSatisfy(own.contains) else { throw refuse("does not contain all names") }
         return blocks.map { $0.pemString + "\n" }.joined()
     }
 

@@ -41,14 +41,14 @@ extension ACMEConfiguration {
     /// - Throws: code 701 for names for which no certificate can be issued, a wildcard without dns-01, and a directory
     ///   that is not https.
     package func check() throws(SkeinError) {
-        guard !names.isEmpty else { throw SkeinError(.exception, because: "a certificate has one name at least") }
+        guard !names.isEmpty else { throw SkeinError(.exception, because: "a certificate needs at least one name") }
         for name in names where !Self.isName(name) {
             throw SkeinError(
-                .exception, because: "\(name.debugDescription) is no host name that a certificate can have")
+                .exception, because: "\(name.debugDescription) is not a host name that a certificate can have")
         }
         if challenge == .http || challenge == .tls, let wild = names.first(where: { $0.hasBytePrefix("*.") }) {
             throw SkeinError(
-                .exception, because: "\(wild) needs a program for DNS: a wildcard is not proved by requests")
+                .exception, because: "\(wild) needs a program for DNS: a wildcard is validated by DNS records only")
         }
         guard directory.hasBytePrefix("https://") else {
             throw SkeinError(.exception, because: "\(directory) is not https")
@@ -148,19 +148,19 @@ public final class CertificateManager: Service {
                     if pause < 1 {
                         throw ACMEProblem(
                             kind: "unusable",
-                            detail: "the certificate that has come is due already; is the clock right?",
+                            detail: "the issued certificate is due for renewal already; is the clock right?",
                             retryAfter: nil)
                     }
                     machine.succeeded()
                     self.logger.info(
-                        "the certificate for \(self.configuration.names.joined(separator: ", ")) is renewed; the next follows in \(Self.text(pause))"
+                        "the certificate for \(self.configuration.names.joined(separator: ", ")) is renewed; the next renewal is in \(Self.text(pause))"
                     )
                 } catch {
                     if Task.isCancelled { return }
                     let failure = (error as? ACMEProblem).map(RenewalMachine.Failure.init) ?? .transient
                     pause = machine.failed(failure, chance: .random(in: 0...1))
                     self.logger.error(
-                        "there is no certificate for \(self.configuration.names.joined(separator: ", ")): \(error); the next attempt follows in \(Self.text(pause))"
+                        "there is no certificate for \(self.configuration.names.joined(separator: ", ")): \(error); the next attempt is in \(Self.text(pause))"
                     )
                 }
             }

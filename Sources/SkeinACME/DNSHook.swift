@@ -23,7 +23,8 @@ enum DNSHook {
             Thread.detachNewThread { continuation.resume(returning: spawn(program, arguments)) }
         }
         guard code == 0 else {
-            throw ACMEProblem(kind: "dns", detail: "\(program) \(arguments[0]) has ended with \(code)", retryAfter: nil)
+            throw ACMEProblem(
+                kind: "dns", detail: "\(program) \(arguments[0]) exited with code \(code)", retryAfter: nil)
         }
     }
 

@@ -112,7 +112,7 @@ public struct ConfigurationFile: Sendable {
     public init(_ path: String, keeping kept: KeptStates = KeptStates()) throws {
         guard let bytes = FileManager.default.contents(atPath: path), bytes.count <= Self.largest else {
             throw SkeinError(
-                .exception, because: "the file \(path.debugDescription) cannot be read, or has more than 4 MiB")
+                .exception, because: "the file \(path.debugDescription) cannot be read, or is larger than 4 MiB")
         }
         try self.init(text: bytes, name: path, keeping: kept)
     }

@@ -23,7 +23,7 @@ struct BuildErrors: Middleware {
             <!DOCTYPE html>
             <html lang="en"><head><meta charset="utf-8"><title>The build fails</title></head>
             <body style="font-family: system-ui, sans-serif; margin: 2em"><h1>The build fails</h1>
-            <p>The program that was built before goes on; programs that ask it get its answers.</p>
+            <p>The program of the last successful build is still running and answers other clients.</p>
             <pre style="white-space: pre-wrap">\(Markup.escape(String(decoding: bytes.suffix(64 << 10), as: UTF8.self)))</pre>
             </body></html>
 

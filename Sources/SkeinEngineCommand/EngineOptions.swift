@@ -81,11 +81,11 @@ public struct EngineOptions: ParsableArguments {
     public func validate() throws {
         if listen != "systemd" { _ = try Self.address(listen) }
         guard tlsKey == nil || tlsCert != nil else {
-            throw ValidationError("--tls-key belongs to a certificate; add --tls-cert FILE.")
+            throw ValidationError("--tls-key needs a certificate; add --tls-cert FILE.")
         }
         guard (1...1024).contains(threads ?? 1) else { throw ValidationError("--threads must be from 1 to 1024.") }
         for range in trust where AddressRange(range) == nil {
-            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+            throw ValidationError("\(range.debugDescription) is not an address range; write 10.0.0.0/8.")
         }
         guard forward == nil || tlsCert != nil else {
             throw ValidationError("--forward sends clients to TLS; add --tls-cert FILE.")
@@ -131,7 +131,7 @@ public struct EngineOptions: ParsableArguments {
         guard let chdir, !Self.hasGone.exchange(true, ordering: .relaxed) else { return }
         if WorkerLink.current != nil || Inheritance.isThere { return }
         guard FileManager.default.changeCurrentDirectoryPath(chdir) else {
-            throw ValidationError("\(chdir.debugDescription) is no folder to work in.")
+            throw ValidationError("\(chdir.debugDescription) is not a usable folder.")
         }
     }
 
@@ -145,7 +145,7 @@ public struct EngineOptions: ParsableArguments {
         }
         let handed = ServerConfiguration.Address.systemd()
         guard !handed.isEmpty else {
-            throw ValidationError("systemd has handed over no sockets; is this the service of a .socket unit?")
+            throw ValidationError("systemd passed no sockets; is this the service of a .socket unit?")
         }
         return handed
     }

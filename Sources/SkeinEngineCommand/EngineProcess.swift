@@ -167,7 +167,7 @@ public struct EngineProcess {
 
     private func stop() throws -> Never {
         guard try daemon.stop() else {
-            throw SkeinError(.exception, because: "it does not run (\(try daemon.pidFile))")
+            throw SkeinError(.exception, because: "it is not running (\(try daemon.pidFile))")
         }
         throw done("stopped")
     }
@@ -175,7 +175,7 @@ public struct EngineProcess {
     private func status() throws -> Never {
         let daemon = try daemon
         guard let process = daemon.processID else {
-            if options.json { say("{\"running\":false}") } else { say("it does not run (\(daemon.pidFile))") }
+            if options.json { say("{\"running\":false}") } else { say("it is not running (\(daemon.pidFile))") }
             throw ExitCode(3)  // as service scripts have it (LSB)
         }
         let report = try ServerStatusReport(master: process)

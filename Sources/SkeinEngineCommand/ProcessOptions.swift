@@ -123,15 +123,17 @@ public struct ProcessOptions: ParsableArguments {
         guard (1...64).contains(workers ?? 1) else { throw ValidationError("--workers must be from 1 to 64.") }
         guard workerCpu ?? 1 > 0, workerCpuSeconds > 0, workerMemory ?? 1 > 0, workerRequests ?? 1 > 0,
             workerAge ?? 1 > 0, workerTimeout > 0, startTimeout > 0, drainTime ?? 0 >= 0, openFiles ?? 1 > 0
-        else { throw ValidationError("Limits of workers are numbers above 0.") }
+        else { throw ValidationError("Worker limits must be numbers above 0.") }
         if let umask, UInt32(umask, radix: 8).map({ $0 <= 0o777 }) != true {
-            throw ValidationError("--umask is an octal number up to 777.")
+            throw ValidationError("--umask must be an octal number up to 777.")
         }
         guard group == nil || user != nil else { throw ValidationError("--group needs --user.") }
-        guard !json || processCommand == .status else { throw ValidationError("--json belongs to the command status.") }
+        guard !json || processCommand == .status else {
+            throw ValidationError("--json is only for the command status.")
+        }
         if let name {
             let isSound = !name.isEmpty && name.utf8.count <= 64 && !name.utf8.contains { $0 == 0x2f || $0 < 0x20 }
-            guard isSound else { throw ValidationError("--name has from 1 to 64 bytes, and no slash.") }
+            guard isSound else { throw ValidationError("--name must have 1 to 64 bytes and no slash.") }
         }
     }
 

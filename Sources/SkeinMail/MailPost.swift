@@ -55,7 +55,7 @@ public final class MailPost: BackEnd {
         }
         guard isSound, (1...64).contains(name.utf8.count) else {
             throw SkeinError(
-                .exception, because: "\(name.debugDescription) is no name: letters, digits and hyphens are")
+                .exception, because: "\(name.debugDescription) is not a name; use letters, digits and hyphens")
         }
     }
 
@@ -76,7 +76,7 @@ public final class MailPost: BackEnd {
     func store(_ message: MailMessage, _ options: MailSpool.Options) async throws(SkeinError) -> MailID {
         guard waiting.wrappingAdd(1, ordering: .relaxed).newValue <= Self.limit else {
             waiting.subtract(1, ordering: .relaxed)
-            throw SkeinError(.overloaded, because: "\(Self.limit) messages wait to be stored already")
+            throw SkeinError(.overloaded, because: "\(Self.limit) messages are queued for the spool already")
         }
         defer { waiting.subtract(1, ordering: .relaxed) }
         var options = options

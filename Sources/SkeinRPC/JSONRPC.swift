@@ -77,7 +77,7 @@ public struct JSONRPC: Sendable {
         let id = numbers.take()
         return relay(method, .json(Envelope(method: method, arguments: arguments, id: id))) { response in
             let answer = try Answer(response.json())
-            guard answer.id == id || answer.error != nil else { throw Self.malformed("it answers another call") }
+            guard answer.id == id || answer.error != nil else { throw Self.malformed("the id is that of another call") }
             return answer.outcome
         }
     }
@@ -101,7 +101,7 @@ public struct JSONRPC: Sendable {
             // Responses may be in any order.
             let sorted = answers.sorted { ($0["id"]?.integer ?? .max) < ($1["id"]?.integer ?? .max) }
             guard sorted.map({ $0["id"]?.integer }) == calls.indices.map({ first + $0 }) else {
-                throw Self.malformed("it does not answer each call once")
+                throw Self.malformed("the batch response does not have one result per call")
             }
             return .success(.array(sorted))
         }
@@ -121,7 +121,7 @@ public struct JSONRPC: Sendable {
     }
 
     private static func malformed(_ why: String) -> SkeinError {
-        SkeinError(.invalidContent, because: "the content is no JSON-RPC: \(why)")
+        SkeinError(.invalidContent, because: "the content is not JSON-RPC: \(why)")
     }
 
     // MARK: Documents
@@ -163,13 +163,13 @@ public struct JSONRPC: Sendable {
 
         /// - Throws: code 709 when it is not a JSON-RPC response.
         init(_ answer: JSONValue) throws {
-            guard answer.members != nil else { throw JSONRPC.malformed("it is no object") }
+            guard answer.members != nil else { throw JSONRPC.malformed("it is not an object") }
             id = answer["id"]?.integer
             result = answer["result"] ?? .null
             error = try answer["error"].flatMap { error in
                 if error == .null { return nil }
                 guard let code = error["code"]?.integer, let message = error["message"]?.string else {
-                    throw JSONRPC.malformed("an error has a code and a message")
+                    throw JSONRPC.malformed("the error lacks a code or a message")
                 }
                 return RPCFault(code, message)
             }

@@ -93,7 +93,8 @@ public struct RPCResponse<Value: RPCValue>: Response {
             return try content.decoded(as: type)
         } catch {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "the result of \(method) is no \(type): \(error)", cause: error)
+                .invalidContent, peer: peer, because: "the result of \(method) is not a \(type): \(error)", cause: error
+            )
         }
     }
 

@@ -62,7 +62,7 @@ public struct XMLRPC: Sendable {
             if let fault = XMLRPCCodec.fault(item) { return .failure(fault) }
             guard let value = item.elements?.first else {
                 throw SkeinError(
-                    .invalidContent, peer: response.peer, because: "a result of multicall is no list of one")
+                    .invalidContent, peer: response.peer, because: "a result of multicall is not an array of one value")
             }
             return .success(value)
         }

@@ -64,7 +64,7 @@ enum XMLRPCCodec {
         throw SkeinError(
             .exception,
             because:
-                "XML has no form for the character U+\(String(stranger.value, radix: 16, uppercase: true)) of a text; send bytes"
+                "XML cannot represent the character U+\(String(stranger.value, radix: 16, uppercase: true)); send bytes"
         )
     }
 
@@ -103,13 +103,13 @@ enum XMLRPCCodec {
     static func readCall(_ content: ByteBuffer) throws(SkeinError) -> (method: String, arguments: [XMLRPCValue]) {
         let root = try XMLValue(content)
         guard root.name == "methodCall", let method = root["methodName"]?.text, !method.isEmpty else {
-            throw malformed("it is no methodCall with a methodName")
+            throw malformed("it is not a methodCall with a methodName")
         }
         return (method, try arguments(root["params"]))
     }
 
     static func readAnswer(_ root: XMLValue) throws(SkeinError) -> Result<XMLRPCValue, RPCFault> {
-        guard root.name == "methodResponse" else { throw malformed("it is no methodResponse") }
+        guard root.name == "methodResponse" else { throw malformed("it is not a methodResponse") }
         if let fault = root["fault"] {
             guard let element = fault["value"] else { throw malformed("the fault has no value") }
             let value = try Self.value(element)
@@ -142,24 +142,28 @@ enum XMLRPCCodec {
         switch inner.name {
         case "string": return .string(text)
         case "int", "i4", "i8", "i2", "i1", "ex:i8":
-            guard let number = Int(word) else { throw malformed("\(word.prefix(40).debugDescription) is no integer") }
+            guard let number = Int(word) else {
+                throw malformed("\(word.prefix(40).debugDescription) is not an integer")
+            }
             return .integer(number)
         case "boolean":
             guard word == "0" || word == "1" else {
-                throw malformed("\(word.prefix(40).debugDescription) is no boolean")
+                throw malformed("\(word.prefix(40).debugDescription) is not a boolean")
             }
             return .bool(word == "1")
         case "double", "float":
-            guard let number = Double(word) else { throw malformed("\(word.prefix(40).debugDescription) is no double") }
+            guard let number = Double(word) else {
+                throw malformed("\(word.prefix(40).debugDescription) is not a double")
+            }
             return .double(number)
         case "dateTime.iso8601":
             guard let date = XMLRPCDate.date(word) else {
-                throw malformed("\(word.prefix(40).debugDescription) is no date")
+                throw malformed("\(word.prefix(40).debugDescription) is not a date")
             }
             return .date(date)
         case "base64":
             let packed = String(word.filter { !$0.isWhitespace })
-            guard let data = Data(base64Encoded: packed) else { throw malformed("a base64 is none") }
+            guard let data = Data(base64Encoded: packed) else { throw malformed("a base64 value is malformed") }
             return .bytes(Array(data))
         case "nil", "ex:nil": return .none
         case "array":
@@ -175,12 +179,12 @@ enum XMLRPCCodec {
                 members[name] = try value(child)
             }
             return .structure(members)
-        default: throw malformed("the type \(inner.name) is not known")
+        default: throw malformed("the type \(inner.name) is unknown")
         }
     }
 
     private static func malformed(_ why: String) -> SkeinError {
-        SkeinError(.invalidContent, because: "the content is no XML-RPC: \(why)")
+        SkeinError(.invalidContent, because: "the content is not XML-RPC: \(why)")
     }
 }
 

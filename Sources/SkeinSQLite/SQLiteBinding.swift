@@ -25,7 +25,7 @@ struct SQLiteBinding {
             guard values.indices.contains(place) else {
                 throw SkeinError(
                     .exception,
-                    because: "the statement has a parameter \(place + 1), and \(values.count) values were given")
+                    because: "the statement has a parameter \(place + 1), but \(values.count) values were given")
             }
             bound.insert(place)
             let code = values[place].bind(to: handle, at: index)
@@ -40,7 +40,7 @@ struct SQLiteBinding {
         }
         guard let number = Int(name.dropFirst()), number > 0, name.hasBytePrefix("$") || name.hasBytePrefix("?") else {
             throw SkeinError(
-                .exception, because: "the parameter \(name) has a name; values have numbers: $1, $2 and so on, or ?")
+                .exception, because: "named parameters such as \(name) are not supported; use $1, $2 and so on, or ?")
         }
         return number - 1
     }
@@ -50,7 +50,7 @@ struct SQLiteBinding {
         guard bound.count == values.count else {
             throw SkeinError(
                 .exception,
-                because: "the statement has \(bound.count) parameters, and \(values.count) values were given")
+                because: "the statement has \(bound.count) parameters, but \(values.count) values were given")
         }
     }
 }

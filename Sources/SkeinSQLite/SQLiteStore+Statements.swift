@@ -55,7 +55,7 @@ extension SQLiteStore {
         return .failure(
             SkeinError(
                 .exception,
-                because: "a transaction was begun and not ended, and was undone; \(SQLKeyword.transactionAdvice)"))
+                because: "a transaction was begun and not ended, and was rolled back; \(SQLKeyword.transactionAdvice)"))
     }
 
     /// Executes statements one after the other; the result is that of the last one.
@@ -63,7 +63,7 @@ extension SQLiteStore {
         _ text: String, _ values: [SQLValue], on database: Database, _ maximum: Int, _ isWanted: () -> Bool
     ) -> Result<SQLiteAnswer, any Error> {
         guard isWanted() else {
-            return .failure(SkeinError(.cancelled, because: "the statement was given up before it began"))
+            return .failure(SkeinError(.cancelled, because: "the statement was cancelled before it began"))
         }
         guard database.sqliteConnection != nil else {
             return .failure(SkeinError(.shuttingDown, because: "the database is closed"))
@@ -99,7 +99,8 @@ extension SQLiteStore {
     private static func problem(_ text: String, _ values: [SQLValue]) -> SkeinError? {
         if SQLKeyword.mentions(["heap_limit"], in: text), SQLKeyword.mentions(["pragma"], in: text) {
             return SkeinError(
-                .exception, because: "a limit of SQLite's memory is the whole process's, and not set here")
+                .exception,
+                because: "SQLite's memory limits apply to the whole process and cannot be set by a statement")
         }
         let isTooLong = values.contains { value in
             switch value {
@@ -111,7 +112,7 @@ extension SQLiteStore {
         }
         if values.contains(where: { if case .double(let value) = $0 { value.isNaN } else { false } }) {
             return SkeinError(
-                .exception, because: "SQLite has no NaN, and would store nothing for it; bind a text, or nil")
+                .exception, because: "SQLite would store NaN as NULL; bind a string, or nil")
         }
         return isTooLong ? SkeinError(.contentTooLarge, because: "SQLite takes values of at most 10^9 bytes") : nil
     }
@@ -166,7 +167,8 @@ extension SQLiteStore {
             // SQLite prepares a statement again when its tables have changed, which GRDB does not notice.
             guard row.count == names.count else {
                 database.clearSchemaCache()
-                throw SkeinError(.exception, because: "the columns have changed meanwhile; execute the statement again")
+                throw SkeinError(
+                    .exception, because: "the columns have changed in the meantime; execute the statement again")
             }
             for column in names.indices {
                 let value = SQLValue(statement.sqliteStatement, CInt(column))

@@ -50,7 +50,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
             .failure(
                 SkeinError(
                     .exception,
-                    because: "the transaction has ended already, or was undone because it did nothing for \(idle)")))
+                    because: "the transaction has ended already, or was rolled back because it was idle for \(idle)")))
     }
 
     /// On the writer's queue.
@@ -65,7 +65,7 @@ final class SQLiteWriterTurn: SQLiteWorker {
                 SkeinError(
                     .exception,
                     because:
-                        "one of the statements has failed in a way that undid the whole transaction, so that nothing "
+                        "one of the statements failed in a way that rolled back the whole transaction, so nothing "
                         + "was done"))
         }
         let result = SQLiteStore.carryOut(text, values, on: database, maximum, isWanted)

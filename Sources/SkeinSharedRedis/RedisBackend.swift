@@ -58,7 +58,7 @@ final class RedisBackend: SharedBackend {
 
     static func number(_ value: RedisValue) throws(SkeinError) -> Int {
         if let number = value.int { return number }
-        throw SkeinError(.invalidContent, because: "Redis has answered a script with \(value), not with a number")
+        throw SkeinError(.invalidContent, because: "Redis answered a script with \(value), not with a number")
     }
 
     // MARK: States
@@ -140,7 +140,7 @@ final class RedisBackend: SharedBackend {
         // One after the other: each event loop has its own connection, and there is no order between connections.
         let sending = try state.withLock { state throws(SkeinError) in
             guard state.waiting < Self.maximumWaiting else {
-                throw SkeinError(.exception, because: "too many broadcasts are under way; send less of them")
+                throw SkeinError(.exception, because: "too many broadcasts are under way; send fewer")
             }
             state.waiting += 1
             state.turn += 1

@@ -67,7 +67,7 @@ struct RedisRates: RateStore {
             Self.script, keys: [backend.key("rate", subject)], rule.limit, rule.window, size, isSliding)
         guard let allowed = answer[0]?.int, let remaining = answer[1]?.int, let reset = answer[2]?.double,
             let retry = answer[3]?.double
-        else { throw SkeinError(.invalidContent, because: "Redis has answered the script of a limit with \(answer)") }
+        else { throw SkeinError(.invalidContent, because: "Redis answered the script of a rate limit with \(answer)") }
         return RateDecision(isAllowed: allowed == 1, remaining: remaining, reset: reset, retryAfter: retry)
     }
 }

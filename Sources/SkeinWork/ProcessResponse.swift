@@ -67,7 +67,7 @@ public struct ProcessResponse: Response {
             return try JSONDecoder().decode(type, from: Data(content.output))
         } catch {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "the output is no \(type) in JSON: \(error)", cause: error)
+                .invalidContent, peer: peer, because: "the output is not a \(type) in JSON: \(error)", cause: error)
         }
     }
 

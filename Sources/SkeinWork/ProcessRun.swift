@@ -99,7 +99,8 @@ final class ProcessRun: Sendable {
         }
         guard error == 0 else {
             throw SkeinError(
-                .exception, peer: program, because: "it cannot be started: \(String(cString: strerror(error)))")
+                .exception, peer: program, because: "the program cannot be started: \(String(cString: strerror(error)))"
+            )
         }
         pipes.closeGiven()
     }
@@ -145,7 +146,7 @@ final class ProcessRun: Sendable {
             if output.output.count > maximumOutput || output.errors.count > maximumOutput {
                 finish(SIGKILL)
                 return SkeinError(
-                    .contentTooLarge, peer: program, because: "it writes more than \(maximumOutput) bytes")
+                    .contentTooLarge, peer: program, because: "the program writes more than \(maximumOutput) bytes")
             }
             // Its child processes may keep the pipes open.
             if hasEnded == nil, isOver { hasEnded = .now }
@@ -193,7 +194,7 @@ final class ProcessRun: Sendable {
         for folder in path.splitBytes(separator: ":") where access("\(folder)/\(program)", X_OK) == 0 {
             return "\(folder)/\(program)"
         }
-        throw SkeinError(.exception, peer: program, because: "there is no such program on the PATH")
+        throw SkeinError(.exception, peer: program, because: "the program is not on the PATH")
     }
 }
 
@@ -213,7 +214,7 @@ private struct Pipes {
             var pair: [CInt] = [-1, -1]
             guard pipe(&pair) == 0 else {
                 for end in ends { closeEnd(end) }
-                throw SkeinError(.exception, because: "no pipe can be had: \(String(cString: strerror(errno)))")
+                throw SkeinError(.exception, because: "no pipe can be created: \(String(cString: strerror(errno)))")
             }
             ends += pair.map(FileNumbers.raised)
         }

@@ -32,7 +32,7 @@ public final class WorkPool: Sendable {
     func submit(_ work: @escaping @Sendable () -> Void) throws(SkeinError) {
         guard open.wrappingAdd(1, ordering: .relaxed).newValue <= limit else {
             open.subtract(1, ordering: .relaxed)
-            throw SkeinError(.exception, because: "\(limit) pieces of work are under way or wait for a thread already")
+            throw SkeinError(.exception, because: "\(limit) work items are running or queued already")
         }
         let pool = pool.withLock { pool in
             if let pool { return pool }

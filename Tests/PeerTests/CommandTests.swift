@@ -130,7 +130,7 @@ struct CommandTests {
             (["get", "http://a/", "--header", "X: a\nb"], "line break"),
             (["get", "http://a/", "--timeout", "0"], "--timeout"), (["get", "http://a/", "-c", "0"], "--concurrency"),
             (["get", "http://a/", "http://b/", "--output", "x"], "--output"), (["load", "htp:/a"], "htp:/a"),
-            (["load", "http://a/", "-m", "2", "--http1"], "one stream"), (["load"], "url"),
+            (["load", "http://a/", "-m", "2", "--http1"], "one request at a time"), (["load"], "url"),
             (["respond", "x", "--listen", "nowhere"], "HOST:PORT"), (["fly"], "fly"),
         ])
     func usage(arguments: [String], mention: String) async throws {

@@ -164,7 +164,7 @@ struct DroppedTests {
         let late = await standard
         #expect(
             late.failure?.code == .timeout
-                && late.failure?.message.contains("no request before it in the queue") == true,
+                && late.failure?.message.contains("no request ahead of it in the queue") == true,
             "\(late.reportLine)")
         #expect((.seconds(2)..<(.seconds(8))).contains(ContinuousClock.now - begun))
         holder.cancel()

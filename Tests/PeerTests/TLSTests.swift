@@ -109,8 +109,8 @@ struct TLSTests {
         arguments: [
             ("expired", "expired 20"), ("future", "valid only from 20"),
             ("other", "not for localhost but for other.test"),
-            ("self", "self-signed"), ("broken", "which leads to no trusted root"),
-            ("unknown", "which leads to no trusted root"),
+            ("self", "self-signed"), ("broken", "which does not chain to a trusted root"),
+            ("unknown", "which does not chain to a trusted root"),
         ])
     func refused(name: String, reason: String) async throws {
         let (ports, folder) = try await Self.shared.value

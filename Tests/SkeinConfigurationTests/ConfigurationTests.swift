@@ -10,74 +10,74 @@ struct ConfigurationTests {
     private static let mount = "[[mount]]\npath = \"/\"\ntext = \"x\"\n"
 
     static let broken: [(text: String, expected: String)] = [
-        // Syntax.
-        ("a = ", "1:5: a value is expected here"),
-        ("a 1", "1:3: a key is followed by = and its value"),
-        ("= 1", "1:1: a key is expected here: letters, digits, _ and -, or a string"),
-        ("a = \"x", "1:7: the string has no end"),
-        ("a = \"x\ny\"", "1:7: the string has no end in its line"),
-        ("a = \"\\x\"", "1:6: the backslash begins no escape: \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX"),
-        ("a = 1 2", "1:7: the line goes on behind its value; begin a new one"),
-        ("a = [1, 2", "2:1: the values of an array stand between commas, and end with ]"),
-        ("a = [1 2]", "1:8: the values of an array stand between commas, and end with ]"),
-        ("a = { b = 1", "1:12: the keys of a table in braces stand between commas on one line, and end with }"),
-        ("a = 2026-11-26", "1:5: dates and times are not used here; write a string"),
-        ("a = yes", "1:5: \"yes\" is no value; a string stands in quotation marks"),
-        ("a = 01", "1:5: \"01\" is no value; a string stands in quotation marks"),
-        ("[a", "1:3: the name of a table ends with ]"),
-        ("[[a]", "1:5: the name of a table ends with ]]"),
-        ("server.threads = 1\nserver.threads = 2", "2:8: threads: threads is there already, since line 1"),
-        ("[server]\n[server]", "2:2: server: server is there already, since line 1"),
+        // The text.
+        ("a = ", "1:5: expected a value"),
+        ("a 1", "1:3: expected = and a value after the key"),
+        ("= 1", "1:1: expected a key: letters, digits, _ and -, or a string"),
+        ("a = \"x", "1:7: the string is not terminated"),
+        ("a = \"x\ny\"", "1:7: the string does not end on its line"),
+        ("a = \"\\x\"", "1:6: unknown escape sequence; known are \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX"),
+        ("a = 1 2", "1:7: data follows the value; begin a new line"),
+        ("a = [1, 2", "2:1: expected a comma or ] after a value of the array"),
+        ("a = [1 2]", "1:8: expected a comma or ] after a value of the array"),
+        ("a = { b = 1", "1:12: expected a comma or } on the same line after a value of the inline table"),
+        ("a = 2026-11-26", "1:5: dates and times are not supported; write a string"),
+        ("a = yes", "1:5: \"yes\" is not a value; a string needs quotation marks"),
+        ("a = 01", "1:5: \"01\" is not a value; a string needs quotation marks"),
+        ("[a", "1:3: the name of a table must end with ]"),
+        ("[[a]", "1:5: the name of a table must end with ]]"),
+        ("server.threads = 1\nserver.threads = 2", "2:8: threads: threads is defined already, in line 1"),
+        ("[server]\n[server]", "2:2: server: server is defined already, in line 1"),
         ("a = \"\u{1}\"", "1:6: the string holds a control character"),
         // Names.
-        ("[sever]\nthreads = 1", "1:2: sever: there is no such setting; did you mean server?"),
-        ("[server]\nthread = 1", "2:1: server.thread: there is no such setting; did you mean threads?"),
-        ("[server]\nmax-body = \"1M\"", "2:1: server.max-body: there is no such setting; did you mean max_body?"),
-        ("[log]\ncolour = 1", "2:1: log.colour: there is no such setting; known are file, format, off, size, keep"),
+        ("[sever]\nthreads = 1", "1:2: sever: unknown setting; did you mean server?"),
+        ("[server]\nthread = 1", "2:1: server.thread: unknown setting; did you mean threads?"),
+        ("[server]\nmax-body = \"1M\"", "2:1: server.max-body: unknown setting; did you mean max_body?"),
+        ("[log]\ncolour = 1", "2:1: log.colour: unknown setting; known are file, format, off, size, keep"),
         // Types.
         (
             "[server]\nthreads = \"4\"",
-            "2:11: server.threads: expected an integer from 1 to 1024, and not the string \"4\""
+            "2:11: server.threads: expected an integer from 1 to 1024, got the string \"4\""
         ),
-        ("[server]\nthreads = 0", "2:11: server.threads: expected an integer from 1 to 1024, and not 0"),
-        ("[server]\nthreads = 1.5", "2:11: server.threads: expected an integer from 1 to 1024, and not 1.5"),
-        ("[server]\nhttp2 = \"on\"", "2:9: server.http2: expected true or false, and not the string \"on\""),
+        ("[server]\nthreads = 0", "2:11: server.threads: expected an integer from 1 to 1024, got 0"),
+        ("[server]\nthreads = 1.5", "2:11: server.threads: expected an integer from 1 to 1024, got 1.5"),
+        ("[server]\nhttp2 = \"on\"", "2:9: server.http2: expected true or false, got the string \"on\""),
         (
             "[server]\nmax_body = \"16X\"",
-            "2:12: server.max_body: expected a size such as \"64K\", \"16M\" or \"1G\", and not the string \"16X\""
+            "2:12: server.max_body: expected a size such as \"64K\", \"16M\" or \"1G\", got the string \"16X\""
         ),
         (
             "[server]\nheader_timeout = \"10 parsecs\"",
-            "2:18: server.header_timeout: expected a duration above 0 such as \"30s\", \"500ms\", \"10m\" or \"1h\", and not the string \"10 parsecs\""
+            "2:18: server.header_timeout: expected a duration above 0 such as \"30s\", \"500ms\", \"10m\" or \"1h\", got the string \"10 parsecs\""
         ),
-        ("server = 1", "1:10: server: expected a table, and not 1"),
+        ("server = 1", "1:10: server: expected a table, got 1"),
         (
             "[server]\ntrusted_proxies = \"10.0.0.0/8\"",
-            "2:19: server.trusted_proxies: expected an array, each value a string, and not the string \"10.0.0.0/8\""
+            "2:19: server.trusted_proxies: expected an array, each value a string, got the string \"10.0.0.0/8\""
         ),
-        ("[server]\ntrusted_proxies = [1]", "2:20: server.trusted_proxies: expected a string, and not 1"),
+        ("[server]\ntrusted_proxies = [1]", "2:20: server.trusted_proxies: expected a string, got 1"),
         (
             "[server]\ntrusted_proxies = [\n  \"10.0.0.0/8\",\n  \"ten\",\n]",
-            "4:3: server.trusted_proxies: \"ten\" is no range of addresses; write \"10.0.0.0/8\""
+            "4:3: server.trusted_proxies: \"ten\" is not an address range; write \"10.0.0.0/8\""
         ),
         (
             "[server]\nforwarding = \"forwrded\"",
-            "2:14: server.forwarding: expected one of \"x-forwarded\", \"forwarded\", and not \"forwrded\"; did you mean \"forwarded\"?"
+            "2:14: server.forwarding: expected one of \"x-forwarded\", \"forwarded\", got \"forwrded\"; did you mean \"forwarded\"?"
         ),
-        ("[listen]\naddress = \"127.0.0.1:1\"", "1:2: listen: there may be several: begin each with [[listen]]"),
+        ("[listen]\naddress = \"127.0.0.1:1\"", "1:2: listen: expected an array of tables; begin each with [[listen]]"),
         // Addresses and TLS.
         ("[[listen]]", "1:3: listen.address: this setting is required: a string"),
         (
             "[[listen]]\naddress = \"8080\"",
-            "2:11: listen.address: \"8080\" is no address; write \"HOST:PORT\", \"[IPV6]:PORT\" or \"unix:PATH\""
+            "2:11: listen.address: \"8080\" is not an address; write \"HOST:PORT\", \"[IPV6]:PORT\" or \"unix:PATH\""
         ),
         (
             "[[listen]]\naddress = \"[::1]:80800\"",
-            "2:11: listen.address: \"[::1]:80800\" is no address; write \"HOST:PORT\", \"[IPV6]:PORT\" or \"unix:PATH\""
+            "2:11: listen.address: \"[::1]:80800\" is not an address; write \"HOST:PORT\", \"[IPV6]:PORT\" or \"unix:PATH\""
         ),
         (
             "[[listen]]\naddress = \"a:1\"\n[[listen]]\naddress = \"a:1\"",
-            "4:11: listen.address: \"a:1\" is listened on twice"
+            "4:11: listen.address: \"a:1\" occurs twice"
         ),
         (
             "[[listen]]\naddress = \"a:1\"\ntls = true",
@@ -85,9 +85,9 @@ struct ConfigurationTests {
         ),
         (
             "[[listen]]\naddress = \"unix:/a\"\ntls = true\n[tls]\ncertificate = \"/dev/null\"",
-            "3:7: listen.tls: TLS is spoken on TCP addresses only"
+            "3:7: listen.tls: TLS needs a TCP address"
         ),
-        ("[tls]\ncertificate = \"/dev/null\"", "1:2: tls: no address speaks TLS; add tls = true to a [[listen]]"),
+        ("[tls]\ncertificate = \"/dev/null\"", "1:2: tls: no address uses TLS; add tls = true to a [[listen]]"),
         (
             "[[listen]]\naddress = \"a:1\"\ntls = true\n[tls]\ncertificate = \"/none.pem\"",
             "5:15: tls.certificate: the file \"/none.pem\" cannot be read"
@@ -98,7 +98,7 @@ struct ConfigurationTests {
         ),
         (
             "[[listen]]\naddress = \"a:1\"\ntls = true\n[acme]\nnames = [\"localhost\"]\nfolder = \"/tmp\"",
-            "5:10: acme.names: \"localhost\" is no host name that a certificate can have"
+            "5:10: acme.names: \"localhost\" is not a host name that a certificate can have"
         ),
         (
             "[[listen]]\naddress = \"a:1\"\ntls = true\n[acme]\nnames = [\"*.a.org\"]\nfolder = \"/tmp\"",
@@ -106,28 +106,28 @@ struct ConfigurationTests {
         ),
         (
             "[[listen]]\naddress = \"a:1\"\ntls = true\n[acme]\nnames = [\"a.org\"]\nfolder = \"/tmp\"\nchallenge = \"dns\"",
-            "7:13: acme.challenge: records of DNS are set by a program"
+            "7:13: acme.challenge: DNS records are set by a program"
         ),
         (
             "[acme]\nnames = [\"a.org\"]\nfolder = \"/tmp\"",
-            "1:2: acme: no address speaks TLS; add tls = true to a [[listen]]"
+            "1:2: acme: no address uses TLS; add tls = true to a [[listen]]"
         ),
         // Aliases, caches, limits.
         ("[alias.a]", "1:8: alias.a.members: this setting is required: an array, each value a string"),
-        ("[alias.a]\nmembers = []", "2:11: alias.a.members: an alias has one member at least"),
+        ("[alias.a]\nmembers = []", "2:11: alias.a.members: an alias needs at least one member"),
         (
             "[alias.a]\nmembers = [\"http://b:1 x\"]",
-            "2:12: alias.a.members: \"http://b:1 x\" is no member; write \"http://HOST:PORT\", and a weight if it is not 1"
+            "2:12: alias.a.members: \"http://b:1 x\" is not a member; write \"http://HOST:PORT\", and a weight if it is not 1"
         ),
         (
             "[alias]\na = [\"http://b\"]",
-            "2:1: alias.a: expected a table with a name of your own, such as [alias.a], and not an array"
+            "2:1: alias.a: expected a named table such as [alias.a], got an array"
         ),
         ("[cache.a]\ndisk = \"1G\"", "2:8: cache.a.disk: a size on disk needs a folder = \"PATH\""),
         ("[cache.a]\nfolder = \"/proc/none\"", "2:10: cache.a.folder: "),
         (
             "[limit.a]\nrate = \"100\"",
-            "2:8: limit.a.rate: expected a rate such as \"100/minute\" or \"5/10s\", and not the string \"100\""
+            "2:8: limit.a.rate: expected a rate such as \"100/minute\" or \"5/10s\", got the string \"100\""
         ),
         ("[limit.a]\nrate = \"1/s\"\nburst = 2\nalgorithm = \"sliding-window\"", "2:8: limit.a.rate: "),
         (
@@ -136,15 +136,15 @@ struct ConfigurationTests {
         ),
         (
             "[alias.\"a b\"]\nmembers = [\"http://b\"]",
-            "1:8: alias.a b: \"@a b\" is no alias; write @ and letters, digits, dots, hyphens or underscores"
+            "1:8: alias.a b: \"@a b\" is not an alias; write @ and letters, digits, dots, hyphens or underscores"
         ),
         (
             "[alias.a]\nmembers = [\"http://b\"]\nhealth = { interval = \"1ms\" }",
-            "3:23: alias.a.health.interval: members are checked every 100 ms at most"
+            "3:23: alias.a.health.interval: the interval must be at least 100 ms"
         ),
         (
             "[cache.a]\nfolder = \"/tmp/skein-none\"\n[cache.b]\nfolder = \"/tmp/skein-none\"",
-            "4:10: cache.b.folder: another cache has this folder"
+            "4:10: cache.b.folder: another cache uses this folder"
         ),
         ("[limit.a]\nrate = \"9223372036854775807/second\"", "2:8: limit.a.rate: expected a rate"),
         ("[server]\nheader_timeout = 0", "2:18: server.header_timeout: expected a duration above 0"),
@@ -159,28 +159,28 @@ struct ConfigurationTests {
         ),
         (
             "[gateway.token]\nkeys = [\"/etc/passwd\"]",
-            "2:9: gateway.token.keys: \"/etc/passwd\" has no keys: it is neither PEM nor a JSON Web Key or set"
+            "2:9: gateway.token.keys: \"/etc/passwd\" has no keys: it is neither PEM nor a JSON Web Key or key set"
         ),
         (
             "[gateway]",
-            "1:2: gateway: no credentials are accepted; add [gateway.token], [gateway.key.NAME] or [gateway.user.NAME]"
+            "1:2: gateway: the gateway accepts no credentials; add [gateway.token], [gateway.key.NAME] or [gateway.user.NAME]"
         ),
         (
             "[gateway.token]\nsecret = \"hunter2\"",
-            "2:10: gateway.token.secret: expected a string: \"env:NAME\" for a variable of the environment, \"file:PATH\" for the content of a file; secrets do not stand in this file"
+            "2:10: gateway.token.secret: expected a string: \"env:NAME\" for a variable of the environment, \"file:PATH\" for the content of a file; secrets are not allowed in this file"
         ),
         (
             "[gateway.token]\nsecret = \"env:NO_SUCH_VARIABLE\"",
-            "2:10: gateway.token.secret: the environment has no variable \"NO_SUCH_VARIABLE\""
+            "2:10: gateway.token.secret: the environment variable \"NO_SUCH_VARIABLE\" is not set"
         ),
         (
             "[gateway.token]\nkeys = [\"/none\"]",
             "2:9: gateway.token.keys: \"/none\" has no keys: the file cannot be read"
         ),
-        ("[gateway.token]", "1:10: gateway.token: there are no keys; add keys, secret or keys_url"),
+        ("[gateway.token]", "1:10: gateway.token: no keys are configured; add keys, secret or keys_url"),
         (
             "[gateway.token]\nkeys_url = \"http://id.example.org/keys\"",
-            "2:12: gateway.token.keys_url: http://id.example.org/keys is not https: an issuer is asked over TLS only"
+            "2:12: gateway.token.keys_url: http://id.example.org/keys is not https; an issuer must use TLS"
         ),
         (
             "[gateway.key.a]\nsha256 = \"abc\"",
@@ -188,7 +188,7 @@ struct ConfigurationTests {
         ),
         (
             "[gateway.user.a]\npassword = \"secret\"",
-            "2:12: gateway.user.a.password: this is not the hash of a password; skein token password makes one"
+            "2:12: gateway.user.a.password: this is not a password hash; create one with skein token password"
         ),
     ]
 
@@ -196,25 +196,25 @@ struct ConfigurationTests {
         ("", "1:1: mount: this setting is required: an array of tables, each begun by its name in [[ ]]"),
         (
             "[[mount]]\npath = \"/\"",
-            "1:3: mount: nothing is served here; add one of files, upstream, python, redirect, text, status, metrics"
+            "1:3: mount: the mount serves nothing; add one of files, upstream, python, redirect, text, status, metrics"
         ),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\nstatus = true",
-            "1:3: mount: a mount serves one thing, and not text and status"
+            "1:3: mount: a mount serves exactly one thing, not text and status"
         ),
         ("[[mount]]\ntext = \"a\"", "1:3: mount.path: this setting is required: a string"),
         (
             "[[mount]]\npath = \"a\"\ntext = \"a\"",
-            "2:8: mount.path: \"a\" cannot be mounted at: a path begins with a slash"
+            "2:8: mount.path: \"a\" cannot be a mount path: it must begin with a slash"
         ),
         (
             "[[mount]]\npath = \"/\"\nhost = \"a:1\"\ntext = \"a\"",
-            "3:8: mount.host: \"a:1\" is no host: write www.example.org or *.example.org"
+            "3:8: mount.host: \"a:1\" is not a host; write www.example.org or *.example.org"
         ),
-        ("[[mount]]\npath = \"/\"\nfiles = \"/none\"", "3:9: mount.files: \"/none\" is no folder that can be read"),
+        ("[[mount]]\npath = \"/\"\nfiles = \"/none\"", "3:9: mount.files: \"/none\" is not a readable folder"),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\nkeep_path = true",
-            "4:13: mount.keep_path: this setting belongs to a mount with upstream, and this one has text"
+            "4:13: mount.keep_path: this setting needs a mount with upstream; this one has text"
         ),
         (
             "[[mount]]\npath = \"/\"\nupstream = \"@orders\"",
@@ -235,15 +235,15 @@ struct ConfigurationTests {
         ),
         (
             "[[mount]]\npath = \"/\"\nredirect = \"/b\"\ncode = 200",
-            "4:8: mount.code: a redirect has the code 301, 302, 303, 307 or 308"
+            "4:8: mount.code: a redirect needs the code 301, 302, 303, 307 or 308"
         ),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\naccess = {}",
-            "4:10: mount.access: nothing is required here; add roles, users, authenticated or sources"
+            "4:10: mount.access: the access rule is empty; add roles, users, authenticated or sources"
         ),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\naccess = { sources = [\"here\"] }",
-            "4:23: mount.access.sources: \"here\" is no range of addresses; write \"10.0.0.0/8\""
+            "4:23: mount.access.sources: \"here\" is not an address range; write \"10.0.0.0/8\""
         ),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\nset_headers = { \"a b\" = \"c\" }",
@@ -251,7 +251,7 @@ struct ConfigurationTests {
         ),
         (
             "[[mount]]\npath = \"/\"\ntext = \"a\"\nset_headers = { a = 1 }",
-            "4:21: mount.set_headers.a: expected a string, and not 1"
+            "4:21: mount.set_headers.a: expected a string, got 1"
         ),
     ]
 

@@ -21,16 +21,19 @@ struct JSONTests {
         arguments: [
             ("", "ends", 0), ("[1,]", "comma", 3), ("{\"a\":1,}", "name", 7), ("[1 2]", "comma", 3),
             ("[01]", "begin with 0", 1),
-            ("[+1]", "no value", 1), ("[.5]", "no value", 1), ("[1.]", "digit", 3), ("[1e]", "digit", 3),
+            ("[+1]", "not a JSON value", 1), ("[.5]", "not a JSON value", 1), ("[1.]", "digit", 3),
+            ("[1e]", "digit", 3),
             ("[-]", "digit", 2),
-            ("nul", "no value", 0), ("NaN", "no value", 0), ("1 1", "behind", 2), ("\"\\ud800\"", "surrogate", 1),
+            ("nul", "not a JSON value", 0), ("NaN", "not a JSON value", 0), ("1 1", "follows", 2),
+            ("\"\\ud800\"", "surrogate", 1),
             ("\"\\ud800\\u0041\"", "surrogate", 1), ("\"\\udc00\"", "surrogate", 1), ("\"\\u12\"", "four digits", 1),
             ("\"\\u-000\"", "four digits", 1), ("\"\\u+041\"", "four digits", 1), ("\"\\x\"", "escape", 1),
-            ("\"a\nb\"", "control", 2), ("\"a", "no end", 2), ("1E400", "1E400", 0),
+            ("\"a\nb\"", "control", 2), ("\"a", "no closing", 2), ("1E400", "1E400", 0),
             ("{\"a\":1,\"a\":2}", "twice", 7), ("{\"a\":1,\"\\u0061\":2}", "twice", 7), ("{1:2}", "name", 1),
             ("{\"a\" 1}", "colon", 5),
-            ("\u{FEFF}1", "mark", 0), ("'a'", "no value", 0), ("[1]]", "behind", 3), ("// a", "no value", 0),
-            (String(repeating: "[", count: 600), "inside of one another", 512),
+            ("\u{FEFF}1", "mark", 0), ("'a'", "not a JSON value", 0), ("[1]]", "follows", 3),
+            ("// a", "not a JSON value", 0),
+            (String(repeating: "[", count: 600), "nested", 512),
         ])
     func refused(text: String, word: String, offset: Int) {
         let error = #expect(throws: JSONError.self) { try JSONValue(json: text) }

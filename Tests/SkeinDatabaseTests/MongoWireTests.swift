@@ -171,7 +171,7 @@ struct MongoWireTests {
             "speculativeAuthenticate",
             ["conversationId": 1, "done": true, "payload": .binary(BSONBinary(challenge.utf8))])
         let error = #expect(throws: SkeinError.self) { try handshake.receive(reply) }
-        #expect(error?.code == .unknownAuthentication && error?.message.contains("somebody else") == true)
+        #expect(error?.code == .unknownAuthentication && error?.message.contains("impostor") == true)
     }
 
     // MARK: Addresses

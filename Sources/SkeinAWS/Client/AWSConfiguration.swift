@@ -65,7 +65,7 @@ public struct AWSConfiguration: Sendable {
         if endpoint != nil || environment["AWS_ENDPOINT_URL"] != nil { return "us-east-1" }
         throw SkeinError(
             .exception,
-            because: "no AWS region is known: give it in the options, or in AWS_REGION, such as eu-central-1")
+            because: "no AWS region is known: set it in the options or in AWS_REGION, for example eu-central-1")
     }
 
     /// The endpoint of a service.

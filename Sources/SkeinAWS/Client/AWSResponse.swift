@@ -115,7 +115,8 @@ public struct AWSResponse: Response {
     private func checked<T, Value>(_ type: T.Type, _ work: () throws -> Value) throws -> Value {
         do { return try work() } catch {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "the answer to \(method) is no \(type): \(error)", cause: error)
+                .invalidContent, peer: peer, because: "the answer to \(method) is not a \(type): \(error)", cause: error
+            )
         }
     }
 

@@ -55,7 +55,7 @@ struct AttributeDecoder: Decoder {
     }
 
     private func mismatch(_ type: Any.Type) -> DecodingError {
-        let context = DecodingError.Context(codingPath: codingPath, debugDescription: "\(value) is no \(type)")
+        let context = DecodingError.Context(codingPath: codingPath, debugDescription: "\(value) is not a \(type)")
         return value == .null ? .valueNotFound(type, context) : .typeMismatch(type, context)
     }
 

@@ -87,11 +87,12 @@ extension AttributeValue: Codable {
             throw DecodingError.dataCorrupted(
                 .init(
                     codingPath: decoder.codingPath,
-                    debugDescription: "an attribute has one type, such as {\"S\": \"text\"}"))
+                    debugDescription: "an attribute must have exactly one type, such as {\"S\": \"text\"}"))
         }
         func data(_ text: String) throws -> Data {
             guard let data = Data(base64Encoded: text) else {
-                throw DecodingError.dataCorruptedError(forKey: kind, in: container, debugDescription: "it is no Base64")
+                throw DecodingError.dataCorruptedError(
+                    forKey: kind, in: container, debugDescription: "the value is not Base64")
             }
             return data
         }
@@ -152,7 +153,7 @@ extension AttributeValue: EncodedTree {
     private static func number(_ value: Double, _ path: [any CodingKey]) throws -> AttributeValue {
         guard value.isFinite else {
             throw EncodingError.invalidValue(
-                value, .init(codingPath: path, debugDescription: "DynamoDB has no number \(value)"))
+                value, .init(codingPath: path, debugDescription: "DynamoDB cannot represent the number \(value)"))
         }
         return .number("\(value)")
     }
@@ -170,7 +171,9 @@ extension DynamoItem {
         guard case .map(let members) = try AttributeValue(encoding: value) else {
             throw EncodingError.invalidValue(
                 value,
-                .init(codingPath: [], debugDescription: "an item has names, and \(Swift.type(of: value)) has none"))
+                .init(
+                    codingPath: [],
+                    debugDescription: "\(Swift.type(of: value)) has no keys for the attribute names of an item"))
         }
         self = members
     }

@@ -97,6 +97,7 @@ extension DynamoTable {
         }
         throw SkeinError(
             .timeout,
-            because: "DynamoDB did not come to all items of a batch on \(name); it may have too little capacity")
+            because:
+                "DynamoDB left some items of a batch on \(name) unprocessed; the table may have too little capacity")
     }
 }

@@ -105,14 +105,14 @@ private final class SQSWorker: Sendable {
             let response = await queue.delete(message).dispatch()
             if response.failure != nil || response.error != nil {
                 response.logger.warning(
-                    "message \(message.id) was handled but could not be deleted, and will come again: \(response.reason)"
+                    "message \(message.id) was handled but could not be deleted, and will be delivered again: \(response.reason)"
                 )
             }
         } catch {
             extender.cancel()
             if let failed { return await failed(message, error) }
             let response = await queue.changeVisibility(message, to: .zero).dispatch()
-            response.logger.warning("message \(message.id) was not handled, and comes again: \(error)")
+            response.logger.warning("message \(message.id) was not handled, and will be delivered again: \(error)")
         }
     }
 }

@@ -79,7 +79,7 @@ public struct SQSMessage: Sendable, Decodable {
         guard digest.map({ $0 == SQSDigest.of(body) }) ?? true else {
             throw DecodingError.dataCorruptedError(
                 forKey: .body, in: container,
-                debugDescription: "the text of message \(id) is not what was sent: its MD5 differs")
+                debugDescription: "the text of message \(id) differs from what was sent: the MD5 does not match")
         }
     }
 

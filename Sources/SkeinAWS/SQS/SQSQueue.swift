@@ -45,7 +45,7 @@ public struct SQSQueue: Sendable {
             {
                 throw SkeinError(
                     .invalidContent, peer: response.peer,
-                    because: "another text has arrived than was sent: its MD5 differs")
+                    because: "the received text differs from what was sent: the MD5 does not match")
             }
             return response
         }
@@ -100,7 +100,8 @@ public struct SQSQueue: Sendable {
                 if let first = broken[message.groupID ?? ""] {
                     failures.append(
                         SQSFailure(
-                            index: place, code: "NotSent", message: "number \(first) of its group could not be sent"))
+                            index: place, code: "NotSent",
+                            message: "message \(first) of the same group could not be sent"))
                     continue
                 }
                 batch.append((place, message))
@@ -260,7 +261,8 @@ public struct SQSQueue: Sendable {
             if attempt > 0, try await !backoff.wait(after: attempt) {
                 throw SkeinError(
                     .timeout,
-                    because: "\(waiting.count) entries of a batch were not taken before the deadline of the task")
+                    because:
+                        "the queue did not accept \(waiting.count) entries of a batch before the deadline of the task")
             }
             let entries = waiting.map { input($0.entry).adding("Id", "\($0.place)") }
             let failed =

@@ -97,7 +97,7 @@ final class AWSCredentialStore: Sendable {
             }
             throw error as? SkeinError
                 ?? SkeinError(
-                    .unknownAuthentication, because: "the AWS credentials could not be had: \(error)", cause: error)
+                    .unknownAuthentication, because: "the AWS credentials could not be loaded: \(error)", cause: error)
         }
         throw Self.none
     }
@@ -106,7 +106,7 @@ final class AWSCredentialStore: Sendable {
         SkeinError(
             .unknownAuthentication,
             because:
-                "there are no AWS credentials: give them in the options, in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "no AWS credentials found: set them in the options, in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 + "or in ~/.aws/credentials")
     }
 }
@@ -181,7 +181,7 @@ public struct AWSContainerCredentials: AWSCredentialSource {
         else {
             throw SkeinError(
                 .unknownAuthentication, peer: address,
-                because: "credentials are fetched by https, or from this machine or its container's host")
+                because: "credentials are fetched only over https, from this machine, or from its container's host")
         }
         var headers = Headers()
         if let file = environment["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] {

@@ -78,7 +78,7 @@ public struct AWSSigner: Sendable {
         let seconds = Int(lifetime / .seconds(1))
         guard (1...604_800).contains(seconds) else {
             throw SkeinError(
-                .exception, because: "a presigned URL holds for one second to seven days, and not for \(seconds) s")
+                .exception, because: "a presigned URL is valid for one second to seven days, not for \(seconds) s")
         }
         let url = try HTTPURL(url)
         let moment = AWSMoment(moment)

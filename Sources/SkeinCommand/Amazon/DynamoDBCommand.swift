@@ -27,11 +27,11 @@ struct DynamoDBCommand: AsyncParsableCommand {
     fileprivate static func item(_ word: String) throws -> DynamoItem {
         do {
             guard let members = try JSONValue(json: try InputFile.bytes(word) ?? []).members else {
-                throw ValidationError("\(word.prefix(60)) is no JSON object.")
+                throw ValidationError("\(word.prefix(60)) is not a JSON object.")
             }
             return try members.dictionary { try AttributeValue(json: $0) }
         } catch let error as JSONError {
-            throw ValidationError("\(word.prefix(60)) is no JSON: \(error).")
+            throw ValidationError("\(word.prefix(60)) is not JSON: \(error).")
         }
     }
 
@@ -62,7 +62,7 @@ struct DynamoDBCommand: AsyncParsableCommand {
                 let response = await skein.dynamodb(amazon.options)[table].get(key).dispatch()
                 try response.raiseForStatus()
                 guard let item = response.item else {
-                    throw SkeinError.status(410, peer: response.peer, because: "there is no such item")
+                    throw SkeinError.status(410, peer: response.peer, because: "the item does not exist")
                 }
                 Terminal.say(RowsText.text(item.json))
             }

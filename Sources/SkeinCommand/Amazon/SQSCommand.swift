@@ -53,7 +53,9 @@ struct SQSCommand: AsyncParsableCommand {
                 for failure in failures { Terminal.complain("\(failure)") }
                 let sent = outgoing.count - failures.count
                 Terminal.say(amazon.json ? "{\"sent\": \(sent), \"failed\": \(failures.count)}" : "\(sent) sent")
-                if !failures.isEmpty { throw SkeinError(.exception, because: "\(failures.count) could not be sent") }
+                if !failures.isEmpty {
+                    throw SkeinError(.exception, because: "\(failures.count) messages could not be sent")
+                }
             }
         }
     }
@@ -73,7 +75,7 @@ struct SQSCommand: AsyncParsableCommand {
 
         func validate() throws {
             guard (0...20).contains(wait), (1...10).contains(maximum) else {
-                throw ValidationError("--wait is from 0 to 20, --maximum from 1 to 10.")
+                throw ValidationError("--wait must be from 0 to 20, and --maximum from 1 to 10.")
             }
         }
 
@@ -127,7 +129,7 @@ struct SQSCommand: AsyncParsableCommand {
 
         func validate() throws {
             guard attribute.allSatisfy({ $0.containsBytes("=") }) else {
-                throw ValidationError("An attribute is NAME=VALUE.")
+                throw ValidationError("Write an attribute as NAME=VALUE.")
             }
         }
 

@@ -70,13 +70,15 @@ struct MongoDBCommand: AsyncParsableCommand {
     func validate() throws {
         guard verb.words.contains(words.count) else {
             throw ValidationError(
-                "\(verb.rawValue) takes \(verb.words.lowerBound == verb.words.upperBound ? "" : "\(verb.words.lowerBound) to ")\(verb.words.upperBound) of filters, documents or names."
+                "\(verb.rawValue) takes \(verb.words.lowerBound == verb.words.upperBound ? "" : "\(verb.words.lowerBound) to ")\(verb.words.upperBound) filters, documents or names."
             )
         }
         guard verb == .run || target.containsBytes(".") else {
             throw ValidationError("Name the collection: DATABASE.COLLECTION.")
         }
-        guard skip >= 0, limit ?? 1 > 0 else { throw ValidationError("--skip and --limit are counts.") }
+        guard skip >= 0, limit ?? 1 > 0 else {
+            throw ValidationError("--skip must be at least 0, and --limit at least 1.")
+        }
         if aliases.names(uri) { return }
         do { _ = try MongoConfiguration(uri) } catch { throw ValidationError("\(error.message).") }
     }
@@ -130,7 +132,7 @@ struct MongoDBCommand: AsyncParsableCommand {
 
     private func parsed(_ text: String) throws -> Document {
         do { return try Document(extendedJSON: text) } catch {
-            throw SkeinError(.exception, because: "\(text.prefix(60).debugDescription) is no document: \(error)")
+            throw SkeinError(.exception, because: "\(text.prefix(60).debugDescription) is not a document: \(error)")
         }
     }
 
@@ -143,7 +145,7 @@ struct MongoDBCommand: AsyncParsableCommand {
         guard let list = (try? BSON(extendedJSON: text))?.array else { return [try parsed(text)] }
         return try list.map { element in
             guard let document = element.document else {
-                throw SkeinError(.exception, because: "\(element) in the list is no document")
+                throw SkeinError(.exception, because: "\(element) in the list is not a document")
             }
             return document
         }

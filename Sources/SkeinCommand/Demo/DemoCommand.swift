@@ -28,7 +28,7 @@ struct DemoCommand: AsyncParsableCommand {
         await showVolume(base)
         await server.stop()
         guard areAsExpected.allSatisfy(\.self) else {
-            Terminal.complain("Some answers were not what they should have been.")
+            Terminal.complain("Some results were not as expected.")
             throw ExitCode(1)
         }
     }
@@ -42,15 +42,15 @@ struct DemoCommand: AsyncParsableCommand {
         let calls: [(what: String, status: Int, corequest: Corequest<HTTPResponse>)] = [
             ("GET", 200, skein.get("\(base)/")),
             ("GET with parameters", 200, skein.get("\(base)/echo", parameters: ["q": "skein", "id": [1, 2]])),
-            ("POST of JSON", 200, skein.post("\(base)/echo", body: .json(Order(item: "yarn", count: 3)))),
-            ("PUT of a form", 200, skein.put("\(base)/echo", body: .form(["item": "yarn"]))),
-            ("POST of a stream", 200, skein.post("\(base)/echo", body: .sequence(pieces))),
-            ("a streamed answer", 200, skein.get("\(base)/stream")),
-            ("a slow answer", 200, skein.get("\(base)/slow")),
+            ("POST with JSON", 200, skein.post("\(base)/echo", body: .json(Order(item: "yarn", count: 3)))),
+            ("PUT with a form", 200, skein.put("\(base)/echo", body: .form(["item": "yarn"]))),
+            ("POST with a stream", 200, skein.post("\(base)/echo", body: .sequence(pieces))),
+            ("a streamed response", 200, skein.get("\(base)/stream")),
+            ("a slow response", 200, skein.get("\(base)/slow")),
             ("a failing handler", 500, skein.get("\(base)/fail")),
-            ("nothing there", 404, skein.get("\(base)/nothing")),
-            ("too slow an answer", 702, skein.get("\(base)/stuck", timeout: .milliseconds(300))),
-            ("a port that refuses", 714, skein.get("http://127.0.0.1:\(refused)/")),
+            ("not found", 404, skein.get("\(base)/nothing")),
+            ("a timeout", 702, skein.get("\(base)/stuck", timeout: .milliseconds(300))),
+            ("connection refused", 714, skein.get("http://127.0.0.1:\(refused)/")),
             ("a malformed URL", 701, skein.get("htp:/oops")),
         ]
         var isAsExpected = true

@@ -105,13 +105,15 @@ struct LoadCommand: AsyncParsableCommand {
             do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") }
         }
         let databases = urls.count { LoadDatabase($0) != nil }
-        guard databases == 0 || urls.count == 1 else { throw ValidationError("A database is a load of its own.") }
+        guard databases == 0 || urls.count == 1 else {
+            throw ValidationError("A database cannot be combined with other URLs.")
+        }
         if let database = LoadDatabase(urls[0]) {
             do { try database.check() } catch { throw ValidationError("\(error.message).") }
         }
         let sockets = urls.count { $0.lowercased().hasBytePrefix("ws") }
         guard sockets == 0 || sockets == urls.count else {
-            throw ValidationError("WebSockets and requests are loads of their own.")
+            throw ValidationError("WebSockets and requests cannot be combined.")
         }
         guard [xmlRPC, jsonRPC, grpc].count(where: { $0 != nil }) <= 1, sockets == 0 || xmlRPC == nil && grpc == nil
         else {
@@ -119,14 +121,14 @@ struct LoadCommand: AsyncParsableCommand {
                 "--xml-rpc, --json-rpc and --grpc exclude each other; over a WebSocket only JSON-RPC is called.")
         }
         guard streams == 1 || (sockets == 0 && xmlRPC == nil && jsonRPC == nil && grpc == nil) else {
-            throw ValidationError("-m is for requests of HTTP/2; give calls and sockets more clients.")
+            throw ValidationError("-m is for HTTP/2 requests; for calls and sockets, raise -c.")
         }
         if let grpc, grpc.splitBytes(separator: "/").count != 2 {
             throw ValidationError(
                 "\(grpc.debugDescription) is not SERVICE/METHOD, such as routeguide.RouteGuide/GetFeature.")
         }
         guard (1...1_000_000).contains(clients), (1...1024).contains(threads), (1...1_000_000).contains(streams) else {
-            throw ValidationError("-c and -m go from 1 to 1000000, and --threads from 1 to 1024.")
+            throw ValidationError("-c and -m must be from 1 to 1000000, and --threads from 1 to 1024.")
         }
         guard requests ?? 1 > 0 else { throw ValidationError("-n must be at least 1.") }
         guard duration ?? 1 > 0, duration ?? 1 < 1e9, rate ?? 1 >= 1e-6, rate ?? 1 < 1e9, timeout > 0, timeout < 1e9
@@ -135,7 +137,7 @@ struct LoadCommand: AsyncParsableCommand {
         }
         guard streams > 0 else { throw ValidationError("-m must be at least 1.") }
         guard !isHTTP1 || (streams == 1 && !isHTTP2) else {
-            throw ValidationError("--http1 has one stream on a connection; leave out -m and --http2.")
+            throw ValidationError("--http1 has one request at a time on a connection; leave out -m and --http2.")
         }
         _ = try HeaderArguments.parse(header)
     }

@@ -43,7 +43,7 @@ struct LoadDatabase {
             _ = try MongoConfiguration(url)
             guard !command.isEmpty else {
                 throw SkeinError(
-                    .exception, because: "command= is no document, such as {\"find\": \"posts\", \"limit\": 1}")
+                    .exception, because: "command= is not a document such as {\"find\": \"posts\", \"limit\": 1}")
             }
         default: _ = try DatabaseAddress(url)
         }

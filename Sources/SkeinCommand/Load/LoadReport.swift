@@ -92,7 +92,7 @@ struct LoadReport: Encodable {
             row(
                 "latency",
                 "min \(latency.min)  mean \(latency.mean)  max \(latency.max) ms"
-                    + (isOpenLoop ? "  (from the moment due)" : "")),
+                    + (isOpenLoop ? "  (from the scheduled time)" : "")),
             row("percentiles", "50% \(latency.p50)  90% \(latency.p90)  99% \(latency.p99)  99.9% \(latency.p999) ms"),
         ]
         if !status.isEmpty { lines.append(row("status", counts(status))) }

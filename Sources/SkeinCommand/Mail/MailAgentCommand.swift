@@ -97,13 +97,13 @@ struct MailAgentCommand: AsyncParsableCommand {
             guard (1...1000).contains(concurrency), (1...10_000).contains(totalConcurrency), rate ?? 1 > 0,
                 rate ?? 1 < 1e6,
                 (0.01...1e7).contains(firstRetry), (0.01...1e7).contains(longestRetry), (1...65535).contains(port)
-            else { throw ValidationError("Counts, times, rates and ports are numbers above 0.") }
+            else { throw ValidationError("Counts, times, rates and ports must be numbers above 0.") }
             if let page { _ = try PageAddress.read(page) }
             _ = try MailArguments.server(relay)
             if let name { try MailArguments.check([MailAddress(name: nil, "a@\(name)")]) }
             for server in dns where IPAddress.server(server, port: 53) == nil {
                 throw ValidationError(
-                    "\(server.debugDescription) is no address of a DNS server; write ADDRESS or ADDRESS:PORT.")
+                    "\(server.debugDescription) is not the address of a DNS server; write ADDRESS or ADDRESS:PORT.")
             }
         }
 
@@ -169,7 +169,8 @@ struct MailAgentCommand: AsyncParsableCommand {
                 if again { _ = try daemon.stop() }
                 if let relay = saved.relay { setenv("SKEIN_MAIL_RELAY", relay, 1) }
                 let process = try daemon.start(saved.arguments, within: .seconds(30))
-                Terminal.say("the agent of \(spool.folder) runs as process \(process); its log: \(log ?? daemon.log)")
+                Terminal.say(
+                    "the agent of \(spool.folder) is running as process \(process); its log: \(log ?? daemon.log)")
             } catch {
                 throw CommandFailure(error)
             }
@@ -230,7 +231,8 @@ struct MailAgentCommand: AsyncParsableCommand {
             let daemon = try spool.agent()
             do {
                 Terminal.say(
-                    try daemon.stop() ? "the agent of \(spool.folder) has ended" : "no agent of \(spool.folder) runs")
+                    try daemon.stop()
+                        ? "the agent of \(spool.folder) has ended" : "no agent of \(spool.folder) is running")
             } catch {
                 throw CommandFailure(error.message)
             }
@@ -259,7 +261,7 @@ struct MailAgentCommand: AsyncParsableCommand {
             let document = FileManager.default.contents(atPath: "\(folder)/status.json")
             let status = document.flatMap { try? JSON.decode(AgentStatus.self, from: Array($0)) }
             guard let process else {
-                Terminal.say(json ? "{\"running\":false}" : "no agent of \(folder) runs")
+                Terminal.say(json ? "{\"running\":false}" : "no agent of \(folder) is running")
                 throw ExitCode(1)
             }
             if json {
@@ -270,18 +272,18 @@ struct MailAgentCommand: AsyncParsableCommand {
                 }
                 return Terminal.say(object.json)
             }
-            Terminal.say("the agent of \(folder) runs as process \(process)")
+            Terminal.say("the agent of \(folder) is running as process \(process)")
             guard let status else { return }
             let counters = status.counters
             Terminal.say(
                 "\(status.messages) messages, \(status.running) deliveries under way, \(status.connections) connections so far"
             )
             Terminal.say(
-                "delivered \(counters.delivered), tried again \(counters.deferred), given up \(counters.failed) (for want of time \(counters.expired)), perhaps twice \(counters.uncertain)"
+                "delivered \(counters.delivered), deferred \(counters.deferred), failed \(counters.failed) (expired \(counters.expired)), possibly delivered twice \(counters.uncertain)"
             )
             for destination in status.destinations {
                 Terminal.say(
-                    "  \(destination.name): \(destination.waiting) wait, \(destination.running) under way\(destination.isResting ? ", cannot be reached" : "")"
+                    "  \(destination.name): \(destination.waiting) waiting, \(destination.running) under way\(destination.isResting ? ", cannot be reached" : "")"
                 )
             }
         }
@@ -325,7 +327,7 @@ enum PageAddress {
     static func read(_ text: String) throws -> (host: String, port: Int) {
         let whole = text.containsByte(":") ? text : "127.0.0.1:\(text)"
         guard case .tcp(let host, let port)? = ServerConfiguration.Address(whole) else {
-            throw ValidationError("\(text.debugDescription) is no address; write PORT, HOST:PORT or [IPV6]:PORT.")
+            throw ValidationError("\(text.debugDescription) is not an address; write PORT, HOST:PORT or [IPV6]:PORT.")
         }
         return (host, port)
     }

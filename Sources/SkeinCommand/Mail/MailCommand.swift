@@ -62,7 +62,7 @@ struct SpoolOption: ParsableArguments {
     func agent() throws -> Daemon {
         let path = "\(folder)/agent.pid"
         if access(path, R_OK) != 0, errno == EACCES {
-            throw CommandFailure("\(path): this user may not see whether an agent runs")
+            throw CommandFailure("\(path): this user may not see whether an agent is running")
         }
         return Daemon(pidFile: path)
     }
@@ -86,7 +86,7 @@ struct SigningOptions: ParsableArguments {
         try keys.map { text in
             let parts = text.splitBytes(separator: ":", maxSplits: 2).map(String.init)
             guard parts.count == 3 else {
-                throw ValidationError("\(text.debugDescription) is no key; write DOMAIN:SELECTOR:FILE.")
+                throw ValidationError("\(text.debugDescription) is not a key; write DOMAIN:SELECTOR:FILE.")
             }
             do throws(SkeinError) {
                 return try DKIMKey(domain: parts[0], selector: parts[1], file: parts[2])

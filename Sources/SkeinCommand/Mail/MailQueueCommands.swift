@@ -166,7 +166,7 @@ struct MailShowCommand: AsyncParsableCommand {
 enum MailNames {
     static func read(_ text: String) throws -> MailID {
         guard let id = MailID(text) else {
-            throw ValidationError("\(text.debugDescription) is no name of a message: 24 hexadecimal digits.")
+            throw ValidationError("\(text.debugDescription) is not a message ID; an ID has 24 hexadecimal digits.")
         }
         return id
     }
@@ -181,7 +181,7 @@ enum MailNames {
                     Terminal.say("\(id) \(done)")
                     continue
                 }
-                Terminal.complain("There is no message \(id) that can be.")
+                Terminal.complain("The message \(id) does not exist, or its state does not allow this.")
             } catch let error as SkeinError {
                 Terminal.complain(CommandFailure(error).description)
             }
@@ -201,7 +201,7 @@ struct MailRetryCommand: AsyncParsableCommand {
 
     func run() async throws {
         let spool = try spool.open()
-        try MailNames.each(ids, "is tried") { try spool.retry($0) }
+        try MailNames.each(ids, "is scheduled for immediate delivery") { try spool.retry($0) }
     }
 }
 
@@ -233,13 +233,13 @@ struct MailDeleteCommand: AsyncParsableCommand {
     var ids: [String] = []
 
     func validate() throws {
-        guard all != nil || !ids.isEmpty else { throw ValidationError("Name messages, or a state by --all.") }
+        guard all != nil || !ids.isEmpty else { throw ValidationError("Give message IDs, or a state with --all.") }
     }
 
     func run() async throws {
         let spool = try spool.open()
         let names = all.map { spool.names($0).map { "\($0)" } } ?? []
-        try MailNames.each(ids + names, "is gone") { try spool.delete($0) }
+        try MailNames.each(ids + names, "is deleted") { try spool.delete($0) }
     }
 }
 
@@ -253,6 +253,6 @@ struct MailFlushCommand: AsyncParsableCommand {
         let spool = try spool.open()
         var count = 0
         for id in spool.names(.queue) where (try? spool.retry(id)) == true { count += 1 }
-        Terminal.say("\(count) messages are tried")
+        Terminal.say("\(count) messages are scheduled for immediate delivery")
     }
 }

@@ -118,24 +118,24 @@ struct MailSendCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard !(to + cc + bcc).isEmpty else { throw ValidationError("Say who is to get it: --to ADDRESS.") }
+        guard !(to + cc + bcc).isEmpty else { throw ValidationError("Give a recipient: --to ADDRESS.") }
         guard
             smtp == nil
                 || [relay, key, spool.spool].allSatisfy({ $0 == nil }) && [delay, lifetime].allSatisfy({ $0 == nil })
                     && priority == nil
         else {
             throw ValidationError(
-                "--spool, --relay, --key, --in, --lifetime and --priority are for the spool, and not for --smtp.")
+                "--spool, --relay, --key, --in, --lifetime and --priority cannot be combined with --smtp.")
         }
         for server in [smtp, relay] { _ = try MailArguments.server(server) }
         try MailArguments.check(
             (to + cc + bcc + replyTo + [from, returnPath].compactMap(\.self)).flatMap { MailAddress.list($0) })
-        guard key?.isEmpty != true else { throw ValidationError("--key has a text.") }
+        guard key?.isEmpty != true else { throw ValidationError("--key must not be empty.") }
         guard (0.1...86_400).contains(timeout ?? 1) else {
-            throw ValidationError("--timeout is from 0.1 to 86400 seconds.")
+            throw ValidationError("--timeout must be from 0.1 to 86400 seconds.")
         }
         guard (0...31_536_000).contains(delay ?? 0), (1...31_536_000).contains(lifetime ?? 1) else {
-            throw ValidationError("--in and --lifetime are seconds, at most a year.")
+            throw ValidationError("--in and --lifetime must be seconds, at most a year.")
         }
         for text in embed where !text.containsByte("=") {
             throw ValidationError("\(text.debugDescription): write ID=FILE.")
@@ -149,7 +149,7 @@ struct MailSendCommand: AsyncParsableCommand {
         let (message, keys) = (try message, try signing.read())
         let (smtp, relay) = (try MailArguments.server(smtp), try MailArguments.server(relay))
         if !keys.isEmpty, !keys.contains(where: { $0.signs(for: message.from.domain) }) {
-            Terminal.complain("No key of --dkim is for \(message.from.domain): the message is not signed.")
+            Terminal.complain("--dkim has no key for \(message.from.domain): the message is not signed.")
         }
         do throws(SkeinError) {
             if let smtp { try await send(message, smtp, keys) } else { try store(message, relay, keys) }
@@ -228,9 +228,11 @@ struct MailSendCommand: AsyncParsableCommand {
         let wasThere = key.map { spool.knows(key: $0) } ?? false
         let id = try spool.store(message, options)
         Terminal.say(json ? MailJSON.line(Stored(id: "\(id)", new: !wasThere)) : "\(id)")
-        if wasThere, !json { Terminal.complain("A message with this key was stored before; this one is not.") }
+        if wasThere, !json {
+            Terminal.complain("A message with this key was stored before; this message was not stored.")
+        }
         if Daemon(pidFile: "\(spool.folder)/agent.pid").processID == nil {
-            Terminal.complain("No agent delivers what is in \(spool.folder); start one: skein mail agent start")
+            Terminal.complain("No agent is running for \(spool.folder); start one: skein mail agent start")
         }
     }
 }

@@ -40,7 +40,7 @@ struct MailSinkCommand: AsyncParsableCommand {
     func validate() throws {
         _ = try PageAddress.read(listen)
         if let page { _ = try PageAddress.read(page) }
-        guard (1...100_000).contains(keep) else { throw ValidationError("--keep is from 1 to 100000.") }
+        guard (1...100_000).contains(keep) else { throw ValidationError("--keep must be from 1 to 100000.") }
     }
 
     func run() async throws {
@@ -58,11 +58,11 @@ struct MailSinkCommand: AsyncParsableCommand {
         let address = try PageAddress.read(listen)
         do {
             let port = try await sink.start(host: address.host, port: address.port)
-            Terminal.complain("taking mail at smtp://\(address.host):\(port)")
+            Terminal.complain("accepting mail at smtp://\(address.host):\(port)")
             let server = try page.map { try PageAddress.read($0) }.map { ($0, SinkPage(store: store)) }
             if let (address, page) = server {
                 let port = try await page.serve(at: address)
-                Terminal.complain("showing it at http://\(address.host):\(port)/")
+                Terminal.complain("web page at http://\(address.host):\(port)/")
             }
         } catch let error as SkeinError {
             throw CommandFailure(error)

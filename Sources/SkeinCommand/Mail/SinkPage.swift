@@ -119,7 +119,7 @@ struct SinkPage: Sendable {
             "<tr><td>\(Markup.escape($0.name))</td><td>\(Markup.escape($0.value))</td></tr>"
         }.joined()
         var body = """
-            <p><a href="/">All messages</a> · <a href="/messages/\(entry.number).eml">As it came</a></p>
+            <p><a href="/">All messages</a> · <a href="/messages/\(entry.number).eml">Source</a></p>
             <h1>\(Markup.escape(read["subject"]))</h1>
             <p>From \(Markup.escape(entry.mail.sender)) to \(Markup.escape(entry.mail.recipients.joined(separator: ", ")))</p>
             """

@@ -21,7 +21,7 @@ struct Download {
             }
             Terminal.endProgress()
             let (received, resumedFrom) = size.withLock { $0 }
-            let news = resumedFrom > 0 ? ", \(resumedFrom) of them were there" : ""
+            let news = resumedFrom > 0 ? ", \(resumedFrom) of them from the earlier attempt" : ""
             Terminal.say(
                 "REQID 0. \(response.version) \(response.statusCode) \(response.reason) "
                     + "\(received) bytes received\(news)")

@@ -53,7 +53,7 @@ struct RPCCommand: AsyncParsableCommand {
     func validate() throws {
         guard !(isJSON && isXML) else { throw ValidationError("--json-rpc and --xml-rpc exclude each other.") }
         guard named == nil || isJSON && arguments.isEmpty else {
-            throw ValidationError("--named stands instead of arguments, and for --json-rpc.")
+            throw ValidationError("--named replaces the arguments, and needs --json-rpc.")
         }
         if let named, Self.value(named).members == nil { throw ValidationError("--named takes a JSON object.") }
         do { _ = try HTTPURL(url) } catch { throw ValidationError("\(error.message).") }
@@ -98,7 +98,7 @@ struct RPCCommand: AsyncParsableCommand {
             guard number.isExactDouble else {
                 throw SkeinError(
                     .exception,
-                    because: "XML-RPC has no number with all digits of \(number); send it as text, in quotation marks")
+                    because: "XML-RPC cannot represent all digits of \(number); send it as text, in quotation marks")
             }
             return .double(number.double)
         case .string(let value): return .string(value)

@@ -65,14 +65,14 @@ struct RequestOptions: ParsableArguments {
         guard concurrency > 0 else { throw ValidationError("--concurrency must be at least 1.") }
         guard timeout > 0, timeout < 1e9 else { throw ValidationError("--timeout must be more than 0 seconds.") }
         if output != nil, urls.count != 1 || urls[0].hasBytePrefix("@") && !aliases.names(urls[0]) {
-            throw ValidationError("--output takes the body of one URL.")
+            throw ValidationError("--output needs exactly one URL.")
         }
         guard !all || urls.allSatisfy({ aliases.names($0) }) else {
-            throw ValidationError("--all takes URLs of aliases, such as @x/path with --alias '@x=…'.")
+            throw ValidationError("--all needs URLs of aliases, such as @x/path with --alias '@x=…'.")
         }
         guard !all || output == nil else { throw ValidationError("--all and --output exclude each other.") }
         if output != nil, body || json { throw ValidationError("--output cannot be combined with --body or --json.") }
-        guard !resume || output != nil else { throw ValidationError("--resume belongs to --output.") }
+        guard !resume || output != nil else { throw ValidationError("--resume needs --output.") }
         _ = try HeaderArguments.parse(header)
     }
 
@@ -171,7 +171,7 @@ enum InputFile {
     /// - Throws: when it is not UTF-8.
     static func utf8(_ argument: String) throws -> String {
         guard let text = String(validating: try bytes(argument) ?? [], as: UTF8.self) else {
-            throw ValidationError("\(argument.debugDescription) is not text in UTF-8.")
+            throw ValidationError("\(argument.debugDescription) is not UTF-8 text.")
         }
         return text
     }

@@ -44,7 +44,7 @@ struct TransportOptions: ParsableArguments {
         for entry in resolve { _ = try Self.parse(entry) }
         if let proxy { do { _ = try Proxy(proxy) } catch { throw ValidationError("\(error.message).") } }
         guard key == nil || cert != nil else {
-            throw ValidationError("--key belongs to a certificate; add --cert FILE.")
+            throw ValidationError("--key needs a certificate; add --cert FILE.")
         }
     }
 

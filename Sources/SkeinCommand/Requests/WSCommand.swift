@@ -66,7 +66,7 @@ struct WSCommand: AsyncParsableCommand {
         do { _ = try HTTPURL(webSocket: url) } catch { throw ValidationError("\(error.message).") }
         guard count ?? 1 > 0 else { throw ValidationError("--count must be at least 1.") }
         guard wait >= 0, wait < 1e9, timeout > 0, timeout < 1e9 else {
-            throw ValidationError("--wait and --timeout are seconds.")
+            throw ValidationError("--wait and --timeout must be numbers of seconds.")
         }
         _ = try HeaderArguments.parse(header)
     }
@@ -95,7 +95,7 @@ struct WSCommand: AsyncParsableCommand {
 
     private func talk(over socket: WebSocket) async throws {
         let isInteractive = send.isEmpty && isatty(0) == 1 && Terminal.isWatched
-        if isInteractive { Terminal.complain("connected; a line is a message, end with Ctrl-D") }
+        if isInteractive { Terminal.complain("connected; each line is a message, Ctrl-D ends the input") }
         let silence = Silence()
         let speaking = Task {
             if send.isEmpty {

@@ -63,7 +63,7 @@ struct ResolveCommand: AsyncParsableCommand {
     func validate() throws {
         guard !names.isEmpty else { throw ValidationError("Name at least one host.") }
         guard ["A", "AAAA", "ANY"].contains(type.uppercased()) else {
-            throw ValidationError("--type is A, AAAA or ANY.")
+            throw ValidationError("--type must be A, AAAA or ANY.")
         }
         guard concurrency > 0, timeout ?? 1 > 0, timeout ?? 1 < 1e9 else {
             throw ValidationError("--concurrency and --timeout must be more than 0.")

@@ -31,12 +31,12 @@ struct CertificateCommand: AsyncParsableCommand {
     var force = false
 
     func validate() throws {
-        guard (1...3650).contains(days) else { throw ValidationError("--days is from 1 to 3650.") }
+        guard (1...3650).contains(days) else { throw ValidationError("--days must be from 1 to 3650.") }
     }
 
     func run() async throws {
         if !force, FileManager.default.fileExists(atPath: out) {
-            throw ValidationError("\(out.debugDescription) is there already; replace it with --force.")
+            throw ValidationError("\(out.debugDescription) exists already; replace it with --force.")
         }
         let made = try SelfSignedCertificate.make(
             names: names.isEmpty ? ["localhost", "127.0.0.1", "::1"] : names, days: days)

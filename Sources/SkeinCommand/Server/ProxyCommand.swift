@@ -149,16 +149,16 @@ struct ProxyCommand: EngineCommand {
         for field in setRequestHeader + setHeader { _ = try Self.field(field) }
         let times = [responseTimeout, connectTimeout ?? 10, readTimeout ?? 60, tunnelTimeout]
         guard times.allSatisfy({ $0 > 0 && $0 < 1e9 }) else {
-            throw ValidationError("Timeouts are numbers of seconds above 0.")
+            throw ValidationError("Timeouts must be numbers of seconds above 0.")
         }
         for range in forwardAllow where AddressRange(range) == nil {
-            throw ValidationError("\(range.debugDescription) is no range of addresses; write 10.0.0.0/8.")
+            throw ValidationError("\(range.debugDescription) is not an address range; write 10.0.0.0/8.")
         }
         for user in forwardUser where !user.containsBytes(":") {
             throw ValidationError("--forward-user takes NAME:PASSWORD.")
         }
         if let cacheDisk { _ = try Self.folder(cacheDisk) }
-        guard maxBody >= 0 else { throw ValidationError("--max-body is a number of bytes.") }
+        guard maxBody >= 0 else { throw ValidationError("--max-body must be a number of bytes.") }
     }
 
     func mount(into engine: inout Engine) throws {
@@ -236,7 +236,7 @@ struct ProxyCommand: EngineCommand {
     private static func place(_ text: String) throws -> (String, String) {
         let parts = text.splitBytes(separator: "=", maxSplits: 1).map(String.init)
         guard parts.count == 2, parts[0].hasBytePrefix("/") else {
-            throw ValidationError("\(text.debugDescription) is no mount; write /path=http://host:port.")
+            throw ValidationError("\(text.debugDescription) is not a mount; write /path=http://host:port.")
         }
         do {
             _ = try HTTPURL(parts[1])
@@ -250,7 +250,9 @@ struct ProxyCommand: EngineCommand {
     private static func folder(_ text: String) throws -> (String, Int) {
         guard let colon = text.lastByte(":"), let size = ByteCount(argument: String(text.text(after: colon))),
             colon > text.startIndex
-        else { throw ValidationError("\(text.debugDescription) is no folder and size; write /var/cache/skein:1G.") }
+        else {
+            throw ValidationError("\(text.debugDescription) is not a folder and a size; write /var/cache/skein:1G.")
+        }
         return (String(text[..<colon]), size.bytes)
     }
 
@@ -258,7 +260,7 @@ struct ProxyCommand: EngineCommand {
     private static func field(_ text: String) throws -> (name: String, value: String) {
         let parts = text.splitBytes(separator: ":", maxSplits: 1)
         guard parts.count == 2, !parts[0].isEmpty else {
-            throw ValidationError("\(text.debugDescription) is no header field; write 'Name: value'.")
+            throw ValidationError("\(text.debugDescription) is not a header field; write 'Name: value'.")
         }
         return (String(parts[0]), String(parts[1].trimmingBlanks()))
     }

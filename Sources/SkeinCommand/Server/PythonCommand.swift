@@ -78,17 +78,17 @@ struct PythonCommand: EngineCommand {
             throw ValidationError("Name the app, such as app:app or mysite/wsgi.py:application.")
         }
         for place in self.static { _ = try ServeCommand.place(place) }
-        guard mount.hasBytePrefix("/") else { throw ValidationError("--mount begins with a slash.") }
+        guard mount.hasBytePrefix("/") else { throw ValidationError("--mount must begin with a slash.") }
         guard [appThreads, maxAppThreads].allSatisfy({ (1...1024).contains($0 ?? 1) }) else {
-            throw ValidationError("--app-threads and --max-app-threads are from 1 to 1024.")
+            throw ValidationError("--app-threads and --max-app-threads must be from 1 to 1024.")
         }
         guard queue > 0, (1...(1 << 20)).contains(maxBody) else {
-            throw ValidationError("--queue and --max-body are above 0, and --max-body is at most 1048576.")
+            throw ValidationError("--queue and --max-body must be above 0, and --max-body at most 1048576.")
         }
         if let requestTimeout {
             // Excludes numbers that are too large for a duration.
             guard requestTimeout > 0, requestTimeout <= 1e6 else {
-                throw ValidationError("--request-timeout is a number of seconds above 0 and at most 1000000.")
+                throw ValidationError("--request-timeout must be a number of seconds above 0 and at most 1000000.")
             }
         }
     }

@@ -57,7 +57,8 @@ struct RunCommand: AsyncParsableCommand {
             let read = try CheckCommand.read(file, keeping: KeptStates(isForReading: true))
             let workers = processes.workers ?? read.workers
             if read.acme != nil, workers ?? 1 > 1 {
-                throw CommandFailure("[acme] needs one worker: the authority's questions would reach another one")
+                throw CommandFailure(
+                    "[acme] needs a single worker: with several, validation requests could reach the wrong one")
             }
             return .init(
                 addresses: read.engine.configuration.addresses,
@@ -92,16 +93,16 @@ struct RunCommand: AsyncParsableCommand {
                 var changes = first.changesForRestart(to: engine.configuration)
                 if read.acme != acme { changes.append("acme") }
                 if !changes.isEmpty {
-                    logger.warning("these settings change with a restart: \(changes.joined(separator: ", "))")
+                    logger.warning("these settings need a restart to change: \(changes.joined(separator: ", "))")
                 }
                 try await server.replace(with: engine)
                 kept.dropUnused()
                 server.reload()
             } catch let error as ConfigurationError {
                 for problem in error.problems { logger.error("\(problem)") }
-                logger.error("\(file) has mistakes; what was read before stays in force")
+                logger.error("\(file) has mistakes; the previous configuration stays in force")
             } catch {
-                logger.error("\(file) is not read again: \(error); what was read before stays in force")
+                logger.error("\(file) cannot be reloaded: \(error); the previous configuration stays in force")
             }
         }
         let server = engine.replaceableServer()

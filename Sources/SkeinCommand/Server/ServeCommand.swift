@@ -51,7 +51,7 @@ struct ServeCommand: EngineCommand {
 
     func validate() throws {
         for place in mount { _ = try Self.place(place) }
-        guard maxAge ?? 0 >= 0 else { throw ValidationError("--max-age is a number of seconds.") }
+        guard maxAge ?? 0 >= 0 else { throw ValidationError("--max-age must be a number of seconds.") }
     }
 
     func mount(into engine: inout Engine) {
@@ -81,7 +81,7 @@ struct ServeCommand: EngineCommand {
     static func place(_ text: String) throws -> (String, String) {
         let parts = text.splitBytes(separator: "=", maxSplits: 1).map(String.init)
         guard parts.count == 2, parts[0].hasBytePrefix("/") else {
-            throw ValidationError("\(text.debugDescription) is no mount; write /path=folder.")
+            throw ValidationError("\(text.debugDescription) is not a mount; write /path=folder.")
         }
         return (parts[0], parts[1])
     }

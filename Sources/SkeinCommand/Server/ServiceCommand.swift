@@ -50,14 +50,14 @@ struct ServiceCommand: AsyncParsableCommand {
                 Bytes.isDigit($0) || Bytes.lowercased($0) &- 0x61 < 26 || "-_.".utf8.contains($0)
             }
             guard isSound, (1...64).contains(name.utf8.count) else {
-                throw ValidationError("\(name.debugDescription) is no name of a service.")
+                throw ValidationError("\(name.debugDescription) is not a service name.")
             }
             guard program != nil || !arguments.isEmpty else {
-                throw ValidationError("Say what skein is to do, behind --: -- run FILE.")
+                throw ValidationError("Give the arguments of skein after --: -- run FILE.")
             }
             if program == nil, let first = arguments.first, !["run", "serve", "proxy"].contains(first) {
                 throw ValidationError(
-                    "skein \(first) is no server that says when it is ready; run, serve and proxy are.")
+                    "skein \(first) does not report when it is ready; use run, serve or proxy.")
             }
         }
 
@@ -81,7 +81,7 @@ struct ServiceCommand: AsyncParsableCommand {
             } catch {
                 throw CommandFailure("\(file) cannot be written: \(error.localizedDescription)")
             }
-            Terminal.say("\(file) is written; go on with: systemctl daemon-reload && systemctl enable --now \(name)")
+            Terminal.say("\(file) is written; continue with: systemctl daemon-reload && systemctl enable --now \(name)")
         }
     }
 }

@@ -54,7 +54,7 @@ struct TokenCommand: AsyncParsableCommand {
 
         func run() async throws {
             guard let password = readLine(strippingNewline: true), !password.isEmpty else {
-                throw ValidationError("Standard input has no password in its first line.")
+                throw ValidationError("The first line of standard input has no password.")
             }
             Terminal.say(try PasswordHash.make(password))
         }
@@ -78,7 +78,7 @@ struct TokenCommand: AsyncParsableCommand {
                 members["iat"] = .integer(now)
                 members["exp"] = .integer(now + expiresIn)
             }
-            guard let key = try keyOption.keys().first else { throw ValidationError("There is no key for that.") }
+            guard let key = try keyOption.keys().first else { throw ValidationError("No usable key was given.") }
             do {
                 Terminal.say(try key.sign(.object(members), keyOption.algorithm.first))
             } catch let error as SkeinError {

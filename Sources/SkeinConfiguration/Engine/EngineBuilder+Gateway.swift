@@ -41,7 +41,8 @@ extension EngineBuilder {
         if section.boolean("certificates") ?? false { authenticators.append(CertificateAuthentication()) }
         if authenticators.isEmpty, !["token", "introspection", "key", "user"].contains(where: section.has) {
             section.complain(
-                "", "no credentials are accepted; add [gateway.token], [gateway.key.NAME] or [gateway.user.NAME]")
+                "", "the gateway accepts no credentials; add [gateway.token], [gateway.key.NAME] or [gateway.user.NAME]"
+            )
         }
         let origins = section.texts("cors")
         if !origins.isEmpty { engine.middleware.append(Self.cors(origins)) }
@@ -72,7 +73,7 @@ extension EngineBuilder {
         }
         let remote = section.text("keys_url").flatMap { url in section.attempt("keys_url") { try kept.keys(url) } }
         if !section.has("keys"), !section.has("secret"), !section.has("keys_url") {
-            section.complain("", "there are no keys; add keys, secret or keys_url")
+            section.complain("", "no keys are configured; add keys, secret or keys_url")
         }
         var verifier = TokenVerifier(
             keys: keys, issuers: Set(section.texts("issuers")), audiences: Set(section.texts("audiences")))
@@ -98,7 +99,7 @@ extension EngineBuilder {
         if root.section("gateway")?.boolean("required") ?? false, !section.has("users") {
             section.complain(
                 "users",
-                "the gateway requires credentials of all requests but those to the forward proxy; add users here")
+                "the gateway requires credentials, but the forward proxy has no users; add users here")
         }
         engine.forwardProxy = options
     }

@@ -37,13 +37,13 @@ extension EngineBuilder {
             section.complain(
                 "",
                 kinds.isEmpty
-                    ? "nothing is served here; add one of \(Self.kinds.joined(separator: ", "))"
-                    : "a mount serves one thing, and not \(kinds.joined(separator: " and "))")
+                    ? "the mount serves nothing; add one of \(Self.kinds.joined(separator: ", "))"
+                    : "a mount serves exactly one thing, not \(kinds.joined(separator: " and "))")
             return
         }
         for (other, names) in Self.settings where other != kind {
             for name in names where section.has(name) && !(Self.settings[kind] ?? []).contains(name) {
-                section.complain(name, "this setting belongs to a mount with \(other), and this one has \(kind)")
+                section.complain(name, "this setting needs a mount with \(other); this one has \(kind)")
             }
         }
         let host = section.text("host")
@@ -88,7 +88,7 @@ extension EngineBuilder {
         case "files":
             guard let folder = section.text("files") else { return nil }
             if (try? FileManager.default.contentsOfDirectory(atPath: folder)) == nil {
-                section.complain("files", "\(folder.debugDescription) is no folder that can be read")
+                section.complain("files", "\(folder.debugDescription) is not a readable folder")
             }
             return FileApp(folder, Self.files(section))
         case "upstream": return upstream(section)
@@ -97,7 +97,7 @@ extension EngineBuilder {
             guard let location = section.text("redirect") else { return nil }
             let status = section.integer("code") ?? 307
             guard [301, 302, 303, 307, 308].contains(status) else {
-                section.complain("code", "a redirect has the code 301, 302, 303, 307 or 308")
+                section.complain("code", "a redirect needs the code 301, 302, 303, 307 or 308")
                 return nil
             }
             return ClosureApp { request in
@@ -136,7 +136,7 @@ extension EngineBuilder {
         if let folder = section.text("folder") {
             options.folder = folder
             if (try? FileManager.default.contentsOfDirectory(atPath: folder)) == nil {
-                section.complain("folder", "\(folder.debugDescription) is no folder that can be read")
+                section.complain("folder", "\(folder.debugDescription) is not a readable folder")
             }
         }
         if let environment = options.environment, !FileManager.default.fileExists(atPath: environment) {

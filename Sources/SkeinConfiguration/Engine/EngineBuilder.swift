@@ -70,7 +70,7 @@ struct EngineBuilder {
                 return server.complain("shared", error.message)
             }
         } else if let options = try? RedisConfiguration(text), options.password != nil {
-            return server.complain("shared", "secrets do not stand in this file; write env:NAME or file:PATH")
+            return server.complain("shared", "secrets are not allowed in this file; write env:NAME or file:PATH")
         }
         do throws(SkeinError) { _ = try RedisConfiguration(url) } catch {
             return server.complain("shared", error.message)
@@ -82,7 +82,7 @@ struct EngineBuilder {
         section.items(name).compactMap { item in
             if let range = AddressRange(item.text) { return range }
             section.complain(
-                at: item.position, name, "\(item.text.debugDescription) is no range of addresses; write \"10.0.0.0/8\"")
+                at: item.position, name, "\(item.text.debugDescription) is not an address range; write \"10.0.0.0/8\"")
             return nil
         }
     }
@@ -95,18 +95,18 @@ struct EngineBuilder {
             guard var address = ServerConfiguration.Address(text) else {
                 section.complain(
                     "address",
-                    "\(text.debugDescription) is no address; write \"HOST:PORT\", \"[IPV6]:PORT\" or \"unix:PATH\"")
+                    "\(text.debugDescription) is not an address; write \"HOST:PORT\", \"[IPV6]:PORT\" or \"unix:PATH\"")
                 continue
             }
             if section.boolean("tls") ?? false {
                 guard case .tcp(let host, let port) = address else {
-                    section.complain("tls", "TLS is spoken on TCP addresses only")
+                    section.complain("tls", "TLS needs a TCP address")
                     continue
                 }
                 address = .tls(host, port: port)
             }
             if addresses.contains(address), !"\(address)".hasByteSuffix(":0") {
-                section.complain("address", "\(text.debugDescription) is listened on twice")
+                section.complain("address", "\(text.debugDescription) occurs twice")
             }
             addresses.append(address)
         }
@@ -116,7 +116,7 @@ struct EngineBuilder {
         if let tls = root.section("tls") {
             engine.configuration.tls = Self.tls(tls)
             if !sections.contains(where: { $0.boolean("tls") ?? false }) {
-                tls.complain("", "no address speaks TLS; add tls = true to a [[listen]]")
+                tls.complain("", "no address uses TLS; add tls = true to a [[listen]]")
             }
         } else if let section = sections.first(where: { $0.boolean("tls") ?? false }), !root.has("acme") {
             section.complain("tls", "TLS needs a certificate; add [tls] with certificate = \"FILE\", or [acme]")
@@ -133,7 +133,7 @@ struct EngineBuilder {
             where !(section.boolean("tls") ?? false) && !(section.boolean("redirect_to_tls") ?? false) {
                 section.complain(
                     "",
-                    "requests are redirected to TLS from all addresses in clear text or from none; add redirect_to_tls = true here"
+                    "either all clear-text addresses redirect to TLS or none; add redirect_to_tls = true here"
                 )
             }
         }
@@ -141,11 +141,11 @@ struct EngineBuilder {
 
     func authority(_ section: CheckedSection) -> ACMEConfiguration? {
         if !root.sections("listen").contains(where: { $0.boolean("tls") ?? false }) {
-            section.complain("", "no address speaks TLS; add tls = true to a [[listen]]")
+            section.complain("", "no address uses TLS; add tls = true to a [[listen]]")
         }
         guard let folder = section.text("folder") else { return nil }
         let names = section.texts("names")
-        if names.isEmpty, section.has("names") { section.complain("names", "a certificate has one name at least") }
+        if names.isEmpty, section.has("names") { section.complain("names", "a certificate needs at least one name") }
         var options = ACMEConfiguration(names: names, folder: folder)
         options.email = section.text("email")
         if let directory = section.text("directory") { options.directory = directory }
@@ -161,13 +161,13 @@ struct EngineBuilder {
             if let program {
                 options.challenge = .dns(program: program)
             } else {
-                section.complain("challenge", "records of DNS are set by a program; add dns_program = \"PATH\"")
+                section.complain("challenge", "DNS records are set by a program; add dns_program = \"PATH\"")
             }
         default: break
         }
         if let program, section.text("challenge") ?? "dns" == "dns" {
             if !FileManager.default.isExecutableFile(atPath: program) {
-                section.complain("dns_program", "\(program.debugDescription) is no program that can be run")
+                section.complain("dns_program", "\(program.debugDescription) is not an executable program")
             }
         }
         options.rootsFile = section.text("roots")
@@ -218,14 +218,15 @@ struct EngineBuilder {
     mutating func addAlias(_ name: String, _ section: CheckedSection) {
         let members = section.items("members")
         guard !members.isEmpty else {
-            if section.has("members") { section.complain("members", "an alias has one member at least") }
+            if section.has("members") { section.complain("members", "an alias needs at least one member") }
             return
         }
         let scheme = Alias.Scheme.of(member: members[0].text)
         for member in members where (try? Alias(scheme, [member.text])) == nil {
             section.complain(
                 at: member.position, "members",
-                "\(member.text.debugDescription) is no member; write \"http://HOST:PORT\", and a weight if it is not 1")
+                "\(member.text.debugDescription) is not a member; write \"http://HOST:PORT\", and a weight if it is not 1"
+            )
         }
         guard var alias = try? Alias(scheme, members.map(\.text)) else { return }
         let policies: [String: BalancingConfiguration.Policy] = [
@@ -238,7 +239,7 @@ struct EngineBuilder {
         if let value = section.duration("ejection") { alias.balancing.outliers.ejection = value }
         if let health = section.section("health") {
             if let interval = health.duration("interval"), interval < .milliseconds(100) {
-                health.complain("interval", "members are checked every 100 ms at most")
+                health.complain("interval", "the interval must be at least 100 ms")
             }
             if health.has("path"), health.has("grpc") {
                 health.complain("grpc", "a check has a path or a gRPC service")
@@ -263,7 +264,7 @@ struct EngineBuilder {
         }
         let folder = section.text("folder")
         if let folder, folders.contains(where: { $0.equalsBytes(folder) }) {
-            section.complain("folder", "another cache has this folder")
+            section.complain("folder", "another cache uses this folder")
             return
         }
         if let folder { folders.append(folder) }
@@ -300,7 +301,7 @@ struct EngineBuilder {
         let source: AccessPolicy? = section.has("sources") ? .sources(sources) : nil
         guard let identity else {
             if source == nil {
-                section.complain("", "nothing is required here; add roles, users, authenticated or sources")
+                section.complain("", "the access rule is empty; add roles, users, authenticated or sources")
             }
             return source ?? .nobody
         }

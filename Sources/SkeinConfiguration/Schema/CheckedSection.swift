@@ -36,7 +36,7 @@ struct CheckedSection {
                 let hint =
                     section.nearest(to: entry.key).map { "; did you mean \($0)?" }
                     ?? "; known are \(section.settings.map(\.name).joined(separator: ", "))"
-                problems.add(entry.position, key(entry.key), "there is no such setting\(hint)")
+                problems.add(entry.position, key(entry.key), "unknown setting\(hint)")
                 continue
             }
             check(entry.node, setting.kind, key(entry.key))
@@ -50,7 +50,7 @@ struct CheckedSection {
 
     private func check(_ node: TOMLNode, _ kind: Setting.Kind, _ key: String) {
         func refuse() {
-            problems.add(node.position, key, "expected \(kind.expectation), and not \(Self.shown(node))")
+            problems.add(node.position, key, "expected \(kind.expectation), got \(Self.shown(node))")
         }
         switch (kind, node.value) {
         case (.text, .string), (.boolean, .boolean): break
@@ -68,7 +68,7 @@ struct CheckedSection {
             guard !words.contains(where: { $0.equalsBytes(text) }) else { break }
             let near = words.map { ($0, Spelling.distance($0, text)) }.min { $0.1 < $1.1 }
             let hint = near.flatMap { $0.1 <= 2 ? "; did you mean \"\($0.0)\"?" : nil } ?? ""
-            problems.add(node.position, key, "expected \(kind.expectation), and not \(text.debugDescription)\(hint)")
+            problems.add(node.position, key, "expected \(kind.expectation), got \(text.debugDescription)\(hint)")
         case (.list(let kind), .array(let items)): for item in items { check(item, kind, key) }
         case (.fields, .table(let table)):
             for entry in table.entries { check(entry.node, .text, "\(key).\(entry.key)") }
@@ -77,7 +77,7 @@ struct CheckedSection {
         case (.sections(let section), .array(let items)):
             for item in items {
                 guard case .table(let table) = item.value else {
-                    problems.add(item.position, key, "expected a table, and not \(Self.shown(item))")
+                    problems.add(item.position, key, "expected a table, got \(Self.shown(item))")
                     continue
                 }
                 CheckedSection(table, section, path: key, position: item.position, problems).check()
@@ -87,13 +87,14 @@ struct CheckedSection {
                 guard case .table(let inner) = entry.node.value else {
                     problems.add(
                         entry.position, "\(key).\(entry.key)",
-                        "expected a table with a name of your own, such as [\(key).\(entry.key)], and not \(Self.shown(entry.node))"
+                        "expected a named table such as [\(key).\(entry.key)], got \(Self.shown(entry.node))"
                     )
                     continue
                 }
                 CheckedSection(inner, section, path: "\(key).\(entry.key)", position: entry.position, problems).check()
             }
-        case (.sections, .table): problems.add(node.position, key, "there may be several: begin each with [[\(key)]]")
+        case (.sections, .table):
+            problems.add(node.position, key, "expected an array of tables; begin each with [[\(key)]]")
         default: refuse()
         }
     }

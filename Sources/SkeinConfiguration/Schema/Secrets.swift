@@ -18,13 +18,13 @@ extension CheckedSection {
         if text.hasBytePrefix("env:") {
             let name = String(text.droppingBytes(first: 4))
             guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {
-                throw SecretProblem(message: "the environment has no variable \(name.debugDescription)")
+                throw SecretProblem(message: "the environment variable \(name.debugDescription) is not set")
             }
             return value
         }
         guard text.hasBytePrefix("file:") else {
             throw SecretProblem(
-                message: "expected \(Setting.Kind.secret.expectation); secrets do not stand in this file")
+                message: "expected \(Setting.Kind.secret.expectation); secrets are not allowed in this file")
         }
         let path = String(text.droppingBytes(first: 5))
         guard let bytes = FileManager.default.contents(atPath: path),

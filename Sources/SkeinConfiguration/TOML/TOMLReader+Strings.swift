@@ -10,7 +10,7 @@ extension TOMLReader {
             if Self.isControl(byte) { throw fail(Self.unended(byte)) }
             index += 1
         }
-        guard take("'") else { throw fail("the string has no end") }
+        guard take("'") else { throw fail("the string is not terminated") }
         return String(decoding: bytes[start..<index - 1], as: UTF8.self)
     }
 
@@ -29,12 +29,12 @@ extension TOMLReader {
                 index += 1
             }
         }
-        throw fail("the string has no end")
+        throw fail("the string is not terminated")
     }
 
     static func unended(_ byte: UInt8) -> String {
         byte == Bytes.lf || byte == Bytes.cr
-            ? "the string has no end in its line" : "the string holds a control character"
+            ? "the string does not end on its line" : "the string holds a control character"
     }
 
     mutating func longLiteral() throws(DocumentProblem) -> String {
@@ -48,7 +48,7 @@ extension TOMLReader {
             }
             try takeLong(byte, &text)
         }
-        throw fail("the string has no end")
+        throw fail("the string is not terminated")
     }
 
     mutating func longBasic() throws(DocumentProblem) -> String {
@@ -76,7 +76,7 @@ extension TOMLReader {
             guard takeNewline() else { throw fail("the string holds a control character") }
             repeat { skipBlanks() } while takeNewline()
         }
-        throw fail("the string has no end")
+        throw fail("the string is not terminated")
     }
 
     /// Consumes the quotation marks that end a long string. Returns how many of those before them belong to the string.
@@ -100,7 +100,7 @@ extension TOMLReader {
     }
 
     mutating func escape(_ text: inout [UInt8]) throws(DocumentProblem) {
-        let problem = fail("the backslash begins no escape: \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX")
+        let problem = fail("unknown escape sequence; known are \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX")
         index += 1
         guard let letter = next else { throw problem }
         let simple: [UInt8: UInt8] = [

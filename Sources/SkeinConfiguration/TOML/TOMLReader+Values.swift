@@ -4,7 +4,7 @@ import SkeinCore
 
 extension TOMLReader {
     mutating func value(depth: Int) throws(DocumentProblem) -> TOMLNode {
-        guard depth < Self.deepest else { throw fail("values stand in more than \(Self.deepest) others") }
+        guard depth < Self.deepest else { throw fail("values are nested more than \(Self.deepest) levels deep") }
         let position = here
         func node(_ value: TOMLNode.Value) -> TOMLNode { TOMLNode(value: value, position: position) }
         switch next {
@@ -27,7 +27,7 @@ extension TOMLReader {
             items.append(try value(depth: depth + 1))
             try skipLines()
             if take("]") { return items }
-            guard take(",") else { throw fail("the values of an array stand between commas, and end with ]") }
+            guard take(",") else { throw fail("expected a comma or ] after a value of the array") }
         }
     }
 
@@ -39,13 +39,13 @@ extension TOMLReader {
         while true {
             let keys = try dottedKey()
             skipBlanks()
-            guard take("=") else { throw fail("a key is followed by = and its value") }
+            guard take("=") else { throw fail("expected = and a value after the key") }
             skipBlanks()
             try Self.set(&table, keys[...], try value(depth: depth + 1))
             skipBlanks()
             if take("}") { return Self.closed(table) }
             guard take(",") else {
-                throw fail("the keys of a table in braces stand between commas on one line, and end with }")
+                throw fail("expected a comma or } on the same line after a value of the inline table")
             }
         }
     }
@@ -77,13 +77,13 @@ extension TOMLReader {
         }
         if let number = Self.number(word) { return number }
         index = start
-        if word.isEmpty { throw fail("a value is expected here") }
+        if word.isEmpty { throw fail("expected a value") }
         if word.utf8.count >= 8, word.utf8.prefix(2).allSatisfy(Bytes.isDigit),
             word.containsBytes("-") || word.containsBytes(":")
         {
-            throw fail("dates and times are not used here; write a string")
+            throw fail("dates and times are not supported; write a string")
         }
-        throw fail("\(word.debugDescription) is no value; a string stands in quotation marks")
+        throw fail("\(word.debugDescription) is not a value; a string needs quotation marks")
     }
 
     static func number(_ word: String) -> TOMLNode.Value? {

@@ -119,7 +119,7 @@ package struct TOMLReader {
     mutating func endLine() throws(DocumentProblem) {
         skipBlanks()
         try skipComment()
-        guard next == nil || takeNewline() else { throw fail("the line goes on behind its value; begin a new one") }
+        guard next == nil || takeNewline() else { throw fail("data follows the value; begin a new line") }
     }
 
     // MARK: Document
@@ -135,7 +135,7 @@ package struct TOMLReader {
             } else {
                 let keys = try dottedKey()
                 skipBlanks()
-                guard take("=") else { throw fail("a key is followed by = and its value") }
+                guard take("=") else { throw fail("expected = and a value after the key") }
                 skipBlanks()
                 let node = try value(depth: 0)
                 try Self.open(&root, path[...]) { (table) throws(DocumentProblem) in
@@ -155,7 +155,7 @@ package struct TOMLReader {
         let keys = try dottedKey()
         skipBlanks()
         guard take("]"), !isArray || take("]") else {
-            throw fail("the name of a table ends with \(isArray ? "]]" : "]")")
+            throw fail("the name of a table must end with \(isArray ? "]]" : "]")")
         }
         try endLine()
         try Self.define(&root, keys[...], isArray: isArray)
@@ -209,14 +209,14 @@ package struct TOMLReader {
         }
         let first = table.entries[place].position
         func again(_ what: String) -> DocumentProblem {
-            DocumentProblem(position, key: key, "\(key) is \(what) since line \(first.line)")
+            DocumentProblem(position, key: key, "\(key) is \(what), in line \(first.line)")
         }
         switch table.entries[place].node.value {
         case .table(let inner):
-            if inner.origin == .inline { throw again("complete") }
+            if inner.origin == .inline { throw again("defined already as an inline table") }
             if rest.isEmpty {
-                if isArray { throw again("a single table") }
-                guard inner.origin == .implicit else { throw again("there already,") }
+                if isArray { throw again("defined already as a single table") }
+                guard inner.origin == .implicit else { throw again("defined already") }
             }
             try change(&table.entries[place].node) { (inner) throws(DocumentProblem) in
                 if rest.isEmpty { inner.origin = .header }
@@ -224,10 +224,10 @@ package struct TOMLReader {
             }
         case .array(var items):
             guard case .table(let last)? = items.last?.value, last.origin != .inline else {
-                throw again("an array of values")
+                throw again("defined already as an array of values")
             }
             if rest.isEmpty {
-                guard isArray else { throw again("an array of tables") }
+                guard isArray else { throw again("defined already as an array of tables") }
                 items.append(TOMLNode(value: .table(TOMLTable(.header)), position: position))
                 table.entries[place].node.value = .array(items)
             } else {
@@ -235,7 +235,7 @@ package struct TOMLReader {
                     try define(&inner, rest, isArray: isArray)
                 }
             }
-        default: throw again("a value")
+        default: throw again("defined already as a value")
         }
     }
 
@@ -255,7 +255,7 @@ package struct TOMLReader {
         }
         guard !rest.isEmpty, case .table(let inner) = table.entries[place].node.value, inner.origin == .dotted else {
             throw DocumentProblem(
-                position, key: key, "\(key) is there already, since line \(table.entries[place].position.line)")
+                position, key: key, "\(key) is defined already, in line \(table.entries[place].position.line)")
         }
         try change(&table.entries[place].node) { (inner) throws(DocumentProblem) in try set(&inner, rest, node) }
     }
@@ -276,14 +276,14 @@ package struct TOMLReader {
 
     mutating func simpleKey() throws(DocumentProblem) -> String {
         if next == UInt8(ascii: "\"") || next == UInt8(ascii: "'") {
-            if isNext("\"\"\"") || isNext("'''") { throw fail("a key does not go over several lines") }
+            if isNext("\"\"\"") || isNext("'''") { throw fail("a key must not span several lines") }
             return next == UInt8(ascii: "'") ? try literal() : try basic()
         }
         let start = index
         while let byte = next, Self.isLetterOrDigit(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") {
             index += 1
         }
-        guard index > start else { throw fail("a key is expected here: letters, digits, _ and -, or a string") }
+        guard index > start else { throw fail("expected a key: letters, digits, _ and -, or a string") }
         return String(decoding: bytes[start..<index], as: UTF8.self)
     }
 }

@@ -92,9 +92,9 @@ extension PipelinedCall {
         switch core.life.timeIsUp(at: shard.now, lastRelease: session.lastRelease(on: shard)) {
         case .wait(let moment): return core.timer.set(moment, self, on: shard)
         case .ownLimitInQueue: why = "the time limit passed in the queue"
-        case .stuckInQueue: why = "no call before it in the queue has ended in time"
+        case .stuckInQueue: why = "the calls ahead of it in the queue did not end in time"
         case .underWay where core.carrier == nil: why = "no connection was free within the time limit"
-        case .underWay: why = "no answer came within the time limit; whether it was carried out is not known"
+        case .underWay: why = "no answer came within the time limit; it is not known whether the server carried it out"
         }
         fail(SkeinError(.timeout, peer: peer, because: why))
     }

@@ -52,7 +52,7 @@ public struct ValueResponse<Value: Sendable>: Response {
     /// - Throws: code 709 when it does not.
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
         guard let value = content as? T else {
-            throw SkeinError(.invalidContent, peer: peer, because: "the value is a \(Value.self) and no \(type)")
+            throw SkeinError(.invalidContent, peer: peer, because: "the value is a \(Value.self), not a \(type)")
         }
         return value
     }

@@ -45,7 +45,8 @@ extension Array: TreeOfJSON where Element == JSONValue {
     static func made(of document: some Collection<UInt8>) throws -> [JSONValue] {
         let value = try JSONParser.value(of: document)
         guard let elements = value.elements else {
-            throw DecodingError.typeMismatch(Self.self, .init(codingPath: [], debugDescription: "it is no array"))
+            throw DecodingError.typeMismatch(
+                Self.self, .init(codingPath: [], debugDescription: "the value is not an array"))
         }
         return elements
     }
@@ -55,7 +56,8 @@ extension Dictionary: TreeOfJSON where Key == String, Value == JSONValue {
     static func made(of document: some Collection<UInt8>) throws -> [String: JSONValue] {
         let value = try JSONParser.value(of: document)
         guard let members = value.members else {
-            throw DecodingError.typeMismatch(Self.self, .init(codingPath: [], debugDescription: "it is no object"))
+            throw DecodingError.typeMismatch(
+                Self.self, .init(codingPath: [], debugDescription: "the value is not an object"))
         }
         return try members.dictionary { $0 }
     }
@@ -66,7 +68,7 @@ extension JSONValue: EncodedTree {
         func number(_ value: some BinaryFloatingPoint & CustomStringConvertible) throws -> JSONValue {
             guard let number = JSONNumber(value) else {
                 throw EncodingError.invalidValue(
-                    value, .init(codingPath: path, debugDescription: "JSON has no form for \(value)"))
+                    value, .init(codingPath: path, debugDescription: "JSON cannot represent \(value)"))
             }
             return .number(number)
         }
@@ -89,7 +91,7 @@ extension JSONValue: EncodedTree {
         case let value as Decimal:
             guard let number = JSONNumber("\(value)") else {
                 throw EncodingError.invalidValue(
-                    value, .init(codingPath: path, debugDescription: "JSON has no form for \(value)"))
+                    value, .init(codingPath: path, debugDescription: "JSON cannot represent \(value)"))
             }
             return .number(number)
         case let value as Data: return .string(value.base64EncodedString())

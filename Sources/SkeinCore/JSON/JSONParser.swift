@@ -53,11 +53,11 @@ struct JSONParser {
     }
 
     private mutating func document() throws(JSONError) -> JSONValue {
-        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { throw malformed("a byte order mark stands before the document") }
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { throw malformed("the document begins with a byte order mark") }
         skipBlanks()
         let value = try self.value()
         skipBlanks()
-        guard place == bytes.count else { throw malformed("something stands behind the document") }
+        guard place == bytes.count else { throw malformed("data follows the document") }
         return value
     }
 
@@ -71,7 +71,7 @@ struct JSONParser {
     }
 
     private mutating func value() throws(JSONError) -> JSONValue {
-        guard place < bytes.count else { throw malformed("the document ends where a value should be") }
+        guard place < bytes.count else { throw malformed("the document ends where a value is expected") }
         switch bytes[place] {
         case UInt8(ascii: "\""): return .string(try string())
         case UInt8(ascii: "{"): return try nested { parser throws(JSONError) in try parser.object() }
@@ -80,8 +80,8 @@ struct JSONParser {
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        case UInt8(ascii: "]"), UInt8(ascii: "}"): throw malformed("a comma stands before an end")
-        default: throw malformed("this is no value of JSON")
+        case UInt8(ascii: "]"), UInt8(ascii: "}"): throw malformed("a comma precedes a closing bracket")
+        default: throw malformed("this is not a JSON value")
         }
     }
 
@@ -89,7 +89,7 @@ struct JSONParser {
         let count = word.utf8CodeUnitCount
         guard place + count <= bytes.count,
             (0..<count).allSatisfy({ bytes[place + $0] == word.utf8Start[$0] })
-        else { throw malformed("this is no value of JSON") }
+        else { throw malformed("this is not a JSON value") }
         place += count
         return value
     }
@@ -98,7 +98,7 @@ struct JSONParser {
         _ read: (inout JSONParser) throws(JSONError) -> JSONValue
     ) throws(JSONError) -> JSONValue {
         guard depth < Self.maximumDepth else {
-            throw malformed("more than \(Self.maximumDepth) arrays and objects are inside of one another")
+            throw malformed("arrays and objects are nested more than \(Self.maximumDepth) levels deep")
         }
         depth += 1
         place += 1
@@ -116,7 +116,7 @@ struct JSONParser {
             place += 1
             return false
         }
-        guard bytes[place] == UInt8(ascii: ",") else { throw malformed("neither a comma nor a \(end)") }
+        guard bytes[place] == UInt8(ascii: ",") else { throw malformed("expected a comma or a \(end)") }
         place += 1
         skipBlanks()
         return true
@@ -143,16 +143,16 @@ struct JSONParser {
         var members = JSONObject()
         repeat {
             guard place < bytes.count, bytes[place] == UInt8(ascii: "\"") else {
-                throw malformed("a name in quotation marks should stand here")
+                throw malformed("expected a name in quotation marks")
             }
             let start = place
             let name = try string(isName: true)
             guard members.place(of: name) == nil else {
-                throw malformed("the name \(name.debugDescription) stands twice in one object", at: start)
+                throw malformed("the name \(name.debugDescription) occurs twice in one object", at: start)
             }
             skipBlanks()
             guard place < bytes.count, bytes[place] == UInt8(ascii: ":") else {
-                throw malformed("a colon should stand behind a name")
+                throw malformed("expected a colon after the name")
             }
             place += 1
             skipBlanks()
@@ -165,14 +165,14 @@ struct JSONParser {
         let start = place
         if bytes[place] == UInt8(ascii: "-") { place += 1 }
         let whole = skipDigits()
-        guard whole > 0 else { throw malformed("a number has a digit here") }
+        guard whole > 0 else { throw malformed("expected a digit") }
         guard whole == 1 || bytes[place - whole] != 0x30 else {
-            throw malformed("a number does not begin with 0", at: start)
+            throw malformed("a number must not begin with 0", at: start)
         }
         var mayBeHuge = whole > 308
         if place < bytes.count, bytes[place] == UInt8(ascii: ".") {
             place += 1
-            guard skipDigits() > 0 else { throw malformed("a number has a digit behind its point") }
+            guard skipDigits() > 0 else { throw malformed("expected a digit after the decimal point") }
         }
         if place < bytes.count, bytes[place] | 0x20 == UInt8(ascii: "e") {
             mayBeHuge = true
@@ -180,12 +180,12 @@ struct JSONParser {
             if place < bytes.count, bytes[place] == UInt8(ascii: "+") || bytes[place] == UInt8(ascii: "-") {
                 place += 1
             }
-            guard skipDigits() > 0 else { throw malformed("a number has a digit in its exponent") }
+            guard skipDigits() > 0 else { throw malformed("expected a digit in the exponent") }
         }
         guard makesValues || mayBeHuge else { return .null }
         let text = String(decoding: bytes[start..<place], as: UTF8.self)
         if mayBeHuge, !(Double(text) ?? .infinity).isFinite {
-            throw malformed("the number \(text.prefix(40)) is larger than any that programs calculate with", at: start)
+            throw malformed("the number \(text.prefix(40)) is larger than a double can hold", at: start)
         }
         return .number(JSONNumber(checked: text))
     }
@@ -208,16 +208,16 @@ struct JSONParser {
                 guard makesValues || isName else { return "" }
                 return try self.text(text, at: start)
             case UInt8(ascii: "\\"): return try escaped(from: start, isWanted: makesValues || isName)
-            case 0..<0x20: throw malformed("a control character stands in a text without an escape")
+            case 0..<0x20: throw malformed("a string holds a control character that is not escaped")
             default: place += 1
             }
         }
-        throw malformed("a text has no end")
+        throw malformed("a string has no closing quotation mark")
     }
 
     private func text(_ bytes: Slice<UnsafeBufferPointer<UInt8>>, at start: Int) throws(JSONError) -> String {
         guard let text = String(validating: UnsafeBufferPointer(rebasing: bytes), as: UTF8.self) else {
-            throw malformed("a text is not UTF-8", at: start)
+            throw malformed("a string is not UTF-8", at: start)
         }
         return text
     }
@@ -232,22 +232,22 @@ struct JSONParser {
                 place += 1
                 guard isWanted else { return "" }
                 guard let whole = String(validating: text, as: UTF8.self) else {
-                    throw malformed("a text is not UTF-8", at: start)
+                    throw malformed("a string is not UTF-8", at: start)
                 }
                 return whole
             case UInt8(ascii: "\\"): try escape(into: &text)
-            case 0..<0x20: throw malformed("a control character stands in a text without an escape")
+            case 0..<0x20: throw malformed("a string holds a control character that is not escaped")
             default:
                 text.append(byte)
                 place += 1
             }
         }
-        throw malformed("a text has no end")
+        throw malformed("a string has no closing quotation mark")
     }
 
     private mutating func escape(into text: inout [UInt8]) throws(JSONError) {
         let start = place
-        guard place + 1 < bytes.count else { throw malformed("a text has no end") }
+        guard place + 1 < bytes.count else { throw malformed("a string has no closing quotation mark") }
         place += 2
         switch bytes[place - 1] {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(bytes[place - 1])
@@ -269,21 +269,21 @@ struct JSONParser {
             }
             guard let scalar = Unicode.Scalar(scalar) else { throw loneSurrogate(first, start) }
             text += UTF8.encode(scalar).map(Array.init) ?? []
-        default: throw malformed("there is no such escape", at: start)
+        default: throw malformed("the escape sequence is unknown", at: start)
         }
     }
 
     private func loneSurrogate(_ unit: UInt16, _ start: Int) -> JSONError {
-        malformed("a lone surrogate, \\u\(String(unit, radix: 16)), is no character", at: start)
+        malformed("the lone surrogate \\u\(String(unit, radix: 16)) is not a character", at: start)
     }
 
     private mutating func unit(at start: Int) throws(JSONError) -> UInt16 {
-        guard place + 4 <= bytes.count else { throw malformed("\\u has four digits", at: start) }
+        guard place + 4 <= bytes.count else { throw malformed("\\u needs four digits", at: start) }
         let digits = String(decoding: bytes[place..<(place + 4)], as: UTF8.self)
         guard let value = UInt16(digits, radix: 16),
             digits.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") })
         else {
-            throw malformed("\\u has four digits", at: start)
+            throw malformed("\\u needs four digits", at: start)
         }
         place += 4
         return value

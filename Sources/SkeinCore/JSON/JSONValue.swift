@@ -114,7 +114,7 @@ extension JSONValue: Codable {
         } else if let number = JSONNumber(try container.decode(Double.self)) {
             self = .number(number)
         } else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "JSON has no such number")
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "JSON cannot represent this number")
         }
     }
 

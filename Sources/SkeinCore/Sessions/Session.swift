@@ -152,7 +152,7 @@ private final class ShardQueue: @unchecked Sendable {
             exchange.fail(
                 SkeinError(
                     .overloaded,
-                    because: "\(maximumQueued) requests are waiting already; wait for some, or raise maximumQueued"))
+                    because: "\(maximumQueued) requests are queued already; wait for some, or raise maximumQueued"))
         }
     }
 

@@ -178,7 +178,7 @@ public struct AccessPolicy: Sendable, CustomStringConvertible {
         switch evaluate(Facts(identity: request.identity, request: request)) {
         case .allowed: return
         case .unauthenticated: throw ServerError.unauthenticated(request[ChallengesKey.self] ?? [])
-        case .forbidden: throw ServerError(.forbidden, "this client may not use this resource")
+        case .forbidden: throw ServerError(.forbidden, "this client is not allowed to use this resource")
         }
     }
 }

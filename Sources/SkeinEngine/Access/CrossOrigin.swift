@@ -26,7 +26,7 @@ public struct SameSiteOnly: Middleware {
             return try await next.respond(to: request)
         default: break
         }
-        throw ServerError(.forbidden, "this was asked for by a page of another site")
+        throw ServerError(.forbidden, "the request came from a page of another site")
     }
 }
 
@@ -44,7 +44,7 @@ extension ServerRequest {
     /// - Throws: ``ServerError`` 403 when it does not belong to this session.
     public func requireFormToken(_ token: String?, _ key: SigningKey) throws(ServerError) {
         guard let secret = session?["_form"], let token, key.open(token, for: "form") == secret else {
-            throw ServerError(.forbidden, "the form is too old or from elsewhere; load its page again")
+            throw ServerError(.forbidden, "the form has expired or came from another site; reload its page")
         }
     }
 }

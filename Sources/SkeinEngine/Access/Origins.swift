@@ -21,7 +21,7 @@ extension ServerRequest {
     public func requireOrigin(_ allowed: [String]) throws(ServerError) {
         guard let origin, !isSameOrigin, !allowed.contains("*") else { return }
         guard allowed.contains(where: { $0.lowercased().equalsBytes(origin.lowercased()) }) else {
-            throw ServerError(403, "pages of \(origin) may not ask for this")
+            throw ServerError(403, "pages of \(origin) are not allowed to use this resource")
         }
     }
 }

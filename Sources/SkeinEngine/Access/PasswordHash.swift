@@ -32,14 +32,14 @@ public struct PasswordHash: Sendable {
             let hash = Base64URL.decodeStrict(parts[5]), salt.count >= 16, hash.count == 32
         else {
             throw SkeinError(
-                .exception, because: "this is not the hash of a password; skein token password makes one")
+                .exception, because: "this is not a password hash; create one with skein token password")
         }
         guard rounds >= 1 << 14, rounds & (rounds - 1) == 0, rounds <= 1 << 20, (8...32).contains(blockSize),
             (1...16).contains(parallelism), 128 * rounds * blockSize <= 256 << 20
         else {
             throw SkeinError(
                 .exception,
-                because: "the hash's parameters are N from 16384, r from 8, p from 1 to 16, and 256 MiB at most")
+                because: "the hash needs N from 16384, r from 8, p from 1 to 16, and at most 256 MiB")
         }
         self.rounds = rounds
         self.blockSize = blockSize
@@ -119,7 +119,7 @@ public final class PasswordFile: Sendable {
         }
         guard let hash = entry?.hash ?? nobody else { return nil }
         guard !failures.isExhausted(client, Self.wrong, at: now) else {
-            throw ServerError(429, "there were too many wrong passwords", headers: ["Retry-After": "60"])
+            throw ServerError(429, "too many wrong passwords", headers: ["Retry-After": "60"])
         }
         let mayRun = state.withLock { state in
             guard state.running < Self.mostRunning else { return false }

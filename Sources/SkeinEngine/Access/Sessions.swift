@@ -74,7 +74,7 @@ public struct Sessions: Middleware {
         throw SkeinError(
             .exception,
             because:
-                "sessions in memory are those of one process, and there are \(worker.page[.slots]) workers; keep them in the cookie, Sessions(sealedWith: key), or on Redis, RedisSessions"
+                "sessions in memory belong to one process, but there are \(worker.page[.slots]) workers; keep them in the cookie, Sessions(sealedWith: key), or on Redis, RedisSessions"
         )
     }
 
@@ -139,7 +139,7 @@ public struct Sessions: Middleware {
                 values: values, expires: Date().timeIntervalSince1970 + Double(lifetime.components.seconds))
             let text = try key.seal(try JSONEncoder().encode(sealed), for: "session \(cookie)")
             guard text.utf8.count <= 4000 else {
-                throw SkeinError(.exception, because: "a session in a cookie has room for 3 KiB; keep it in a store")
+                throw SkeinError(.exception, because: "a session in a cookie is limited to 3 KiB; keep it in a store")
             }
             return response.setCookie(cookie, text, options, for: request)
         }

@@ -24,7 +24,8 @@ public struct SigningKey: Sendable {
         let all = [Array(secret)] + older
         guard all.allSatisfy({ $0.count >= 32 }) else {
             throw SkeinError(
-                .exception, because: "a secret for signatures has 32 bytes at least; make it with openssl rand -hex 32")
+                .exception,
+                because: "a secret for signatures needs at least 32 bytes; create one with openssl rand -hex 32")
         }
         secrets = all.map { SymmetricKey(data: SHA256.hash(data: $0)) }
     }

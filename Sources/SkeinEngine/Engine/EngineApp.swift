@@ -60,7 +60,7 @@ struct MountedApps: App {
             path.withUnsafeReadableBytes { bytes in mounts.first { $0.localStart(in: bytes) != nil }?.point.path }
         }
         if place(plain) != place(path) {
-            throw ServerError(.badRequest, "the path can be read in two ways; write its slashes once, and as such")
+            throw ServerError(.badRequest, "the path is ambiguous; write single slashes, not percent-encoded")
         }
     }
 

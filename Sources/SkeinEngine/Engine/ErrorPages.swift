@@ -24,7 +24,7 @@ struct ErrorPages: Sendable {
             }
             known =
                 (error as? SkeinError).flatMap(ServerError.init)
-                ?? ServerError(.internalServerError, "something went wrong here; it is in the server's log")
+                ?? ServerError(.internalServerError, "an internal error occurred; see the server's log")
         }
         return custom?(request, known) ?? Self.standard(known, request)
     }

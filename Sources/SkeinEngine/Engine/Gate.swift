@@ -24,7 +24,7 @@ struct Gate: Sendable {
         case .options where request.target == "*":
             return ServerResponse(.noContent, headers: ["Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"])
         case .connect where request.head.protocolName == nil:
-            return ErrorPages.standard(ServerError(.methodNotAllowed, "this server opens no tunnels"), request)
+            return ErrorPages.standard(ServerError(.methodNotAllowed, "this server does not open tunnels"), request)
         default: return nil
         }
     }
@@ -39,7 +39,7 @@ struct Gate: Sendable {
 
     private func forward(_ request: ServerRequest, to port: Int) -> ServerResponse {
         guard let host = request.host, host.utf8.allSatisfy({ Bytes.isTarget($0) && $0 != UInt8(ascii: "/") }) else {
-            return ErrorPages.standard(ServerError(.badRequest, "the request names no host"), request)
+            return ErrorPages.standard(ServerError(.badRequest, "the request does not name a host"), request)
         }
         let query = request.query.map { "?\($0)" } ?? ""
         return .redirect(

@@ -37,7 +37,7 @@ public struct MountPoint: Sendable {
     public init(_ path: String, host: String? = nil) throws(SkeinError) {
         guard path.hasBytePrefix("/") else {
             throw SkeinError(
-                .exception, because: "\(path.debugDescription) cannot be mounted at: a path begins with a slash")
+                .exception, because: "\(path.debugDescription) cannot be a mount path: it must begin with a slash")
         }
         let normalised = try RequestPath.normalise(path)
         var text = String(buffer: normalised)
@@ -46,7 +46,8 @@ public struct MountPoint: Sendable {
             let name = host.hasBytePrefix("*.") ? host.dropFirst(2) : host[...]
             guard !name.isEmpty, !name.containsBytes("*"), !name.containsBytes(":"), !name.containsBytes("/") else {
                 throw SkeinError(
-                    .exception, because: "\(host.debugDescription) is no host: write www.example.org or *.example.org")
+                    .exception,
+                    because: "\(host.debugDescription) is not a host; write www.example.org or *.example.org")
             }
         }
         self.init(normalised: text, host: host?.lowercased())

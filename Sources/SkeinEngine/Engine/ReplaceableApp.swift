@@ -35,7 +35,7 @@ extension HTTPServer {
     public func replace(with engine: Engine) async throws {
         guard let replaceable, let client = skein else {
             throw SkeinError(
-                .exception, because: "only the apps of a running server of Engine.replaceableServer() can be replaced")
+                .exception, because: "only the apps of a running Engine.replaceableServer() can be replaced")
         }
         let shutdown = ShutdownWork(client, within: context.configuration.shutdownTimeout)
         do {

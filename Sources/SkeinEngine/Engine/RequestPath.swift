@@ -29,7 +29,7 @@ enum RequestPath {
         do {
             return try normalised(ByteBuffer(string: Percent.encodeUnsafe(path)))
         } catch {
-            throw SkeinError(.exception, because: "\(path.debugDescription) is no path: \(error.message)")
+            throw SkeinError(.exception, because: "\(path.debugDescription) is not a path: \(error.message)")
         }
     }
 
@@ -101,7 +101,7 @@ enum RequestPath {
                 continue
             }
             guard let high = rest.next().flatMap(Bytes.hexValue), let low = rest.next().flatMap(Bytes.hexValue) else {
-                throw ServerError(.badRequest, "the path is not well percent-encoded")
+                throw ServerError(.badRequest, "the path is not correctly percent-encoded")
             }
             let value = UInt8(high << 4 | low)
             guard value != 0 else { throw ServerError(.badRequest, "the path holds a NUL") }
@@ -158,7 +158,7 @@ enum RequestPath {
     static func refuseDots(_ normal: ByteBuffer) throws(ServerError) {
         let segments = normal.readableBytesView.split(separator: UInt8(ascii: "/"))
         guard !segments.contains(where: { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) }) else {
-            throw ServerError(.badRequest, "the path has dot segments; ask for the path that they lead to")
+            throw ServerError(.badRequest, "the path has dot segments; request the resolved path")
         }
     }
 }

@@ -30,7 +30,7 @@ struct ThreadedApp: App {
         guard let pool else { return try await app.respond(to: request) }
         guard pool.enter(limit: threads + queue) else {
             throw ServerError(
-                .serviceUnavailable, "too many requests wait for this already", headers: ["Retry-After": "1"])
+                .serviceUnavailable, "too many requests are waiting already", headers: ["Retry-After": "1"])
         }
         defer { pool.leave() }
         return try await withTaskExecutorPreference(pool.executor) { try await app.respond(to: request) }

@@ -258,7 +258,7 @@ extension ServerResponse {
     public static func file(
         _ path: String, contentType: String? = nil, downloadName: String? = nil
     ) throws(ServerError) -> ServerResponse {
-        guard let file = try ServedFile(path) else { throw ServerError(.notFound, "there is no such file") }
+        guard let file = try ServedFile(path) else { throw ServerError(.notFound, "the file does not exist") }
         var response = ServerResponse(headers: ["Last-Modified": CivilTime(file.state.modified).httpDate])
         if let downloadName {
             let plain = String(

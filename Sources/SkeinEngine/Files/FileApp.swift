@@ -38,7 +38,7 @@ public struct FileApp: App {
         guard FileState.at(root)?.isFolder == true, let path = realpath(root, nil) else {
             throw SkeinError(
                 .exception, peer: root,
-                because: "there is no such folder to serve; relative paths begin where the program runs")
+                because: "the folder to serve does not exist; relative paths start at the working directory")
         }
         defer { free(path) }
         return FileApp(String(cString: path), configuration)
@@ -137,7 +137,7 @@ public struct FileApp: App {
         case .get, .head: return
         default:
             throw ServerError(
-                .methodNotAllowed, "a file can only be read", headers: ["Allow": "GET, HEAD"])
+                .methodNotAllowed, "a file is read-only", headers: ["Allow": "GET, HEAD"])
         }
     }
 }

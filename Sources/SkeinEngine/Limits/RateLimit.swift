@@ -94,7 +94,7 @@ public struct RateLimit: Middleware {
         let left = "\"\(name)\";r=\(max(0, decision.remaining));t=\(Self.seconds(decision.reset))"
         guard decision.isAllowed else {
             throw ServerError(
-                429, "there are more than \(rule.limit) requests in \(Self.text(rule.window))",
+                429, "more than \(rule.limit) requests in \(Self.text(rule.window))",
                 headers: [
                     "Retry-After": String(max(1, Self.seconds(decision.retryAfter))), "RateLimit-Policy": policy,
                     "RateLimit": left,
@@ -108,7 +108,8 @@ public struct RateLimit: Middleware {
 
     private func isOpen(_ error: any Error, _ request: ServerRequest, at now: Double) -> Bool {
         if complaints.isDue(at: now) {
-            request.scope.owner.context.configuration.logger.warning("the limit \(name) is not counted: \(error)")
+            request.scope.owner.context.configuration.logger.warning(
+                "requests for the limit \(name) cannot be counted: \(error)")
         }
         return failure == .open
     }

@@ -76,12 +76,12 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         // An HTTP back end uses 404 and 409 for its own resources.
         let isOfDatabase = error.peer?.hasBytePrefix("http") != true
         switch error.code {
-        case SkeinError.Code(rawValue: 409) where isOfDatabase: self.init(409, "it is there already")
-        case SkeinError.Code(rawValue: 410) where isOfDatabase: self.init(410, "there is not exactly one of it")
+        case SkeinError.Code(rawValue: 409) where isOfDatabase: self.init(409, "it exists already")
+        case SkeinError.Code(rawValue: 410) where isOfDatabase: self.init(410, "there is not exactly one match")
         case .exception, .cancelled: return nil
         case .timeout, .objectTimeout: self.init(504, "a back end did not answer in time")
         case _ where error.cause is CircuitOpen, .overloaded, .shuttingDown:
-            self.init(.serviceUnavailable, "a back end is not asked right now", headers: retry)
+            self.init(.serviceUnavailable, "a back end is not available right now", headers: retry)
         default:
             // A request refused by a back end is a fault of the program; an error without a peer is not from a back
             // end.

@@ -56,18 +56,18 @@ extension ServerRequest {
         let isHTTP2 = head.version == .http2
         guard wantsWebSocket else {
             throw ServerError(
-                426, "a WebSocket is served here: ask for the upgrade",
+                426, "this resource is a WebSocket; request an upgrade",
                 headers: ["Upgrade": "websocket", "Connection": "Upgrade"])
         }
         try requireOrigin(origins)
         guard headers.values("Sec-WebSocket-Version") == ["13"] else {
             throw ServerError(
-                426, "version 13 of WebSocket is spoken here", headers: ["Sec-WebSocket-Version": "13"])
+                426, "only version 13 of WebSocket is supported", headers: ["Sec-WebSocket-Version": "13"])
         }
         let key = headers.values("Sec-WebSocket-Key")
         if !isHTTP2 {
             guard method == .get, head.version == .http1_1, body.isEmpty else {
-                throw ServerError(400, "a WebSocket is asked for by GET without content, in HTTP/1.1")
+                throw ServerError(400, "a WebSocket handshake is an HTTP/1.1 GET without content")
             }
             guard key.count == 1, Self.isKey(key[0]) else {
                 throw ServerError(400, "Sec-WebSocket-Key is not 16 bytes in base 64")

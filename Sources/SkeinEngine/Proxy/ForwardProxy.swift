@@ -94,7 +94,7 @@ struct ForwardProxy: App {
         }
         if holds(configuration.deniedHosts) || !configuration.allowedHosts.isEmpty && !holds(configuration.allowedHosts)
         {
-            throw ServerError(.forbidden, "this host may not be asked here")
+            throw ServerError(.forbidden, "the proxy does not allow this host")
         }
     }
 
@@ -113,14 +113,14 @@ struct ForwardProxy: App {
     ]
 
     private func forward(_ request: ServerRequest) async throws -> ServerResponse {
-        guard request.method != .trace else { throw ServerError(.methodNotAllowed, "TRACE is not passed on") }
-        guard let url = try? HTTPURL(request.target) else { throw ServerError(.badRequest, "the target is no URL") }
+        guard request.method != .trace else { throw ServerError(.methodNotAllowed, "TRACE is not forwarded") }
+        guard let url = try? HTTPURL(request.target) else { throw ServerError(.badRequest, "the target is not a URL") }
         guard !url.origin.isSecure, case .host(let host, let port) = url.origin.endpoint, !url.origin.isAlias else {
             throw ServerError(
-                .badRequest, "only http:// is passed on so; what is encrypted goes through a tunnel (CONNECT)")
+                .badRequest, "only http:// is forwarded; use a tunnel (CONNECT) for https://")
         }
         guard !Self.portsOfOthers.contains(port) else {
-            throw ServerError(.forbidden, "port \(port) is not of HTTP")
+            throw ServerError(.forbidden, "port \(port) is not allowed for HTTP")
         }
         try requireHost(host)
         var outgoing = HTTPRequest.forwarded(
@@ -140,7 +140,7 @@ struct ForwardProxy: App {
     /// The error for the client.
     private static func refusal(_ failure: SkeinError) -> any Error {
         if Task.isCancelled { return CancellationError() }
-        if failure.cause is AddressRefusal { return ServerError(.forbidden, "this address may not be asked here") }
+        if failure.cause is AddressRefusal { return ServerError(.forbidden, "the proxy does not allow this address") }
         return failure.cause as? ServerError ?? failure
     }
 
@@ -149,9 +149,9 @@ struct ForwardProxy: App {
     private func connect(_ request: ServerRequest) async throws -> ServerResponse {
         guard let url = try? HTTPURL("http://\(request.target)/"), case .host(let host, let port) = url.origin.endpoint,
             request.target.utf8.contains(UInt8(ascii: ":"))
-        else { throw ServerError(.badRequest, "the target of CONNECT is no host and port") }
+        else { throw ServerError(.badRequest, "the target of CONNECT is not a host and port") }
         guard configuration.ports.contains(port) else {
-            throw ServerError(.forbidden, "no tunnels are opened to port \(port)")
+            throw ServerError(.forbidden, "tunnels to port \(port) are not allowed")
         }
         try requireHost(host)
         guard

@@ -102,7 +102,7 @@ private final class ReplayableContent: @unchecked Sendable {
     private func piece(_ position: Int) async throws -> ByteBuffer? {
         while true {
             guard position >= gone else {
-                throw SkeinError(.exception, because: "the beginning of the request's content is not there any more")
+                throw SkeinError(.exception, because: "the beginning of the request's content is no longer buffered")
             }
             if position < gone + pieces.count { return pieces[position - gone] }
             if let end {

@@ -41,7 +41,7 @@ struct ForwardedFields: Sendable {
     func request(_ request: ServerRequest, upgrade: String? = nil) throws(ServerError) -> Headers {
         let headers = request.headers
         if headers.contains("Via"), headers.values("Via").contains(where: Self.namesUs) {
-            throw ServerError(508, "the request comes back to where it was: the back end leads to this server")
+            throw ServerError(508, "request loop: the back end forwards to this server")
         }
         let listed = Self.listed(headers)
         let isTrusted = !namesClient || request.isFromTrustedProxy

@@ -42,7 +42,8 @@ final class ForwardedUpgrade: HTTPUpgrade {
 
     private func requireLoop(_ shard: Shard) throws(SkeinError) {
         guard shard.index == self.shard.index, shard.isCurrent else {
-            throw SkeinError(.exception, because: "a connection was upgraded on another loop than that of its client")
+            throw SkeinError(
+                .exception, because: "a connection was upgraded on an event loop other than that of its client")
         }
     }
 }

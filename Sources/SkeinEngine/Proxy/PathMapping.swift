@@ -35,7 +35,8 @@ struct PathMapping: Sendable {
                 let to = try RoutePattern(rule.path)
                 guard to.names.allSatisfy(from.names.contains), !to.segments.contains(.any) else {
                     throw SkeinError(
-                        .exception, because: "\(rule.path.debugDescription) has parameters that \(rule.pattern) has not"
+                        .exception,
+                        because: "\(rule.path.debugDescription) has parameters that \(rule.pattern) does not have"
                     )
                 }
                 patterns.append(Pattern(from: from.segments, to: to.segments))

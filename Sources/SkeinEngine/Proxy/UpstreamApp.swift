@@ -48,7 +48,8 @@ public struct UpstreamApp: App {
     public func bootstrap(at mount: MountPoint) async throws -> any App {
         let target = try HTTPURL(url)
         guard target.target.firstByte("?") == nil else {
-            throw SkeinError(.exception, because: "\(url) has a query; a back end is given by its path at most")
+            throw SkeinError(
+                .exception, because: "\(url) has a query; the URL of a back end may have a path, but not a query")
         }
         if let problem = configuration.requestHeaders.problem ?? configuration.responseHeaders.problem {
             throw SkeinError(.exception, because: problem.description, cause: problem)
@@ -67,10 +68,10 @@ public struct UpstreamApp: App {
         if request.shard.isCurrent { request.channel?.endsWithClient() }
         if let name = upgrade(of: request) { return try await forward(request, upgradingTo: name) }
         switch request.method {
-        case .connect: throw ServerError(.methodNotAllowed, "no tunnels are opened here")
+        case .connect: throw ServerError(.methodNotAllowed, "this server does not open tunnels")
         case "PURGE": if let cache = configuration.cache { return try await purge(cache, request) }
         case .options where request.headers["Max-Forwards"] == "0": return Self.ownOptions
-        case .trace: throw ServerError(.methodNotAllowed, "TRACE is not passed on")
+        case .trace: throw ServerError(.methodNotAllowed, "TRACE is not forwarded")
         default: break
         }
         guard request.query?.containsBytes("#") != true else {

@@ -199,7 +199,7 @@ private final class OpenUpload: @unchecked Sendable {
         descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw SkeinError(
-                .exception, peer: folder, because: "no file can be made there (\(String(cString: strerror(errno))))")
+                .exception, peer: folder, because: "no file can be created there (\(String(cString: strerror(errno))))")
         }
     }
 

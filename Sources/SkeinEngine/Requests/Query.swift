@@ -27,7 +27,7 @@ public struct FormValues: Sendable, Sequence {
         -> Value
     {
         guard let text = self[name] else { throw ServerError(.badRequest, "\(name) is missing") }
-        guard let value = Value(text) else { throw ServerError(.badRequest, "\(name) is not what it should be") }
+        guard let value = Value(text) else { throw ServerError(.badRequest, "\(name) has an invalid value") }
         return value
     }
 
@@ -64,9 +64,9 @@ extension ServerRequest {
         do {
             return try JSON.decode(type, from: bytes.readableBytesView)
         } catch let error as JSONError {
-            throw ServerError(.badRequest, "the content is no JSON: \(error)")
+            throw ServerError(.badRequest, "the content is not JSON: \(error)")
         } catch let error as DecodingError {
-            throw ServerError(.badRequest, "the content is not what it should be: \(Self.reason(error))")
+            throw ServerError(.badRequest, "the content does not match: \(Self.reason(error))")
         }
     }
 
@@ -80,7 +80,7 @@ extension ServerRequest {
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
             return "a value of another type is needed\(at(context))"
         case .dataCorrupted(let context):
-            return context.codingPath.isEmpty ? "it is no JSON" : "a value is wrong\(at(context))"
+            return context.codingPath.isEmpty ? "it is not JSON" : "a value is wrong\(at(context))"
         @unknown default: return "it cannot be read"
         }
     }

@@ -50,7 +50,7 @@ struct RoutePattern {
         func refuse(_ reason: String) -> SkeinError {
             SkeinError(.exception, because: "the route \(text.debugDescription) is not valid: \(reason)")
         }
-        guard text.hasBytePrefix("/") else { throw refuse("it has to begin with a slash") }
+        guard text.hasBytePrefix("/") else { throw refuse("it must begin with a slash") }
         var segments: [Segment] = []
         var names: [String] = []
         let parts = text.dropFirst().splitBytes(separator: "/", omittingEmptySubsequences: false)
@@ -58,17 +58,17 @@ struct RoutePattern {
             let isLast = index == parts.count - 1
             if part.hasBytePrefix(":") || part.hasBytePrefix("{") {
                 let name = part.utf8.dropFirst().prefix { Bytes.isToken($0) && $0 != UInt8(ascii: "}") }
-                throw refuse("a parameter is written <\(Substring(name))> here")
+                throw refuse("write a parameter as <\(Substring(name))>")
             }
             if part == "*" {
                 segments.append(.any)
             } else if part == "**" {
-                guard isLast else { throw refuse("** is everything that is left, and has to stand last") }
+                guard isLast else { throw refuse("** matches the rest of the path and must be last") }
                 segments.append(.rest(""))
                 names.append("")
             } else if part.hasBytePrefix("<") {
                 guard part.hasByteSuffix(">") else {
-                    throw refuse("a parameter is a whole segment: <name> or <int:name>")
+                    throw refuse("a parameter must be a whole segment: <name> or <int:name>")
                 }
                 let words = part.dropFirst().dropLast().splitBytes(separator: ":", omittingEmptySubsequences: false)
                 guard let name = words.last, words.count <= 2, !name.isEmpty else {
@@ -78,12 +78,12 @@ struct RoutePattern {
                 guard !names.contains(String(name)) else { throw refuse("it has two parameters \(name)") }
                 names.append(String(name))
                 if kind == "path" {
-                    guard isLast else { throw refuse("<path:\(name)> has to stand last") }
+                    guard isLast else { throw refuse("<path:\(name)> must be last") }
                     segments.append(.rest(String(name)))
                 } else if let kind = ParameterKind(rawValue: kind) {
                     segments.append(.parameter(String(name), kind))
                 } else {
-                    throw refuse("parameters are of the kinds string, int, float, uuid and path")
+                    throw refuse("the kinds of parameters are string, int, float, uuid and path")
                 }
             } else {
                 let normal = try RequestPath.normalise("/" + part)

@@ -111,7 +111,7 @@ public struct Router: App, Routes {
                     throw SkeinError(
                         .exception,
                         because:
-                            "\(definition.path.debugDescription) cannot be mounted at: a mount has no parameters; write the "
+                            "\(definition.path.debugDescription) cannot be a mount path: a mount has no parameters; write the "
                             + "whole route, such as \"/users/<id>/files/<path:name>\"")
                 }
                 let point = try mount.below(definition.path)
@@ -137,7 +137,7 @@ public struct Router: App, Routes {
         throw SkeinError(
             .exception,
             because:
-                "a router answers requests once it is ready; mount it, or call bootstrap(at:) and use what that returns"
+                "the router is not ready; mount it, or call bootstrap(at:) and use the app that it returns"
         )
     }
 }

@@ -37,7 +37,8 @@ extension Answerer {
         let code = response.status.code
         if (200...599).contains(code) || code == 101 && response.upgrade != nil { return nil }
         return SkeinError(
-            .exception, because: "a handler answered with the status \(code); an answer has one from 200 to 599")
+            .exception, because: "a handler answered with the status \(code); a response status must be from 200 to 599"
+        )
     }
 
     /// The response for an error.

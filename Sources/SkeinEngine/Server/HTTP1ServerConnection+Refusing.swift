@@ -24,7 +24,7 @@ extension HTTP1ServerConnection {
         guard request.exchange.isPending else { return cutOff() }
         task?.cancel()
         task = nil
-        refuse(.requestTimeout, "the request's content comes too slowly", to: current.scope)
+        refuse(.requestTimeout, "the request's content arrives too slowly", to: current.scope)
     }
 
     /// Responds without a handler and closes the connection.

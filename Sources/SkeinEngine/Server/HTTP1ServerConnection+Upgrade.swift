@@ -59,7 +59,7 @@ extension HTTP1ServerConnection {
     /// Hands the connection over to another protocol after the response's head.
     func handOver(to upgrade: any ServerUpgrade, _ response: ServerResponse) {
         guard let user = upgrade.connectionUser else {
-            return answer(.text("this is served over HTTP/2\n", status: HTTPStatus(505)))
+            return answer(.text("this resource is served over HTTP/2 only\n", status: HTTPStatus(505)))
         }
         do {
             try HTTP1Encoder.writeResponseHead(
@@ -101,7 +101,7 @@ extension HTTP1ServerConnection {
             context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
             return true
         } catch {
-            configuration.logger.error("a connection cannot leave HTTP/1.1: \(error)")
+            configuration.logger.error("a connection cannot be upgraded from HTTP/1.1: \(error)")
             owner.closed(successor)
             context.close(promise: nil)
             return false

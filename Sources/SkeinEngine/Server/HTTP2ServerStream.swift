@@ -61,7 +61,7 @@ final class HTTP2ServerStream: Answerer, ByteStreamSource, RequestChannel, @unch
             driver.engine.consumed(bytes.readableBytes, on: stream)
             body?.fail(ServerError(.contentTooLarge, "the content is larger than \(exchange.maximum) bytes"))
         case .deliver where !isLast && exchange.isTooSlow(at: owner.shard.now):
-            body?.fail(ServerError(.requestTimeout, "the request's content comes too slowly"))
+            body?.fail(ServerError(.requestTimeout, "the request's content arrives too slowly"))
             driver.cancel(stream, .cancel)
         case .deliver:
             if body?.push(bytes) ?? true {

@@ -145,7 +145,7 @@ extension HTTPServer {
         worker.listen(
             grace: context.configuration.shutdownTimeout + .seconds(5),
             masterHasGone: { [logger = context.configuration.logger] in
-                logger.warning("the master has ended, and so does this worker")
+                logger.warning("the master process ended; this worker ends, too")
                 kill(getpid(), SIGTERM)
             })
         worker.ready()

@@ -86,7 +86,7 @@ public final class HTTPServer: Service {
         }
         guard isFirst else {
             try? await group.shutdownGracefully()
-            throw SkeinError(.exception, because: "the server runs already")
+            throw SkeinError(.exception, because: "the server is running already")
         }
         do {
             let configuration = context.configuration
@@ -190,7 +190,7 @@ public final class HTTPServer: Service {
         do {
             try reloadCertificates()
         } catch {
-            context.configuration.logger.error("the certificates are not read again: \(error)")
+            context.configuration.logger.error("the certificates cannot be reloaded: \(error)")
         }
         state.withLock { $0.log }?.reopen()
         context.configuration.logger.info("reloaded")
@@ -254,7 +254,7 @@ public final class HTTPServer: Service {
         } catch {
             throw SkeinError(
                 .connectionFailed, peer: "\(address)",
-                because: "the server cannot listen there (\(error)); is the address local and the port free?",
+                because: "the server cannot listen on this address (\(error)); is the address local and the port free?",
                 cause: error)
         }
     }
@@ -299,7 +299,7 @@ public final class HTTPServer: Service {
         on channel: any Channel, _ shards: [ServerShard], tls: ServerTLS?, expectsHeader: Bool
     ) throws {
         guard let shard = shards.first(where: { $0.shard.isCurrent }) else {
-            throw SkeinError(.exception, because: "a connection was accepted on a foreign loop")
+            throw SkeinError(.exception, because: "a connection was accepted on the wrong event loop")
         }
         let challenges = shard.context.configuration.challenges
         if let tls, let challenges, challenges.isTLSPending, !expectsHeader {

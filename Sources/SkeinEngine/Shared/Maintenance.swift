@@ -33,7 +33,7 @@ struct Maintenance: Sendable {
             } catch is CancellationError {
                 break
             } catch {
-                logger.error("the maintenance \(name) has failed: \(error)")
+                logger.error("the maintenance task \(name) failed: \(error)")
             }
         }
         await lock?.release()

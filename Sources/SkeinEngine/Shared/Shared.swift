@@ -32,7 +32,7 @@ public struct Shared: Sendable {
             throw SkeinError(
                 .exception,
                 because:
-                    "there is no shared state \(state.debugDescription); define it before the start: engine.defineStates(\(state.debugDescription))"
+                    "the shared state \(state.debugDescription) is not defined; define it before the start: engine.defineStates(\(state.debugDescription))"
             )
         }
     }

@@ -70,14 +70,15 @@ extension Engine {
                 of: GroupMessage.self, bufferingPolicy: .bufferingOldest(waiting))
             groups.spread { message in
                 if case .dropped = inlet.yield(message) {
-                    logger.warning("a message to the sockets of \(name) has reached one process only: too many wait")
+                    logger.warning(
+                        "a message to the sockets of \(name) reached one process only: too many messages are queued")
                 }
             }
             for await message in messages {
                 do {
                     try await Self.send(Broadcast(topic: topic, bytes: message.encoded), shared)
                 } catch {
-                    logger.warning("a message to the sockets of \(name) has reached one process only: \(error)")
+                    logger.warning("a message to the sockets of \(name) reached one process only: \(error)")
                 }
             }
         }

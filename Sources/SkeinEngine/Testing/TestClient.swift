@@ -160,7 +160,8 @@ public final class TestClient: Sendable {
             }
             if let problem = response.body.problem { throw problem }
             if response.upgrade != nil {
-                throw SkeinError(.exception, because: "there are no WebSockets in memory; test them on a port")
+                throw SkeinError(
+                    .exception, because: "the test client does not support WebSockets; test them on a port")
             }
             if let type = response.body.contentType, !response.headers.contains("Content-Type") {
                 response.headers.add("Content-Type", type)

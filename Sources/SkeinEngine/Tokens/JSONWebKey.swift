@@ -36,12 +36,12 @@ extension TokenKey {
         if let operations = key["key_ops"] {
             guard let names = operations.elements?.compactMap(\.string),
                 names.contains("verify") || names.contains("sign")
-            else { throw refuse("its key_ops have neither sign nor verify") }
+            else { throw refuse("its key_ops include neither sign nor verify") }
         }
         var allowed: Set<TokenAlgorithm>?
         if let name = key["alg"] {
             guard let algorithm = name.string.flatMap(TokenAlgorithm.init(rawValue:)) else {
-                throw refuse("its alg is not a signature algorithm that is known here")
+                throw refuse("its alg is not a supported signature algorithm")
             }
             allowed = [algorithm]
         }
@@ -72,7 +72,7 @@ extension TokenKey {
             case ("OKP", "Ed25519"):
                 let own = key["d"] == nil ? nil : try Curve25519.Signing.PrivateKey(rawRepresentation: try bytes("d"))
                 material = .ed25519(try Curve25519.Signing.PublicKey(rawRepresentation: try bytes("x")), own)
-            default: throw refuse("its type or curve is not known here")
+            default: throw refuse("its type or curve is not supported")
             }
         } catch let error as SkeinError {
             throw error
@@ -80,7 +80,7 @@ extension TokenKey {
             throw refuse("\(error)")
         }
         if case .secret(let secret) = material, secret.bitCount < 256 {
-            throw refuse("a secret has at least 32 bytes (RFC 7518, section 3.2)")
+            throw refuse("a secret needs at least 32 bytes (RFC 7518, section 3.2)")
         }
         try self.init(material, id: key["kid"]?.string, algorithms: allowed)
     }
@@ -88,7 +88,8 @@ extension TokenKey {
     /// An uncompressed point; each coordinate has its full length (RFC 7518, section 6.2.1.2).
     private static func point(_ x: Data, _ y: Data, _ size: Int) throws(SkeinError) -> Data {
         guard x.count == size, y.count == size else {
-            throw SkeinError(.exception, because: "the JSON Web Key cannot be used: x and y have \(size) bytes each")
+            throw SkeinError(
+                .exception, because: "the JSON Web Key cannot be used: x and y must have \(size) bytes each")
         }
         return Data([4]) + x + y
     }

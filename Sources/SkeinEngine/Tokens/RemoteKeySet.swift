@@ -41,7 +41,7 @@ public final class RemoteKeySet: Sendable {
                 true
             }
         guard origin.isSecure || isLocal else {
-            throw SkeinError(.exception, because: "\(url) is not https: an issuer is asked over TLS only")
+            throw SkeinError(.exception, because: "\(url) is not https; an issuer must use TLS")
         }
     }
 

@@ -123,7 +123,7 @@ private final class RememberedTokens: Sendable {
         }
         let token = try verifier.verify(text, at: now)
         guard let identity = claims.identity(token.claims) else {
-            throw TokenError(.invalidClaim, "the token does not say who its bearer is")
+            throw TokenError(.invalidClaim, "the token does not name its subject")
         }
         let entry = Entry(token: token, identity: identity, generation: generation)
         guard token.expires != nil else { return entry }

@@ -80,7 +80,7 @@ public struct TokenIntrospection: Authenticator {
         else {
             if complaints.isDue(at: now) {
                 let why = response.failure?.message ?? "status \(response.statusCode)"
-                client.session.logger.warning("the issuer at \(endpoint) does not say what a token is worth: \(why)")
+                client.session.logger.warning("the issuer at \(endpoint) failed to introspect a token: \(why)")
             }
             throw ServerError(
                 .serviceUnavailable, "tokens cannot be verified right now", headers: ["Retry-After": "10"])

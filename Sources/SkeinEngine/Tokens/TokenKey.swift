@@ -39,7 +39,7 @@ public struct TokenKey: Sendable {
         }
         if case .rsa(let key, _) = material, key.keySizeInBits < 2048 {
             throw SkeinError(
-                .exception, because: "an RSA key for tokens has at least 2048 bits (RFC 7518, section 3.3)")
+                .exception, because: "an RSA key for tokens needs at least 2048 bits (RFC 7518, section 3.3)")
         }
     }
 
@@ -53,7 +53,7 @@ public struct TokenKey: Sendable {
         throws(SkeinError)
     {
         guard secret.count >= 32 else {
-            throw SkeinError(.exception, because: "a secret for tokens has at least 32 bytes (RFC 7518, section 3.2)")
+            throw SkeinError(.exception, because: "a secret for tokens needs at least 32 bytes (RFC 7518, section 3.2)")
         }
         try self.init(.secret(SymmetricKey(data: Array(secret))), id: id, algorithms: algorithms)
     }
@@ -231,7 +231,7 @@ extension TokenKey {
             return [try TokenKey(pem: text, algorithms: algorithms)]
         }
         guard allowsSecret else {
-            throw SkeinError(.exception, because: "it is neither PEM nor a JSON Web Key or set")
+            throw SkeinError(.exception, because: "it is neither PEM nor a JSON Web Key or key set")
         }
         var secret = bytes[...]
         while let last = secret.last, last == Bytes.lf || last == Bytes.cr { secret = secret.dropLast() }

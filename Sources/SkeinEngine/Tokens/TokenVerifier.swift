@@ -69,7 +69,7 @@ public struct TokenVerifier: Sendable {
         }
         for name in ["nbf", "iat"] {
             if let time = try Self.time(name, claims), time > now + leeway {
-                throw TokenError(.notYetValid, "the token's \(name) lies in the future")
+                throw TokenError(.notYetValid, "the token's \(name) is in the future")
             }
         }
         if !issuers.isEmpty {

@@ -80,7 +80,7 @@ final class RequestLog: Sendable {
             waiting.wrappingSubtract(size, ordering: .relaxed)
             spare.withLock { if $0.count < 8 { $0.append(lines) } }
             let lost = lost.exchange(0, ordering: .relaxed)
-            if lost > 0 { logger.warning("the disk is too slow: \(lost) bytes of the request log are lost") }
+            if lost > 0 { logger.warning("the disk is too slow: \(lost) bytes of the request log were lost") }
         }
     }
 

@@ -87,7 +87,7 @@ struct ServerStatus: Encodable {
             Row(name: "Up for", value: Self.text(numbers.uptime)),
             Row(name: "Loops", value: "\(context.statistics.count)"),
             Row(name: "Memory", value: ProcessMemory.resident.map(bytes) ?? "–"),
-            Row(name: "Memory at most", value: ProcessMemory.peak.map(bytes) ?? "–"),
+            Row(name: "Peak memory", value: ProcessMemory.peak.map(bytes) ?? "–"),
         ]
         traffic = [
             Row(name: "Connections now", value: "\(numbers.openConnections)"),
@@ -133,8 +133,8 @@ struct ServerStatus: Encodable {
         \(Self.section("Process", process))
         \(workers.isEmpty ? "" : Self.section("Workers", workers.map(Self.row)))
         \(Self.section("Traffic", traffic))
-        \(Self.section("Answers by status", statuses))
-        \(Self.section("Answers by duration", durations))
+        \(Self.section("Responses by status", statuses))
+        \(Self.section("Responses by duration", durations))
         \(aliases.map { Self.section($0.name, $0.members.map(Self.row)) }.joined())
         \(caches.map { Self.section("Cache of \($0.mount)", Self.rows($0.counts)) }.joined())
         \(Self.section("Mounts", mounts.map { Row(name: $0.value, value: $0.name) }))

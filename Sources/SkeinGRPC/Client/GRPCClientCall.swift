@@ -32,7 +32,7 @@ final class GRPCClientCall: HTTPUpgrade, HTTP2TunnelUser, GRPCSink, GRPCPartsOwn
     func begin(
         on channel: any Channel, shard: Shard, _ head: ResponseHead, remainder: ByteBuffer
     ) throws(SkeinError) {
-        throw SkeinError(.protocolSwitchingFailed, because: "a call needs HTTP/2")
+        throw SkeinError(.protocolSwitchingFailed, because: "a gRPC call needs HTTP/2")
     }
 
     func begin(on tunnel: HTTP2Tunnel, shard: Shard, _ head: ResponseHead?) throws(SkeinError) {

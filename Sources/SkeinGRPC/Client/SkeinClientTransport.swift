@@ -164,7 +164,7 @@ public final class SkeinClientTransport: ClientTransport {
             case .message(let message) where message.count > maximum:
                 throw RPCError(
                     code: .resourceExhausted,
-                    message: "a message has \(message.count) bytes where \(maximum) are the limit")
+                    message: "a message of \(message.count) bytes exceeds the limit of \(maximum) bytes")
             case .message: try await call.write(part)
             }
         }

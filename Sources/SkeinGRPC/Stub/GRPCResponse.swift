@@ -72,7 +72,8 @@ public struct GRPCResponse<Answer: SwiftProtobuf.Message>: Response {
         do {
             return try JSONDecoder().decode(type, from: try content.jsonUTF8Data())
         } catch {
-            throw SkeinError(.invalidContent, peer: peer, because: "the answer is no \(type): \(error)", cause: error)
+            throw SkeinError(
+                .invalidContent, peer: peer, because: "the answer is not a \(type): \(error)", cause: error)
         }
     }
 

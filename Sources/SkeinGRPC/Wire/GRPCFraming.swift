@@ -43,8 +43,10 @@ struct GRPCMessageDecoder {
         guard let flag = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self),
             let length = buffer.getInteger(at: buffer.readerIndex + 1, as: UInt32.self)
         else { return nil }
-        guard flag <= 1 else { throw RPCError(code: .internalError, message: "a message begins with the byte \(flag)") }
-        guard Int(length) <= maximum else { throw tooLarge("\(length) bytes") }
+        guard flag <= 1 else {
+            throw RPCError(code: .internalError, message: "a message begins with the invalid flag \(flag)")
+        }
+        guard Int(length) <= maximum else { throw tooLarge("of \(length) bytes") }
         guard buffer.readableBytes >= 5 + Int(length) else { return nil }
         buffer.moveReaderIndex(forwardBy: 5)
         let bytes = buffer.readSlice(length: Int(length)) ?? ByteBuffer()
@@ -53,7 +55,7 @@ struct GRPCMessageDecoder {
 
     private func decompress(_ bytes: ByteBuffer) throws -> ByteBuffer {
         guard let compression else {
-            throw RPCError(code: .internalError, message: "a message is compressed, but nobody said with what")
+            throw RPCError(code: .internalError, message: "a message is compressed, but grpc-encoding is missing")
         }
         var whole = ByteBuffer()
         do {
@@ -61,7 +63,7 @@ struct GRPCMessageDecoder {
             decoder.append(bytes)
             while let piece = try decoder.next() {
                 guard whole.readableBytes + piece.readableBytes <= maximum else {
-                    throw tooLarge("more, decompressed,")
+                    throw tooLarge("after decompression")
                 }
                 whole.writeImmutableBuffer(piece)
             }
@@ -73,7 +75,7 @@ struct GRPCMessageDecoder {
     }
 
     private func tooLarge(_ size: String) -> RPCError {
-        RPCError(code: .resourceExhausted, message: "a message has \(size) where \(maximum) bytes are the limit")
+        RPCError(code: .resourceExhausted, message: "a message \(size) exceeds the limit of \(maximum) bytes")
     }
 }
 

@@ -70,13 +70,14 @@ public struct Alias: Sendable {
             let words = text.splitBytes(separator: " ")
             guard let address = words.first, words.count < 3 else {
                 throw SkeinError(
-                    .exception, because: "\(Self.redacted(text).debugDescription) is no member; write HOST:PORT WEIGHT")
+                    .exception,
+                    because: "\(Self.redacted(text).debugDescription) is not a member; write HOST:PORT WEIGHT")
             }
             weight = 1
             if words.count == 2 {
                 guard let number = Double(words[1]), number > 0, number.isFinite else {
                     throw SkeinError(
-                        .exception, because: "the weight \(words[1].debugDescription) is no positive number")
+                        .exception, because: "the weight \(words[1].debugDescription) is not a positive number")
                 }
                 weight = number
             }

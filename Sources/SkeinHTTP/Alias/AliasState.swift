@@ -155,7 +155,7 @@ package final class AliasState: Sendable {
                 return .none(
                     SkeinError(
                         .overloaded, peer: name,
-                        because: "each member of \(name) has as many requests in flight as it takes"))
+                        because: "every member of \(name) has reached its limit of requests in flight"))
             case .none: return .none(hasNoMember)
             }
         }
@@ -269,7 +269,7 @@ package final class AliasTable: Sendable {
         throw SkeinError(
             .exception,
             because: "there is no alias \(name); "
-                + (known.isEmpty ? "register it with alias(_:_:)" : "there are \(known)"))
+                + (known.isEmpty ? "register it with alias(_:_:)" : "known aliases are \(known)"))
     }
 
     /// Registers an alias. An alias of the same name gets the new members, and keeps its statistics if the rest is
@@ -296,7 +296,8 @@ extension Alias {
             throw SkeinError(
                 .exception,
                 because:
-                    "\(name.debugDescription) is no alias; write @ and letters, digits, dots, hyphens or underscores")
+                    "\(name.debugDescription) is not an alias; write @ and letters, digits, dots, hyphens or underscores"
+            )
         }
     }
 }

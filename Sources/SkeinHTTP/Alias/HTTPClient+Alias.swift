@@ -162,7 +162,7 @@ private final class SecondAttempt: Sendable {
 
 extension AliasState {
     var isNotHTTP: SkeinError {
-        SkeinError(.exception, peer: name, because: "\(name) is an alias of \(scheme), not of HTTP")
+        SkeinError(.exception, peer: name, because: "\(name) is an alias for \(scheme), not for HTTP")
     }
 
     // MARK: Outcome of an attempt

@@ -42,10 +42,10 @@ public struct HTTPCredentials: Sendable {
         let path = path ?? environment["NETRC"] ?? "\(environment["HOME"] ?? "")/.netrc"
         func refuse(_ why: String) -> SkeinError { SkeinError(.exception, peer: path, because: why) }
         guard let text = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else {
-            throw refuse("the file with the credentials cannot be read")
+            throw refuse("the credentials file cannot be read")
         }
         if FileState(path: path)?.isOpenToOthers == true {
-            throw refuse("others may read the passwords in it; run chmod 600 on it")
+            throw refuse("other users may read the passwords in the file; run chmod 600 on it")
         }
         return HTTPCredentials(netrc: text)
     }

@@ -129,7 +129,7 @@ public struct OAuth1: HTTPAuthenticator {
             } catch {
                 throw SkeinError(
                     .unknownAuthentication, peer: request.url.origin.description,
-                    because: "the private key of OAuth cannot be used; is it an RSA key in PEM? (\(error))",
+                    because: "the OAuth private key cannot be used; is it an RSA key in PEM? (\(error))",
                     cause: error)
             }
         }

@@ -227,7 +227,7 @@ public final class OAuth2: HTTPAuthenticator {
         if response.statusCode == 200 {
             let grants = try response.decode(Grants.self)
             guard grants.token_type?.lowercased() ?? "bearer" == "bearer" else {
-                throw error("the token is of the type \(grants.token_type ?? ""), and bearer tokens are what is known")
+                throw error("the token has the type \(grants.token_type ?? ""); only bearer tokens are supported")
             }
             return .granted(
                 OAuth2Token(
@@ -238,7 +238,7 @@ public final class OAuth2: HTTPAuthenticator {
         let why = [refusal?.error ?? "\(response.statusCode) \(response.reason)", refusal?.error_description]
         return .refused(
             code: refusal?.error ?? "",
-            error("no token was given: \(why.compactMap(\.self).joined(separator: ", "))"))
+            error("the server issued no token: \(why.compactMap(\.self).joined(separator: ", "))"))
     }
 
     private func letDeviceIn(
@@ -265,7 +265,7 @@ public final class OAuth2: HTTPAuthenticator {
             case .refused(_, let error): throw error
             }
         }
-        throw error("nobody let the device in before its code was over")
+        throw error("the device was not authorized before its code expired")
     }
 
     private func request(_ url: String, _ form: Parameters) throws(SkeinError) -> HTTPRequest {

@@ -49,8 +49,8 @@ final class PasswordAuthenticator: HTTPAuthenticator {
                 guard request.headers.contains("Authorization") else {
                     throw SkeinError(
                         .unknownAuthentication, peer: origin.description,
-                        because: "the server asks for \(answer.header("WWW-Authenticate") ?? "no scheme at all"); "
-                            + "\(schemes.map(\.rawValue).joined(separator: " or ")) is what can be answered")
+                        because: "the server asks for \(answer.header("WWW-Authenticate") ?? "no scheme"); "
+                            + "this client can use \(schemes.map(\.rawValue).joined(separator: " or "))")
                 }
                 return nil
             }
@@ -173,7 +173,7 @@ package struct DigestChallenge {
             guard let content = request.body.bytes else {
                 throw SkeinError(
                     .unknownAuthentication, peer: request.url.origin.description,
-                    because: "the server wants a hash of the content, which is still to be made; send bytes")
+                    because: "the server wants a hash of the content, but the content is a stream; send bytes")
             }
             covered += ":" + algorithm.hash(content.readableBytesView)
         }

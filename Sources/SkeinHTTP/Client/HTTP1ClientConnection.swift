@@ -240,7 +240,8 @@ final class HTTP1ClientConnection: ChannelInboundHandler, RemovableChannelHandle
         case .upgraded:
             closeFailing(
                 SkeinError(
-                    .protocolSwitchingFailed, peer: exchange.peer, because: "the server left HTTP without being asked"))
+                    .protocolSwitchingFailed, peer: exchange.peer,
+                    because: "the server switched to another protocol without a request to do so"))
         }
     }
 

@@ -107,7 +107,7 @@ extension HTTP2ClientConnection {
                 peer: exchange.peer,
                 because: isMalformed
                     ? "the server's answer is malformed: \(reset.reason)"
-                    : "the server gave the request up (\(reset.code))",
+                    : "the server reset the stream of the request (\(reset.code))",
                 cause: HTTP2Error(reset.code, reset.reason)))
     }
 

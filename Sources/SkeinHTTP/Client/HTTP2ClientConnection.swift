@@ -268,7 +268,7 @@ final class HTTP2ClientConnection: HTTP2DriverOwner, ExchangeCarrier, TimerTarge
                 because: "the server closed the connection with the request under way")
         case let error as HTTP2Error:
             SkeinError(
-                .http2ConnectionClosed, peer: exchange.peer, because: "the connection was given up: \(error)",
+                .http2ConnectionClosed, peer: exchange.peer, because: "the connection was closed: \(error)",
                 cause: error)
         case let error?: Connector.socketError(error, peer: exchange.peer)
         }

@@ -54,7 +54,8 @@ final class HTTPClientContext: Sendable {
             configuration.dns.usesSystemResolver
             ? nil : DNSResolver(configuration.dns, eventLoop: session.shards.shards[0].eventLoop)
         if configuration.tls.verify == .none {
-            session.logger.warning("TLS without verification: any server may answer; set verify back to .full")
+            session.logger.warning(
+                "TLS without verification: any server can impersonate the origin; set verify back to .full")
         }
     }
 }

@@ -102,7 +102,7 @@ final class ShardPools: @unchecked Sendable {
             return pool
         }
         if key.tls?.verify == ClientTLSConfiguration.Verification.none {
-            context.session.logger.warning("TLS without verification for \(key.origin): any server may answer")
+            context.session.logger.warning("TLS without verification for \(key.origin): any server can impersonate it")
         }
         let pool = OriginPool(key, owner: self)
         pools[key] = pool

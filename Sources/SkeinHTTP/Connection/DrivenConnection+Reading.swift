@@ -9,7 +9,7 @@ extension DrivenConnection {
 
     func readResponse() async throws -> HTTPConnection.Response {
         guard reading != .content else {
-            throw stateError("the content of the response before was not read to its end; read it or disconnect")
+            throw stateError("the content of the previous response was not read to its end; read it or disconnect")
         }
         guard let request = pending.first else { throw stateError("no response is pending; send a request first") }
         while true {
@@ -26,9 +26,9 @@ extension DrivenConnection {
                 if request.expectsContinue, head.status.code >= 300 { following = .none }
                 return HTTPConnection.Response(method: request.method, target: request.target, head: head)
             case .upgraded:
-                throw fail(.protocolSwitchingFailed, "the server left HTTP")
+                throw fail(.protocolSwitchingFailed, "the server switched to another protocol")
             case .body, .end:
-                throw fail(.responseHeaderError, "the server's answer is out of order")
+                throw fail(.responseHeaderError, "the parts of the server's answer are out of order")
             }
         }
     }
@@ -102,7 +102,8 @@ extension DrivenConnection {
         case .end(_, let reusable):
             reading = .finished
             if !reusable { channel?.close(promise: nil) }
-        case .informational, .head, .upgraded: throw fail(.bodyError, "the server's answer is out of order")
+        case .informational, .head, .upgraded:
+            throw fail(.bodyError, "the parts of the server's answer are out of order")
         }
     }
 

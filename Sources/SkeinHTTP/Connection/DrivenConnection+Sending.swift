@@ -11,7 +11,7 @@ extension DrivenConnection {
         try Task.checkCancellation()
         if case .none = following {
         } else {
-            throw stateError("the content of the request before is not complete; write the rest of it first")
+            throw stateError("the content of the previous request is not complete; write the rest of it first")
         }
         if case .following(let count) = body, count < 0 { throw stateError("a content cannot have \(count) bytes") }
         try await connect()
@@ -43,12 +43,13 @@ extension DrivenConnection {
         case .following(let left):
             guard bytes.readableBytes <= left else {
                 throw stateError(
-                    "\(bytes.readableBytes) bytes are more than the \(left) that are left of the announced content")
+                    "\(bytes.readableBytes) bytes exceed the remaining \(left) bytes of the announced content")
             }
             output.bytes.writeImmutableBuffer(bytes)
             following = left == bytes.readableBytes ? .none : .following(left - bytes.readableBytes)
         case .followingChunks: HTTP1Encoder.writeChunk(bytes, into: &output.bytes)
-        case .none, .bytes: throw stateError("no content is due; announce it with sendRequest(body: .following(n))")
+        case .none, .bytes:
+            throw stateError("the request announced no content; announce it with sendRequest(body: .following(n))")
         }
         try await flushOutput()
     }
@@ -56,7 +57,8 @@ extension DrivenConnection {
     func endBody() throws {
         if let failure { throw failure }
         guard case .followingChunks = following else {
-            throw stateError("no content in chunks is due; announce it with sendRequest(body: .followingChunks)")
+            throw stateError(
+                "the request announced no chunked content; announce it with sendRequest(body: .followingChunks)")
         }
         following = .none
         try HTTP1Encoder.writeLastChunk(trailers: nil, into: &output.bytes)

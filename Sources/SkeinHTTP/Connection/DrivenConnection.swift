@@ -88,7 +88,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
                 }
                 guard self.handler === handler else {
                     connected.channel.close(promise: nil)
-                    throw self.stateError("the connection was ended by disconnect()")
+                    throw self.stateError("disconnect() closed the connection")
                 }
                 try connected.channel.pipeline.syncOperations.addHandler(handler)
                 return connected
@@ -100,7 +100,7 @@ final class DrivenConnection: TimerTarget, @unchecked Sendable {
         let old = output.detach()
         handler = nil
         reset()
-        failure = stateError("the connection was ended by disconnect()")
+        failure = stateError("disconnect() closed the connection")
         wakeReader()
         failure = nil
         old?.close(promise: nil)

@@ -26,7 +26,7 @@ extension CookieJar {
         do {
             data = try Data(contentsOf: URL(filePath: path))
         } catch {
-            throw SkeinError(.exception, peer: path, because: "the file with the cookies cannot be read", cause: error)
+            throw SkeinError(.exception, peer: path, because: "the cookie file cannot be read", cause: error)
         }
         let first = data.first { $0 > 0x20 }
         let cookies: [Cookie]
@@ -103,7 +103,7 @@ extension CookieJar {
             guard parts.count >= 6, let end = Double(parts[4].isEmpty ? "0" : parts[4]), !end.isNaN else {
                 throw SkeinError(
                     .exception, peer: path,
-                    because: "line \(number + 1) is no cookie: seven words with tabs between them are")
+                    because: "line \(number + 1) is not a cookie; a cookie has seven fields separated by tabs")
             }
             let domain = parts[0].hasBytePrefix(".") ? parts[0].dropFirst() : parts[0]
             cookies.append(

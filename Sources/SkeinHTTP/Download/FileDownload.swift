@@ -100,7 +100,7 @@ package struct FileDownload {
         }
         guard let stream = response.stream else {
             throw SkeinError(
-                .exception, peer: response.peer, because: "a layer has answered a streamed request without a stream")
+                .exception, peer: response.peer, because: "a layer answered a streamed request without a stream")
         }
         let file: PartFile
         do {
@@ -198,7 +198,7 @@ private final class PartFile: @unchecked Sendable {
         guard let offset else { return }
         guard !isThere || FileState(descriptor: file).map({ $0.isFile && $0.isOwn }) == true else {
             throw SkeinError(
-                .exception, peer: path, because: "something stands there that is no file of one's own; remove it")
+                .exception, peer: path, because: "the path exists and is not a regular file of this user; remove it")
         }
         guard ftruncate(file, off_t(offset)) == 0, lseek(file, off_t(offset), SEEK_SET) == off_t(offset) else {
             throw Self.failure(path)

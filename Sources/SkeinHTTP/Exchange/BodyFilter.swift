@@ -75,7 +75,7 @@ final class BodyFilter: ByteStreamFilter, @unchecked Sendable {
         if case .ratio = error {
             return SkeinError(
                 .contentTooLarge, peer: peer,
-                because: "\(error); raise decompression.maximumRatio if that is what it should be", cause: error)
+                because: "\(error); raise decompression.maximumRatio if this is intended", cause: error)
         }
         return SkeinError(.bodyError, peer: peer, because: "\(error)", cause: error)
     }

@@ -74,12 +74,12 @@ extension HTTPExchange {
         guard type.splitBytes(separator: "/", omittingEmptySubsequences: false).count == 2 else {
             throw SkeinError(
                 .invalidContentType, peer: peer,
-                because: "the content type is \(field.debugDescription), no type at all")
+                because: "the content type \(field.debugDescription) is not a media type")
         }
         guard accepted.contains(where: { MediaType.matches(type, range: $0) }) else {
             throw SkeinError(
                 .unacceptableContentType, peer: peer,
-                because: "the content is \(type); \(accepted.joined(separator: ", ")) was asked for")
+                because: "the content is \(type); the request accepts \(accepted.joined(separator: ", "))")
         }
     }
 

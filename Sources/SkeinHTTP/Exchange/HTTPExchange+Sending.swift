@@ -51,7 +51,7 @@ extension HTTPExchange {
             fail(
                 error as? SkeinError
                     ?? SkeinError(
-                        .unknownAuthentication, peer: peer, because: "the credentials could not be made: \(error)",
+                        .unknownAuthentication, peer: peer, because: "the credentials could not be computed: \(error)",
                         cause: error))
         case .success(let authorized?):
             resetAnswer()

@@ -148,7 +148,7 @@ package final class HTTPExchange: HTTPAnswer, Exchange, TimerTarget, @unchecked 
         switch life.timeIsUp(at: shard.now, lastRelease: session.lastRelease(on: shard)) {
         case .wait(let moment): return timer.set(moment, self, on: shard)
         case .ownLimitInQueue: why = "the time limit (\(limit) or the caller's deadline) passed in the queue"
-        case .stuckInQueue: why = "no request before it in the queue has ended in time"
+        case .stuckInQueue: why = "no request ahead of it in the queue ended in time"
         case .underWay:
             let what = head == nil ? "no answer" : "the answer was not complete"
             why = "\(what) within the time limit (\(limit) or the caller's deadline)"

@@ -73,7 +73,7 @@ extension RedirectPolicy {
             }
         } else if !request.body.isReplayable {
             throw refuse(
-                "a \(head.status.code) wants the content once more, and it can be made only once; send a sequence or bytes"
+                "a \(head.status.code) requires the content again, but it can be read only once; send a sequence or bytes"
             )
         }
         if url.origin != request.url.origin {
@@ -87,7 +87,7 @@ extension RedirectPolicy {
         // A cookie set in between may change the response, as at a login, so the same request is not a loop.
         let sent = cookies(next)
         guard !history.contains(where: { $0.url == url && $0.method == method && $0.cookies == sent }) else {
-            throw refuse("the redirects go in circles: \(url) was asked for before, with the same cookies")
+            throw refuse("the redirects form a loop: \(url) was requested before, with the same cookies")
         }
         return next
     }

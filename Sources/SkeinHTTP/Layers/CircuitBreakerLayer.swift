@@ -45,7 +45,7 @@ public struct CircuitBreakerLayer: HTTPLayer {
                 request,
                 SkeinError(
                     .connectionFailed, peer: origin.description,
-                    because: "\(failures) requests in a row have failed; it is tried again within \(wait)",
+                    because: "\(failures) requests in a row have failed; the next attempt is within \(wait)",
                     cause: CircuitOpen()))
         }
         let response = await next.send(request)

@@ -45,7 +45,7 @@ public struct ConcurrencyLimitLayer: HTTPLayer {
                 request,
                 SkeinError(
                     .overloaded, peer: origin.description,
-                    because: "\(maximumWaiting) requests wait for a place already"))
+                    because: "\(maximumWaiting) requests wait for a slot already"))
         case .wait:
             guard await place(origin, id) else { return next.fail(request, .cancelledWhileWaiting(request)) }
         }

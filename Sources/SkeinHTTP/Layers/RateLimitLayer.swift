@@ -40,7 +40,7 @@ public struct RateLimitLayer: HTTPLayer {
                 request,
                 SkeinError(
                     .overloaded, peer: request.url.origin.description,
-                    because: "the rate limit lets no more through within \(longestWait); send fewer requests"))
+                    because: "the rate limit allows no more requests within \(longestWait); send fewer requests"))
         }
         if wait > .zero {
             do {
@@ -57,6 +57,6 @@ extension SkeinError {
     /// The task was cancelled while its request waited in a layer.
     static func cancelledWhileWaiting(_ request: HTTPRequest) -> SkeinError {
         SkeinError(
-            .cancelled, peer: request.url.origin.description, because: "it was cancelled while it waited")
+            .cancelled, peer: request.url.origin.description, because: "the request was cancelled while it waited")
     }
 }

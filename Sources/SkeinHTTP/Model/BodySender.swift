@@ -40,7 +40,7 @@ extension AsyncThrowingChunks {
             } catch is CancellationError where Task.isCancelled {
                 return .unwanted
             } catch {
-                return fault("the body's source failed: \(error)", cause: error)
+                return fault("the source of the body failed: \(error)", cause: error)
             }
             guard let piece else { break }
             sent += piece.readableBytes

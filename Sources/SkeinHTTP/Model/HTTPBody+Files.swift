@@ -167,7 +167,8 @@ final class FilePieces: @unchecked Sendable {
     static func length(of path: String) throws(SkeinError) -> Int {
         guard access(path, R_OK) == 0, let state = FileState(path: path) else { throw unreadable(path) }
         guard state.isFile else {
-            throw SkeinError(.exception, peer: path, because: "it is no file; read it, and send what it says")
+            throw SkeinError(
+                .exception, peer: path, because: "this is not a regular file; read it, and send its content as bytes")
         }
         return state.size
     }

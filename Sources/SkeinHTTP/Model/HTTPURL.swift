@@ -109,7 +109,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         if text.utf8.first == UInt8(ascii: "@") {
             let name = text.prefix(before: "/", "?", "#")
             guard name.utf8.count > 1, name.utf8.dropFirst().allSatisfy({ HTTPOrigin.isAliasByte($0) }) else {
-                throw Self.malformed(text, "it names no alias; write @name/path")
+                throw Self.malformed(text, "the alias has no name; write @name/path")
             }
             origin = HTTPOrigin(alias: String(name))
             target = try Self.target(text[name.endIndex...], parameters, in: text)
@@ -166,7 +166,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             guard let end = authority.firstByte("]") else { throw malformed(text, "the IPv6 address has no ]") }
             host = authority[authority.index(after: authority.startIndex)..<end]
             let behind = authority[authority.index(after: end)...]
-            guard behind.isEmpty || behind.first == ":" else { throw malformed(text, "something stands behind the ]") }
+            guard behind.isEmpty || behind.first == ":" else { throw malformed(text, "only a port may follow the ]") }
             portText = behind.isEmpty ? nil : behind.dropFirst()
         } else if let colon = authority.utf8.firstIndex(of: Bytes.colon) {
             host = authority[..<colon]
@@ -217,11 +217,11 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         var name = decoded
         if !name.utf8.allSatisfy({ $0 < 0x80 }) {
-            guard let ascii = DNSName(name) else { throw malformed(url, "the host is no internationalised name") }
+            guard let ascii = DNSName(name) else { throw malformed(url, "the host is not an internationalised name") }
             name = ascii.text + (name.hasByteSuffix(".") ? "." : "")
         }
         guard name.utf8.allSatisfy(isHostByte) else {
-            throw malformed(url, "the host holds a character that no host name has")
+            throw malformed(url, "the host holds a character that is not allowed in host names")
         }
         if name.utf8.contains(where: { $0 &- 0x41 < 26 }) { name = name.asciiLowercased }
         // 127.1, 0x7f.0.0.1 and 2130706433 are addresses for every program that parses them as the C library does.
@@ -229,7 +229,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             last.utf8.allSatisfy(Bytes.isDigit) || last.hasBytePrefix("0x")
         else { return name }
         guard let address = IPAddress.anyNotation(name) else {
-            throw malformed(url, "the host ends in a number and is no IPv4 address")
+            throw malformed(url, "the host ends in a number and is not an IPv4 address")
         }
         return address
     }

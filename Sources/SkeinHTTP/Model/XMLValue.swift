@@ -79,17 +79,17 @@ private struct XMLReader {
     mutating func document() throws(SkeinError) -> XMLValue {
         try skipMisc()
         guard bytes.indices.contains(place), bytes[place] == UInt8(ascii: "<") else {
-            throw fault("no element begins here")
+            throw fault("expected an element")
         }
         let root = try elements()
         try skipMisc()
-        guard place == bytes.count else { throw fault("something follows the root") }
+        guard place == bytes.count else { throw fault("data follows the root element") }
         return root
     }
 
     private func fault(_ what: String) -> SkeinError {
         let line = bytes.prefix(place).count { $0 == Bytes.lf } + 1
-        return SkeinError(.invalidContent, because: "the content is no well-formed XML: \(what) (line \(line))")
+        return SkeinError(.invalidContent, because: "the content is not well-formed XML: \(what) (line \(line))")
     }
 
     // MARK: Elements
@@ -103,7 +103,7 @@ private struct XMLReader {
                 let name = try self.name()
                 skipBlanks()
                 guard take(">"), let last = open.popLast(), last.name.equalsBytes(name) else {
-                    throw fault("</\(name)> closes nothing that is open")
+                    throw fault("</\(name)> has no start tag")
                 }
                 closed = last
             } else if take("<!--") {
@@ -119,12 +119,14 @@ private struct XMLReader {
                 if isEmpty {
                     closed = element
                 } else {
-                    guard open.count < maximumDepth else { throw fault("more than \(maximumDepth) elements deep") }
+                    guard open.count < maximumDepth else {
+                        throw fault("elements are nested more than \(maximumDepth) levels deep")
+                    }
                     open.append(element)
                 }
             } else {
                 let text = try self.text(until: UInt8(ascii: "<"))
-                guard !open.isEmpty, place < bytes.count else { throw fault("the document ends in the middle") }
+                guard !open.isEmpty, place < bytes.count else { throw fault("the document ends too early") }
                 Self.append(text, to: &open)
             }
             guard let closed else { continue }
@@ -154,7 +156,7 @@ private struct XMLReader {
             skipBlanks()
             if take("/>") { return (element, true) }
             if take(">") { return (element, false) }
-            guard place > before else { throw fault("a blank is missing before an attribute") }
+            guard place > before else { throw fault("expected a space before an attribute") }
             let name = try self.name()
             skipBlanks()
             guard take("=") else { throw fault("the attribute \(name) has no value") }
@@ -165,10 +167,10 @@ private struct XMLReader {
             let quote = bytes[place]
             place += 1
             let value = try text(until: quote, forbidden: UInt8(ascii: "<"))
-            guard place < bytes.count else { throw fault("the value of \(name) does not end") }
+            guard place < bytes.count else { throw fault("the value of \(name) has no closing quotation mark") }
             place += 1
             guard element.attributes.updateValue(value, forKey: name) == nil else {
-                throw fault("the attribute \(name) stands there twice")
+                throw fault("the attribute \(name) occurs twice")
             }
         }
     }
@@ -194,11 +196,11 @@ private struct XMLReader {
             let byte = bytes[place]
             place += 1
             switch byte {
-            case forbidden: throw fault("a < stands inside of a value")
+            case forbidden: throw fault("an attribute value holds a <")
             case UInt8(ascii: "&"): text += try reference()
             case Bytes.cr:  // every end of a line is one LF (section 2.11)
                 if place == bytes.count || bytes[place] != Bytes.lf { text.append(Bytes.lf) }
-            case 0..<0x20 where byte != Bytes.tab && byte != Bytes.lf: throw fault("a control character stands there")
+            case 0..<0x20 where byte != Bytes.tab && byte != Bytes.lf: throw fault("unexpected control character")
             default: text.append(byte)
             }
         }
@@ -207,7 +209,7 @@ private struct XMLReader {
 
     private mutating func reference() throws(SkeinError) -> [UInt8] {
         guard let end = bytes[place...].prefix(12).firstIndex(of: UInt8(ascii: ";")) else {
-            throw fault("a & stands there alone")
+            throw fault("an & does not begin a reference")
         }
         let name = String(decoding: bytes[place..<end], as: UTF8.self)
         place = end + 1
@@ -240,7 +242,7 @@ private struct XMLReader {
             } else if take("<!--") {
                 try skip(past: "-->")
             } else if take("<!") {
-                throw fault("it declares a document type, which is not read")
+                throw fault("document type declarations are not supported")
             } else {
                 return
             }
@@ -262,6 +264,6 @@ private struct XMLReader {
             if take(end) { return }
             place += 1
         }
-        throw fault("the document ends in the middle")
+        throw fault("the document ends too early")
     }
 }

@@ -152,7 +152,7 @@ public final class SkeinClient: Sendable {
     /// The session cannot be used afterwards. On the client that a server gives to its handlers, it has no effect.
     public nonisolated(nonsending) func shutdown() async {
         guard !isShared else {
-            return session.logger.warning("the client of a request is its server's: it is not shut down")
+            return session.logger.warning("a handler cannot shut down the client of its server; shutdown() did nothing")
         }
         await backEnds.shutdown()
         await http.shutdown()

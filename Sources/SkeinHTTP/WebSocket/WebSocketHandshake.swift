@@ -57,9 +57,9 @@ package enum WebSocketHandshake {
         if let key {
             guard headers.listContains("Upgrade", token: "websocket"),
                 headers.listContains("Connection", token: "Upgrade")
-            else { throw refusal("the server switched to something that is no WebSocket") }
+            else { throw refusal("the server switched to a protocol other than WebSocket") }
             guard headers["Sec-WebSocket-Accept"] == accept(key) else {
-                throw refusal("the server's Sec-WebSocket-Accept does not answer the key; is it a WebSocket server?")
+                throw refusal("the server's Sec-WebSocket-Accept does not match the key; is it a WebSocket server?")
             }
         }
         var agreement = Agreement(subprotocol: headers["Sec-WebSocket-Protocol"])

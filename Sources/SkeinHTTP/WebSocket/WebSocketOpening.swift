@@ -107,7 +107,7 @@ extension HTTPClient {
             do {
                 try await socket.shard.sleep(until: .after(backoff.delay(after: attempt)))
             } catch {
-                throw SkeinError(.cancelled, because: "the socket was closed while it was connected again")
+                throw SkeinError(.cancelled, because: "the socket was closed while it reconnected")
             }
         }
     }

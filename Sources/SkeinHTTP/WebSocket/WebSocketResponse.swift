@@ -62,7 +62,8 @@ public struct WebSocketResponse: Response {
         do {
             return try JSON.decode(type, from: content?.bytes.readableBytesView ?? .init())
         } catch {
-            throw SkeinError(.invalidContent, peer: peer, because: "the message is no \(type): \(error)", cause: error)
+            throw SkeinError(
+                .invalidContent, peer: peer, because: "the message is not a \(type): \(error)", cause: error)
         }
     }
 

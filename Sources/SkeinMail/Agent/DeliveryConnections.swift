@@ -55,7 +55,7 @@ final class DeliveryConnections: @unchecked Sendable {
 
     /// A new connection to the first server that responds.
     func connect(_ servers: [MailRelay]) async throws -> SMTPConnection {
-        var failure: any Error = SkeinError(.connectionFailed, because: "there is no server to connect to")
+        var failure: any Error = SkeinError(.connectionFailed, because: "no server to connect to")
         for server in servers {
             do {
                 let connection = try await connect(server)
@@ -79,7 +79,7 @@ final class DeliveryConnections: @unchecked Sendable {
 
     private func open(_ relay: MailRelay, _ tls: SMTPClientMachine.TLSUse) async throws -> SMTPConnection {
         guard case .server(let endpoint, let isLMTP) = relay.target else {
-            throw SkeinError(.connectionFailed, peer: "\(relay)", because: "a folder is no server")
+            throw SkeinError(.connectionFailed, peer: "\(relay)", because: "a folder is not a server")
         }
         made += 1
         var options = dialer.options(timeout: settings.timeouts.connect)

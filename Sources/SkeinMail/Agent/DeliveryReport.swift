@@ -47,7 +47,7 @@ extension MailSpool {
         }
         let envelope = file.envelope
         guard whole != nil || !file.marks.contains(.pending) else {
-            throw SkeinError(.exception, because: "what has become of its recipients was not written down")
+            throw SkeinError(.exception, because: "the delivery results of its recipients are missing")
         }
         let failed = whole == nil ? file.marks.indices.filter { file.marks[$0] == .failed } : []
         let notes = failed.isEmpty ? [] : file.notes
@@ -86,7 +86,7 @@ extension MailSpool {
             options.key = "report of \(id) \(envelope.created) \(notes.count)"
             let stored = try store(
                 report.content, from: "", to: [envelope.sender], options)
-            logger.info("\(envelope.sender) is told by \(stored) that \(id) could not be delivered")
+            logger.info("\(stored) informs \(envelope.sender) that \(id) could not be delivered")
         }
         _ = move(id, from: .queue, to: .failed)
         return failed.count
@@ -100,7 +100,9 @@ extension MailSpool {
         let file = try MailFile(creating: "\(path).tmp")
         guard let document = try? JSON.encode(outcome) else { return }
         try document.give(to: file.write)
-        guard rename("\(path).tmp", "\(path).json") == 0 else { throw MailFile.failure(path, "it cannot be renamed") }
+        guard rename("\(path).tmp", "\(path).json") == 0 else {
+            throw MailFile.failure(path, "the file cannot be renamed")
+        }
     }
 }
 

@@ -63,12 +63,12 @@ extension MailAgent {
             let isGone = (error as? SkeinError).map { $0.code == .bodyError || $0.isMissingFile } ?? false
             if !isGone {
                 // A disk error, or the limit of open files: the message still exists.
-                logger.error("\(entry.id) cannot be read, and is tried again in a minute: \(error)")
+                logger.error("\(entry.id) cannot be read; the next attempt is in a minute: \(error)")
                 var entry = entry
                 entry.due = CivilTime.milliseconds + 60_000
                 schedule.add(entry, to: destination)
             } else if (error as? SkeinError)?.code == .bodyError {
-                logger.error("\(entry.id) is put aside: \(error)")
+                logger.error("\(entry.id) is moved to failed: \(error)")
                 _ = spool.move(entry.id, from: .queue, to: .failed)
             }
             _ = ledger.end(entry.id, isDone: false, isGone: isGone)
@@ -100,7 +100,7 @@ extension MailAgent {
             do {
                 try await onDisk { try Self.write(chunk, known, due: entry.due, attempts: Int(entry.attempts), now) }
             } catch {
-                logger.error("\(entry.id): what was done cannot be written down: \(error)")
+                logger.error("\(entry.id): the delivery results cannot be written: \(error)")
             }
             if isStopping { break }
         }
@@ -153,7 +153,7 @@ extension MailAgent {
             case .uncertain:
                 counters.uncertain += 1
                 logger.warning(
-                    "\(connection.peer) has ended the connection behind the message: it may have taken it, and will get it again"
+                    "\(connection.peer) closed the connection after the message: it may have accepted it, and will get it again"
                 )
             case .certain, .notBegun: break
             }

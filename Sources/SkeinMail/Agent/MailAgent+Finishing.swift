@@ -35,7 +35,8 @@ extension MailAgent {
         do {
             if !isWhole { try await onDisk { try Self.write(part, results, due: due, attempts: attempts, now) } }
         } catch {
-            logger.error("\(entry.id): what was done cannot be written down, and may be done again: \(error)")
+            logger.error(
+                "\(entry.id): the delivery results cannot be written, and deliveries may be repeated: \(error)")
         }
         if let retry {
             counters.deferred += pending.count
@@ -102,7 +103,7 @@ extension MailAgent {
             ledger.settled(id)
         } catch {
             // Without room for the report, the message stays until there is some.
-            logger.error("\(id) cannot be brought to its end, and is looked at again in five minutes: \(error)")
+            logger.error("\(id) cannot be finished; the next attempt is in five minutes: \(error)")
             ledger.unsettled(id)
             Task {
                 try? await Task.sleep(for: .seconds(300))

@@ -74,10 +74,10 @@ extension MailAgent {
     private func refuse(_ id: MailID, in state: MailSpool.State, _ error: SkeinError) {
         guard !error.isMissingFile else { return }
         if error.code == .bodyError {
-            logger.error("\(id) is put aside: \(error)")
+            logger.error("\(id) is moved to failed: \(error)")
             _ = spool.move(id, from: state, to: .failed)
         } else if unreadable.count < 10_000, unreadable.insert(id).inserted {
-            logger.error("\(id) cannot be taken in, and is tried again in an hour: \(error)")
+            logger.error("\(id) cannot be queued; the next attempt is in an hour: \(error)")
         }
     }
 

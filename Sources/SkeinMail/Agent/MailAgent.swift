@@ -77,7 +77,7 @@ public actor MailAgent {
     public func run(started: @Sendable () -> Void = {}) async throws {
         if let relay = configuration.relay { _ = try MailRelay(relay) }
         guard MailAddress("a@\(configuration.name)").problem == nil else {
-            throw SkeinError(.exception, because: "\(configuration.name.debugDescription) is no name of a host")
+            throw SkeinError(.exception, because: "\(configuration.name.debugDescription) is not a host name")
         }
         let lock = try PidFile(locking: "\(spool.folder)/agent.pid")
         defer { lock.remove() }
@@ -95,7 +95,7 @@ public actor MailAgent {
         try await pool.shutdownGracefully()
         await policies?.shutdown()
         await resolver.close()
-        logger.info("mail agent ends")
+        logger.info("mail agent stopped")
     }
 
     /// Takes in new messages, ten times a second, and performs periodic work.

@@ -52,7 +52,7 @@ struct MailRoutes: Sendable {
         guard !named.isEmpty else {
             throw SkeinError(
                 .tlsHandshakeFailed, peer: destination,
-                because: "no server that the DNS has is named by the domain's policy (MTA-STS)")
+                because: "none of the domain's MX servers is allowed by its policy (MTA-STS)")
         }
         return named.prefix(Self.limit).map { relay($0.text, requiresTLS: true) }
     }

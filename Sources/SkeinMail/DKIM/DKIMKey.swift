@@ -33,7 +33,7 @@ public struct DKIMKey: Sendable {
         let label = MailAddress("a@\(selector).example")
         guard name.problem == nil, label.problem == nil else {
             throw SkeinError(
-                .exception, because: "\(domain.debugDescription) or \(selector.debugDescription) is no name of the DNS")
+                .exception, because: "\(domain.debugDescription) or \(selector.debugDescription) is not a DNS name")
         }
         self.domain = name.domain
         self.selector = String(label.domain.droppingBytes(last: 8))
@@ -44,7 +44,7 @@ public struct DKIMKey: Sendable {
         } else {
             throw SkeinError(
                 .exception,
-                because: "the key of \(domain) is no private key of RSA (1024 bits and more) or Ed25519 in PEM form")
+                because: "the key of \(domain) is not an RSA (1024 bits or more) or Ed25519 private key in PEM")
         }
     }
 

@@ -91,7 +91,7 @@ indirect enum MIMEPart {
                 encoded.removeAll(keepingCapacity: true)
             }
             guard count == size, file.size == size else {
-                throw SkeinError(.exception, peer: path, because: "the file was changed while it was read")
+                throw SkeinError(.exception, peer: path, because: "the file changed while it was read")
             }
         }
         encoder.end(&encoded)

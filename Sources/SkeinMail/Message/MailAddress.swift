@@ -86,19 +86,19 @@ public struct MailAddress: Sendable, Hashable, ExpressibleByStringLiteral, Custo
     /// Checks a mailbox and converts its domain to ASCII.
     private static func checked(_ text: String) throws(SkeinError) -> String {
         func fail(_ message: String) -> SkeinError {
-            SkeinError(.exception, because: "\(text.debugDescription) is no address: \(message)")
+            SkeinError(.exception, because: "\(text.debugDescription) is not an address: \(message)")
         }
         guard let at = text.lastByte("@") else { throw fail("it has no @") }
         let local = text[..<at]
-        guard (1...64).contains(local.utf8.count) else { throw fail("there are from 1 to 64 bytes before the @") }
-        guard isLocal(local) else { throw fail("a byte before the @ may not stand there") }
+        guard (1...64).contains(local.utf8.count) else { throw fail("the part before the @ must have 1 to 64 bytes") }
+        guard isLocal(local) else { throw fail("the part before the @ has a byte that is not allowed") }
         let domain = String(text.text(after: at))
         let ascii: String
         if domain.hasBytePrefix("["), domain.hasByteSuffix("]") {
-            guard literal(domain) != nil else { throw fail("the address behind the @ is none") }
+            guard literal(domain) != nil else { throw fail("the IP address after the @ is invalid") }
             ascii = domain
         } else {
-            guard let name = DNSName(domain), isHost(name.text) else { throw fail("its domain is none") }
+            guard let name = DNSName(domain), isHost(name.text) else { throw fail("its domain is invalid") }
             ascii = name.text
         }
         guard local.utf8.count + ascii.utf8.count < 254 else { throw fail("it has more than 254 bytes") }

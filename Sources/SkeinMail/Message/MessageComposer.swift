@@ -42,7 +42,7 @@ struct ComposedMessage {
         if let problem = people.compactMap(\.problem).first { throw SkeinError(.exception, because: problem) }
         guard (1...10_000).contains(recipients.count) else {
             throw SkeinError(
-                .exception, because: "a message has from 1 to 10 000 recipients, and this one has \(recipients.count)")
+                .exception, because: "a message needs 1 to 10 000 recipients; this one has \(recipients.count)")
         }
         try Self.check(message)
         // Only addresses in fields: each server is asked for the extensions that its own recipients need.
@@ -68,24 +68,24 @@ struct ComposedMessage {
     private static func check(_ message: MailMessage) throws(SkeinError) {
         func fail(_ text: String) -> SkeinError { SkeinError(.exception, because: text) }
         if HeaderText.hasControl(message.subject) {
-            throw fail("the subject has an end of a line or another control character")
+            throw fail("the subject has a line break or another control character")
         }
         for (name, value) in message.headers {
             guard !name.isEmpty, name.utf8.count <= 70, name.utf8.allSatisfy({ Bytes.isToken($0) }) else {
-                throw fail("\(name.debugDescription) is no name of a field")
+                throw fail("\(name.debugDescription) is not a field name")
             }
             guard !own.contains(name.asciiLowercased), !name.asciiLowercased.hasBytePrefix("content-") else {
-                throw fail("the field \(name) is the message's own; set its property instead")
+                throw fail("the field \(name) is set by the message; use its property instead")
             }
-            guard !HeaderText.hasControl(value) else { throw fail("the field \(name) has an end of a line in it") }
+            guard !HeaderText.hasControl(value) else { throw fail("the field \(name) has a control character") }
         }
         let identifiers = [message.messageID, message.inReplyTo].compactMap(\.self) + message.references
         for identifier in identifiers where !isIdentifier(identifier) {
-            throw fail("\(identifier.debugDescription) is no identifier of a message, such as 1234@example.org")
+            throw fail("\(identifier.debugDescription) is not a message identifier such as 1234@example.org")
         }
         for attachment in message.attachments {
             if let id = attachment.contentID, !isIdentifier(id, needsAt: false) {
-                throw fail("\(id.debugDescription) is no content identifier: letters, digits and ._-@ are")
+                throw fail("\(id.debugDescription) is not a content identifier; use letters, digits and ._-@")
             }
             guard !HeaderText.hasControl(attachment.name), !attachment.name.isEmpty else {
                 throw fail("an attachment has no name, or one with a control character")
@@ -94,7 +94,7 @@ struct ComposedMessage {
             let words = type.splitBytes(separator: "/", omittingEmptySubsequences: false)
             guard words.count == 2, words.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { Bytes.isToken($0) } }),
                 !HeaderText.hasControl(attachment.type)
-            else { throw fail("\(attachment.type.debugDescription) is no content type, such as image/png") }
+            else { throw fail("\(attachment.type.debugDescription) is not a content type such as image/png") }
             guard !type.asciiLowercased.hasBytePrefix("message/"), !type.asciiLowercased.hasBytePrefix("multipart/")
             else {
                 throw fail(
@@ -104,7 +104,7 @@ struct ComposedMessage {
         }
         if let calendar = message.calendar {
             guard !calendar.method.isEmpty, calendar.method.utf8.allSatisfy({ Bytes.isToken($0) }) else {
-                throw fail("\(calendar.method.debugDescription) is no method of a calendar, such as REQUEST")
+                throw fail("\(calendar.method.debugDescription) is not a calendar method such as REQUEST")
             }
         }
     }
@@ -120,7 +120,7 @@ struct ComposedMessage {
     private static func fields(_ message: MailMessage, _ messageID: String, _ now: Int) throws(SkeinError) -> String {
         let written = message.date.map(\.timeIntervalSince1970) ?? Double(now)
         guard written >= 0, written < 253_402_300_800 else {
-            throw SkeinError(.exception, because: "the date of a message is between 1970 and 9999")
+            throw SkeinError(.exception, because: "the date of a message must be between 1970 and 9999")
         }
         let moment = Int(written)
         var text = "Date: \(CivilTime(moment).mailDate)\r\n"
@@ -148,7 +148,8 @@ struct ComposedMessage {
                 $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") && $0 != UInt8(ascii: ",")
             }
             guard isSound, url.hasBytePrefix("https://"), url.utf8.count <= 800 else {
-                throw SkeinError(.exception, because: "\(url.debugDescription) is no HTTPS address to unsubscribe at")
+                throw SkeinError(
+                    .exception, because: "\(url.debugDescription) is not an HTTPS address to unsubscribe at")
             }
             places.append("<\(url)>")
         }
@@ -159,7 +160,7 @@ struct ComposedMessage {
                 "<mailto:\(Percent.encode(address.mailbox) { Percent.isUnreserved($0) || $0 == UInt8(ascii: "@") })>")
         }
         guard !places.isEmpty else {
-            throw SkeinError(.exception, because: "to unsubscribe, there must be an HTTPS address or a mailbox")
+            throw SkeinError(.exception, because: "unsubscribing needs an HTTPS address or a mailbox")
         }
         return HeaderText.structured("List-Unsubscribe", places.joined(separator: ", "))
             + (unsubscribe.url == nil ? "" : "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
@@ -175,7 +176,7 @@ private struct Parts {
         let embedded = message.attachments.filter { $0.contentID != nil }
         let files = message.attachments.filter { $0.contentID == nil }
         guard embedded.isEmpty || message.html != nil else {
-            throw SkeinError(.exception, because: "there is no HTML that could show what is embedded")
+            throw SkeinError(.exception, because: "embedded attachments need an HTML body")
         }
         var alternatives: [MIMEPart] = []
         if message.text != nil || message.html == nil { alternatives.append(text("text/plain", message.text ?? "")) }

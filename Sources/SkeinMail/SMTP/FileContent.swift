@@ -39,7 +39,7 @@ final class FileContent: SMTPContent, @unchecked Sendable {
             // The last piece is held back until the checksum was verified.
             if self.offset == self.file.contentLength, !self.file.isIntact(self.check) {
                 self.isBroken = true
-                throw SkeinError(.bodyError, because: "the message in the spool is not what was stored")
+                throw SkeinError(.bodyError, because: "the message in the spool differs from what was stored")
             }
             return bytes.isEmpty ? nil : ByteBuffer(bytes: bytes)
         }

@@ -45,7 +45,7 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
     /// - Throws: code 701 with the error in it.
     public init(_ url: String) throws(SkeinError) {
         func fail(_ message: String) -> SkeinError {
-            SkeinError(.exception, because: "\(Self.shown(url).debugDescription) is no server for mail: \(message)")
+            SkeinError(.exception, because: "\(Self.shown(url).debugDescription) is not a mail server URL: \(message)")
         }
         guard let colon = url.rangeOfBytes("://") else {
             throw fail("smtp://host, smtps://host, lmtp://host or file:///folder is expected")
@@ -63,16 +63,17 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         let server = at.map { place.text(after: $0) } ?? place
         switch scheme {
         case "file":
-            guard server.hasBytePrefix("/") else { throw fail("the folder has to begin with /: file:///folder") }
+            guard server.hasBytePrefix("/") else { throw fail("the folder must begin with /: file:///folder") }
             target = .folder(Percent.decode(server) ?? String(server))
         case "smtp+unix", "lmtp+unix":
-            guard server.hasBytePrefix("/") else { throw fail("the path has to begin with /: \(scheme):///path") }
+            guard server.hasBytePrefix("/") else { throw fail("the path must begin with /: \(scheme):///path") }
             target = .server(.unix(path: Percent.decode(server) ?? String(server)), isLMTP: isLMTP)
         case "smtp", "smtps", "lmtp":
             let standard = usesTLSAtOnce ? 465 : isLMTP ? 24 : user == nil ? 25 : 587
             let (host, port) = try Self.host(server.prefix(before: "/"), standard, fail)
             target = .server(.host(host, port: port), isLMTP: isLMTP)
-        default: throw fail("\(scheme) is not known; smtp, smtps, lmtp, smtp+unix, lmtp+unix and file are")
+        default:
+            throw fail("the scheme \(scheme) is not supported; use smtp, smtps, lmtp, smtp+unix, lmtp+unix or file")
         }
         let isLocal = target.isLocal
         var tls: SMTPClientMachine.TLSUse = user != nil && !isLocal ? .required : .opportunistic
@@ -90,12 +91,12 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
             case ("ca", _): roots = .file(value)
             case ("auth", _):
                 mechanism = SMTPMechanism(rawValue: value.asciiUppercased)
-                if mechanism == nil { throw fail("this value of auth is not known") }
+                if mechanism == nil { throw fail("the value of auth is unknown") }
             case ("name", _):
-                guard MailAddress("a@\(value)").problem == nil else { throw fail("name=\(value) is no name of a host") }
+                guard MailAddress("a@\(value)").problem == nil else { throw fail("name=\(value) is not a host name") }
                 name = value
             case ("chunking", "no"): usesChunking = false
-            default: throw fail("the option \(key) or its value is not known")
+            default: throw fail("the option \(key) or its value is unknown")
             }
         }
         // A setting that requires verification also requires TLS.
@@ -147,13 +148,13 @@ public struct MailRelay: Sendable, Hashable, CustomStringConvertible {
         var port = standard
         if let colon = text.lastByte(":"), text.lastByte("]").map({ $0 < colon }) ?? true {
             guard let number = Int(text.text(after: colon)), (1...65535).contains(number) else {
-                throw fail("a port is from 1 to 65535")
+                throw fail("the port must be from 1 to 65535")
             }
             (host, port) = (text[..<colon], number)
         }
         if host.hasBytePrefix("["), host.hasByteSuffix("]") { host = host.droppingBytes(first: 1, last: 1) }
         guard !host.isEmpty, IPAddress.bytes(String(host)) != nil || DNSName(String(host)) != nil else {
-            throw fail("\(host.debugDescription) is no host")
+            throw fail("\(host.debugDescription) is not a host")
         }
         return (String(host), port)
     }

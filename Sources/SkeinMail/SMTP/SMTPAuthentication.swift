@@ -74,7 +74,7 @@ struct SMTPAuthentication {
             throw SkeinError(
                 .unknownAuthentication,
                 because: known.isEmpty
-                    ? "the server offers \(list)\(wanted.map { ", and not \($0.rawValue)" } ?? " that is known here")"
+                    ? "the server offers \(list)\(wanted.map { ", not \($0.rawValue)" } ?? "; none is supported")"
                     : "the server offers \(list), which would send the password in clear text; use TLS")
         }
         self.mechanism = mechanism
@@ -131,7 +131,8 @@ struct SMTPAuthentication {
             state = .done
             return ""
         case .done:
-            throw SkeinError(.unknownAuthentication, because: "the server goes on asking after \(mechanism.rawValue)")
+            throw SkeinError(
+                .unknownAuthentication, because: "the server does not end the \(mechanism.rawValue) exchange")
         }
     }
 

@@ -109,7 +109,7 @@ extension SMTPClientMachine {
         guard var transaction else { return [] }
         guard let expected = transaction.expected.popFirst() ?? nextOfLMTP(&transaction) else {
             return end(
-                SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"),
+                SkeinError(.responseHeaderError, because: "the server sent an unsolicited reply: \(reply)"),
                 reply: nil)
                 + [.close]
         }

@@ -84,7 +84,7 @@ struct SMTPClientMachine {
         case (.closed, _): return []
         case (_, .lost(let error)): return end(error, reply: nil)
         case (_, .timedOut):
-            let what = "the server has said nothing for too long (\(phase))"
+            let what = "the server has been silent for too long (\(phase))"
             return end(SkeinError(.timeout, because: what), reply: nil) + [.close]
         case (.idle, .leave):
             phase = .leaving
@@ -117,7 +117,7 @@ struct SMTPClientMachine {
             guard settings.tls == .opportunistic else {
                 return end(
                     SkeinError(
-                        .tlsHandshakeFailed, because: "the server does not begin TLS, which is required: \(reply)"),
+                        .tlsHandshakeFailed, because: "TLS is required, but the server does not begin it: \(reply)"),
                     reply: nil) + [.close]
             }
             return authenticate()
@@ -132,7 +132,7 @@ struct SMTPClientMachine {
             return end(SkeinError(.connectionClosed, because: "the connection has ended"), reply: nil) + [.close]
         case .idle, .handshake, .closed:
             return end(
-                SkeinError(.responseHeaderError, because: "the server answered what was not asked: \(reply)"),
+                SkeinError(.responseHeaderError, because: "the server sent an unsolicited reply: \(reply)"),
                 reply: nil)
                 + [.close]
         }
@@ -166,7 +166,7 @@ struct SMTPClientMachine {
             return end(
                 SkeinError(
                     .tlsHandshakeFailed,
-                    because: "the server does not offer TLS, which is required; ?tls=none goes on in clear text"),
+                    because: "TLS is required, but the server does not offer it; ?tls=none allows clear text"),
                 reply: nil)
                 + [.close]
         }
@@ -227,7 +227,7 @@ struct SMTPClientMachine {
         } else {
             fate = reply == nil && transaction.isContentWritten && isOpen ? .uncertain : .certain
         }
-        let guess = fate == .uncertain ? "; it has got the whole message, and may have taken it" : ""
+        let guess = fate == .uncertain ? "; it has received the whole message, and may have accepted it" : ""
         transaction.refuseAll(reply ?? SMTPReply(code: 451, lines: ["4.4.2 \(error.message)\(guess)"]))
         return [.finish(transaction.known, fate)]
     }

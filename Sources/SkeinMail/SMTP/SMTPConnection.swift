@@ -183,7 +183,7 @@ final class SMTPConnection: ChannelInboundHandler, @unchecked Sendable {
                 .lost(
                     SkeinError(
                         .tlsHandshakeFailed, peer: peer,
-                        because: "bytes in clear text came behind the answer to STARTTLS")))
+                        because: "bytes in clear text followed the answer to STARTTLS")))
         }
         TLSHandshake.begin(on: context.channel, tls, host: tlsName, peer: peer, isFirst: true).assumeIsolated()
             .whenComplete {

@@ -61,12 +61,14 @@ struct SMTPReplyDecoder {
                 bytes.count == 3 || bytes[3] == UInt8(ascii: " ") || bytes[3] == UInt8(ascii: "-"),
                 let number = Int(String(decoding: bytes[0...2], as: UTF8.self)), code ?? number == number
             else {
-                throw Self.malformed("the server's answer is no reply of SMTP: \(line.prefix(80).debugDescription)")
+                throw Self.malformed("the server's answer is not an SMTP reply: \(line.prefix(80).debugDescription)")
             }
             lines.append(String(line.droppingBytes(first: min(4, bytes.count))))
             code = number
             if bytes.count == 4, bytes[3] == UInt8(ascii: "-") {
-                guard lines.count < Self.replyLimit else { throw Self.malformed("the server's reply does not end") }
+                guard lines.count < Self.replyLimit else {
+                    throw Self.malformed("the server's reply has too many lines")
+                }
                 continue
             }
             defer {
@@ -82,7 +84,7 @@ struct SMTPReplyDecoder {
         let view = buffer.readableBytesView
         guard let end = view.firstIndex(of: Bytes.lf) else {
             guard view.count <= Self.lineLimit else {
-                throw Self.malformed("a line of the server's reply does not end")
+                throw Self.malformed("a line of the server's reply has no end")
             }
             return nil
         }

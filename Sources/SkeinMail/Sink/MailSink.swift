@@ -53,7 +53,8 @@ public final class MailSink: Sendable {
             return channel.localAddress?.port ?? port
         } catch {
             throw SkeinError(
-                .connectionFailed, peer: "\(host):\(port)", because: "it cannot listen there: \(error)", cause: error)
+                .connectionFailed, peer: "\(host):\(port)", because: "the sink cannot listen there: \(error)",
+                cause: error)
         }
     }
 
@@ -90,7 +91,7 @@ public final class MailSink: Sendable {
             try handle(mail)
             return "250 2.0.0 the message is taken\r\n"
         } catch {
-            logger.error("a message is not taken: \(error)")
+            logger.error("a message was not accepted: \(error)")
             return "451 4.3.0 the message cannot be kept\r\n"
         }
     }

@@ -21,7 +21,7 @@ final class MailFile: Sendable {
     private init(_ path: String, _ flags: CInt) throws(SkeinError) {
         self.path = path
         descriptor = open(path, flags | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Self.failure(path, "it cannot be opened") }
+        guard descriptor >= 0 else { throw Self.failure(path, "the file cannot be opened") }
     }
 
     convenience init(reading path: String) throws(SkeinError) {
@@ -29,7 +29,8 @@ final class MailFile: Sendable {
         try self.init(path, O_RDONLY | O_NONBLOCK)
         guard isRegular else {
             throw SkeinError(
-                .exception, peer: path, because: "it is no file: a folder, a pipe or a device cannot be attached")
+                .exception, peer: path,
+                because: "it is not a regular file; a folder, a pipe or a device cannot be attached")
         }
     }
 
@@ -83,7 +84,7 @@ final class MailFile: Sendable {
             failed = got < 0
             made = max(0, got)
         }
-        if failed { throw Self.failure(path, "it cannot be read") }
+        if failed { throw Self.failure(path, "the file cannot be read") }
         return bytes
     }
 
@@ -93,7 +94,7 @@ final class MailFile: Sendable {
         while start < bytes.count {
             let count = writeSome(descriptor, UnsafeRawBufferPointer(rebasing: bytes[start...]))
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw Self.failure(path, "it cannot be written") }
+            guard count > 0 else { throw Self.failure(path, "the file cannot be written") }
             start += count
         }
     }
@@ -106,7 +107,7 @@ final class MailFile: Sendable {
                 pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset + start))
             }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw Self.failure(path, "it cannot be written") }
+            guard count > 0 else { throw Self.failure(path, "the file cannot be written") }
             start += count
         }
     }
@@ -114,20 +115,20 @@ final class MailFile: Sendable {
     /// Changes the owner of the file, when root stores for another user.
     func give(to user: uid_t, _ group: gid_t) throws(SkeinError) {
         guard fchown(descriptor, user, group) == 0 else {
-            throw Self.failure(path, "it cannot be given to the spool's owner")
+            throw Self.failure(path, "the owner of the file cannot be changed to the spool's owner")
         }
     }
 
     /// Synchronizes the file with the disk.
     func synchronize() throws(SkeinError) {
-        guard fsync(descriptor) == 0 else { throw Self.failure(path, "the disk does not take it") }
+        guard fsync(descriptor) == 0 else { throw Self.failure(path, "the file cannot be synced to disk") }
     }
 
     /// Runs an operation while holding the lock of the file, across threads and processes.
     func locked<Value>(_ work: () throws(SkeinError) -> sending Value) throws(SkeinError) -> Value {
         try ownership.withLock { (_) throws(SkeinError) in
             while flock(descriptor, LOCK_EX) != 0 {
-                guard errno == EINTR else { throw Self.failure(path, "it cannot be locked") }
+                guard errno == EINTR else { throw Self.failure(path, "the file cannot be locked") }
             }
             defer { flock(descriptor, LOCK_UN) }
             return try work()

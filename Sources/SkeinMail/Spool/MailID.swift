@@ -36,7 +36,7 @@ public struct MailID: Hashable, Sendable, Codable, CustomStringConvertible {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let id = MailID(try container.decode(String.self)) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "this is no name of a message")
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "this is not a message identifier")
         }
         self = id
     }

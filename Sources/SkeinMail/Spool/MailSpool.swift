@@ -96,12 +96,12 @@ public final class MailSpool: Sendable {
             folder.hasByteSuffix("/") && folder.utf8.count > 1 ? String(folder.droppingBytes(last: 1)) : folder
         self.limits = limits
         self.keys = keys
-        guard !folder.isEmpty else { throw SkeinError(.exception, because: "the folder of a spool has a name") }
+        guard !folder.isEmpty else { throw SkeinError(.exception, because: "the folder of a spool needs a name") }
         if isThere, access("\(self.folder)/queue", F_OK) != 0 {
             throw SkeinError(
                 .exception, peer: self.folder,
                 because: errno == EACCES
-                    ? "the spool is another user's" : "there is no spool; see --spool and SKEIN_MAIL_SPOOL")
+                    ? "the spool belongs to another user" : "there is no spool; see --spool and SKEIN_MAIL_SPOOL")
         }
         if !isThere {
             try Self.makeFolder(self.folder, withParents: true)
@@ -132,12 +132,12 @@ public final class MailSpool: Sendable {
             mkdir(path, 0o700)
         }
         var facts = stat()
-        guard lstat(path, &facts) == 0 else { throw MailFile.failure(path, "the folder cannot be made or entered") }
+        guard lstat(path, &facts) == 0 else { throw MailFile.failure(path, "the folder cannot be created or entered") }
         guard facts.st_mode & S_IFMT == S_IFDIR || withParents && facts.st_mode & S_IFMT == S_IFLNK else {
-            throw SkeinError(.exception, peer: path, because: "it is no folder")
+            throw SkeinError(.exception, peer: path, because: "it is not a folder")
         }
         guard withParents || facts.st_uid == getuid() || getuid() == 0 else {
-            throw SkeinError(.exception, peer: path, because: "the folder is another user's")
+            throw SkeinError(.exception, peer: path, because: "the folder belongs to another user")
         }
     }
 
@@ -193,7 +193,7 @@ public final class MailSpool: Sendable {
             addresses.append(address)
         }
         guard (1...10_000).contains(recipients.count) else {
-            throw SkeinError(.exception, because: "a message has from 1 to 10 000 recipients")
+            throw SkeinError(.exception, because: "a message needs 1 to 10 000 recipients")
         }
         var endings = LineEndings()
         let lines = content.withUnsafeBytes { endings.normalized($0) } + endings.end()
@@ -298,6 +298,6 @@ private final class SpoolFolder {
     deinit { close(descriptor) }
 
     func synchronize() throws(SkeinError) {
-        guard fsync(descriptor) == 0 else { throw MailFile.failure(path, "the disk does not take the folder") }
+        guard fsync(descriptor) == 0 else { throw MailFile.failure(path, "the folder cannot be synced to disk") }
     }
 }

@@ -115,7 +115,7 @@ package final class SpoolFile: @unchecked Sendable {
         file = try MailFile(changing: path)
         start = try file.read(at: 0, count: ahead)
         func broken() -> SkeinError {
-            SkeinError(.bodyError, peer: path, because: "this is no whole message of a spool")
+            SkeinError(.bodyError, peer: path, because: "this is not a complete spool message")
         }
         guard start.count >= Self.headerLength, start[Self.headerLength - 1] == Bytes.lf else { throw broken() }
         let words = String(decoding: start[..<(Self.headerLength - 1)], as: UTF8.self).splitBytes(separator: " ")
@@ -209,7 +209,9 @@ package final class SpoolFile: @unchecked Sendable {
         let path = "\(folder)/\(Hex.random(8))"
         let target = try MailFile(creating: "\(path).tmp")
         try eachPiece(target.write)
-        guard rename("\(path).tmp", "\(path).eml") == 0 else { throw MailFile.failure(path, "it cannot be renamed") }
+        guard rename("\(path).tmp", "\(path).eml") == 0 else {
+            throw MailFile.failure(path, "the file cannot be renamed")
+        }
         return "\(path).eml"
     }
 

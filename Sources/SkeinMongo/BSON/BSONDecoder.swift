@@ -136,13 +136,13 @@ struct BSONPlace: Decoder {
 
     func mismatch(_ type: Any.Type) -> DecodingError {
         let context = DecodingError.Context(
-            codingPath: codingPath, debugDescription: "a \(self.type) is no \(type)")
+            codingPath: codingPath, debugDescription: "a \(self.type) is not a \(type)")
         return isNil ? .valueNotFound(type, context) : .typeMismatch(type, context)
     }
 
     private func tooLarge(_ type: Any.Type) -> DecodingError {
         .dataCorrupted(
-            .init(codingPath: codingPath, debugDescription: "the number \(value) cannot be had as \(type)"))
+            .init(codingPath: codingPath, debugDescription: "the number \(value) cannot be represented as \(type)"))
     }
 
     // MARK: Containers

@@ -19,7 +19,10 @@ public struct BSONEncoder: Sendable {
     public func encode(_ value: some Encodable) throws -> Document {
         guard case .document(let document) = try self.value(value) else {
             throw EncodingError.invalidValue(
-                value, .init(codingPath: [], debugDescription: "a document has names, and \(type(of: value)) has none"))
+                value,
+                .init(
+                    codingPath: [], debugDescription: "\(type(of: value)) has no keys for the field names of a document"
+                ))
         }
         return document
     }
@@ -41,7 +44,7 @@ extension BSON: EncodedTree {
         guard let number = value as? any BinaryInteger else { return nil }
         guard let integer = Int(exactly: number) else {
             throw EncodingError.invalidValue(
-                value, .init(codingPath: path, debugDescription: "\(value) is too large for 64 bits with a sign"))
+                value, .init(codingPath: path, debugDescription: "\(value) is too large for a signed 64-bit integer"))
         }
         return BSON(integer)
     }
@@ -51,7 +54,7 @@ extension BSON: EncodedTree {
     package static func tree(_ members: [(String, BSON)], path: [any CodingKey]) throws -> BSON {
         if let (key, _) = members.first(where: { $0.0.utf8.contains(0) }) {
             throw EncodingError.invalidValue(
-                key, .init(codingPath: path, debugDescription: "a name in a document has no NUL"))
+                key, .init(codingPath: path, debugDescription: "a field name holds a NUL"))
         }
         return .document(Document(pairs: members))
     }

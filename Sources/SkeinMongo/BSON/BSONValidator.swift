@@ -32,13 +32,13 @@ struct BSONValidator {
         let start = position
         let length = try integer(end: end)
         guard length >= 5, start + length == end else {
-            throw BSONError("a document of \(end - start) bytes says that it has \(length)")
+            throw BSONError("a document of \(end - start) bytes declares a length of \(length)")
         }
         let last = end - 1
         guard bytes[last] == 0 else { throw BSONError("a document does not end with a zero") }
         while position < last {
             let byte = bytes[position]
-            guard let type = BSONType(rawValue: byte) else { throw BSONError("there is no type \(byte)") }
+            guard let type = BSONType(rawValue: byte) else { throw BSONError("the type \(byte) is unknown") }
             position += 1
             try cString(end: last)
             try value(type, end: last, depth: depth)
@@ -53,11 +53,11 @@ struct BSONValidator {
         return Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Int32.self)))
     }
 
-    private static var cut: BSONError { BSONError("a value reaches over the end of its document") }
+    private static var cut: BSONError { BSONError("a value extends beyond the end of its document") }
 
     private mutating func cString(end: Int) throws(BSONError) {
         guard position < end, let base = bytes.baseAddress, let zero = memchr(base + position, 0, end - position) else {
-            throw BSONError("a name has no end")
+            throw BSONError("a field name is not terminated")
         }
         let stop = UnsafeRawPointer(zero) - base
         try text(position..<stop)
@@ -67,7 +67,7 @@ struct BSONValidator {
     private mutating func string(end: Int) throws(BSONError) {
         let length = try integer(end: end)
         guard length >= 1, length <= end - position else {
-            throw BSONError("a string says that it has \(length) bytes, where \(max(0, end - position)) are")
+            throw BSONError("a string declares \(length) bytes, but \(max(0, end - position)) are left")
         }
         let stop = position + length - 1
         guard bytes[stop] == 0 else { throw BSONError("a string does not end with a zero") }
@@ -89,7 +89,7 @@ struct BSONValidator {
         }
         guard seen & 0x8080_8080_8080_8080 != 0 else { return }
         guard String(validating: UnsafeRawBufferPointer(rebasing: bytes[range]), as: UTF8.self) != nil else {
-            throw BSONError("a text is no UTF-8")
+            throw BSONError("a string is not UTF-8")
         }
     }
 
@@ -102,7 +102,7 @@ struct BSONValidator {
         let start = position
         let length = try integer(end: end)
         guard length >= 5, length <= end - start else {
-            throw BSONError("a document says that it has \(length) bytes, where \(end - start) are")
+            throw BSONError("a document declares \(length) bytes, but \(end - start) are left")
         }
         position = start
         try document(end: start + length, depth: depth + 1)
@@ -112,7 +112,7 @@ struct BSONValidator {
         if let size = type.fixedSize {
             let start = position
             try skip(size, end: end)
-            if type == .bool, bytes[start] > 1 { throw BSONError("a bool is \(bytes[start])") }
+            if type == .bool, bytes[start] > 1 { throw BSONError("a boolean has the value \(bytes[start])") }
             return
         }
         switch type {
@@ -142,7 +142,7 @@ struct BSONValidator {
             let start = position
             let length = try integer(end: end)
             guard length >= 14, length <= end - start else {
-                throw BSONError("code with a scope says that it has \(length) bytes")
+                throw BSONError("code with a scope declares a wrong length of \(length) bytes")
             }
             let stop = start + length
             try string(end: stop)

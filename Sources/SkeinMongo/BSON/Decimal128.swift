@@ -103,7 +103,7 @@ public struct Decimal128: Sendable, Hashable {
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
-    private static func problem(_ text: String) -> BSONError { BSONError("\(text.debugDescription) is no number") }
+    private static func problem(_ text: String) -> BSONError { BSONError("\(text.debugDescription) is not a number") }
     private static func inexact(_ text: String) -> BSONError {
         BSONError("\(text) has more digits than a decimal128 holds")
     }

@@ -72,7 +72,7 @@ extension ObjectID: Codable {
         let text = try decoder.singleValueContainer().decode(String.self)
         guard let value = ObjectID(text) else {
             throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "\(text.debugDescription) is no ObjectId"))
+                .init(codingPath: decoder.codingPath, debugDescription: "\(text.debugDescription) is not an ObjectId"))
         }
         self = value
     }

@@ -136,7 +136,7 @@ final class MongoConnection: PooledConnection, @unchecked Sendable {
             throw MongoProtocolError("the server sent an answer to a request that was not made")
         }
         guard !reply.moreToCome else {
-            throw MongoProtocolError("the server wants to send more answers than were asked for")
+            throw MongoProtocolError("the server set moreToCome, which was not requested")
         }
         let operation = pipeline.remove(at: place).operation
         operation.receive(reply, on: self)

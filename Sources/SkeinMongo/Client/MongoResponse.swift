@@ -45,7 +45,8 @@ public struct MongoResponse: Response {
             return try content.decode(type)
         } catch {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "the answer to \(method) is no \(type): \(error)", cause: error)
+                .invalidContent, peer: peer, because: "the answer to \(method) is not a \(type): \(error)", cause: error
+            )
         }
     }
 

@@ -62,7 +62,7 @@ final class MongoRoute: MongoTopologyListener, @unchecked Sendable {
         call.fail(
             SkeinError(
                 .connectionFailed, peer: call.peer,
-                because: "no server that can take the command was found within "
+                because: "no suitable server for the command was found within "
                     + "\(connector.configuration.serverSelectionTimeout): \(monitor.topology.explanation)"))
     }
 

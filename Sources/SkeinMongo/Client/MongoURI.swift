@@ -58,7 +58,7 @@ extension MongoConfiguration {
     private static func endpoint(_ member: Substring) throws(SkeinError) -> Endpoint {
         if member.hasByteSuffix(".sock") { return .unix(path: try decoded(member)) }
         guard !member.isEmpty, let endpoint = Endpoint(hostAndPort: member, port: 27017) else {
-            throw problem("\(member.debugDescription) is no host with a port")
+            throw problem("\(member.debugDescription) is not a host with a port")
         }
         return endpoint
     }
@@ -77,7 +77,7 @@ extension MongoConfiguration {
         for (name, value) in query {
             func number(_ range: ClosedRange<Int>) throws(SkeinError) -> Int {
                 guard let number = Int(value), range.contains(number) else {
-                    throw Self.problem("\(name) is no number from \(range.lowerBound) to \(range.upperBound)")
+                    throw Self.problem("\(name) is not a number from \(range.lowerBound) to \(range.upperBound)")
                 }
                 return number
             }
@@ -99,15 +99,15 @@ extension MongoConfiguration {
             case "authmechanism":
                 guard let mechanism = MongoCredentials.Mechanism(rawValue: value) else {
                     throw Self.problem(
-                        "there is no authMechanism \(value) here; SCRAM-SHA-256, SCRAM-SHA-1, "
-                            + "MONGODB-X509 and PLAIN are")
+                        "authMechanism \(value) is not supported; supported are SCRAM-SHA-256, SCRAM-SHA-1, "
+                            + "MONGODB-X509 and PLAIN")
                 }
                 needCredentials { $0.mechanism = mechanism }
             case "compressors": compressors = try Self.compressors(value)
             case "appname": applicationName = value
             case "readpreference":
                 guard let mode = MongoReadPreference.Mode(rawValue: value) else {
-                    throw Self.problem("there is no readPreference \(value)")
+                    throw Self.problem("the readPreference \(value) is unknown")
                 }
                 readPreference.mode = mode
             case "readpreferencetags": readPreference.tagSets.append(try Self.tags(value))
@@ -115,7 +115,7 @@ extension MongoConfiguration {
                 if value != "-1" { readPreference.maximumStaleness = .seconds(try number(90...1_000_000)) }
             case "readconcernlevel":
                 guard let level = MongoReadConcern(rawValue: value) else {
-                    throw Self.problem("there is no readConcernLevel \(value)")
+                    throw Self.problem("the readConcernLevel \(value) is unknown")
                 }
                 readConcern = level
             case "w":
@@ -147,13 +147,13 @@ extension MongoConfiguration {
         if credentials?.mechanism == .x509 { credentials?.source = "$external" }
         if credentials?.mechanism == .plain {
             guard tls != nil || hosts.allSatisfy(\.isLocal) else {
-                throw Self.problem("PLAIN sends the password as it is; add tls=true")
+                throw Self.problem("PLAIN sends the password in clear text; add tls=true")
             }
             if credentials?.source == "admin" { credentials?.source = "$external" }
         }
-        guard !isDirect || hosts.count == 1 else { throw Self.problem("directConnection is for one host") }
+        guard !isDirect || hosts.count == 1 else { throw Self.problem("directConnection needs exactly one host") }
         guard readPreference.mode != .primary || readPreference.tagSets.isEmpty else {
-            throw Self.problem("readPreferenceTags need a readPreference that is not primary")
+            throw Self.problem("readPreferenceTags need a readPreference other than primary")
         }
     }
 
@@ -181,7 +181,7 @@ extension MongoConfiguration {
             if let compressor = MongoCompressor(name: String(name)) {
                 list.append(compressor)
             } else if name != "snappy" {
-                throw problem("there is no compressor \(name); zlib and zstd are")
+                throw problem("the compressor \(name) is not supported; use zlib or zstd")
             }
         }
         return list

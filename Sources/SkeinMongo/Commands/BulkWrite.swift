@@ -42,10 +42,10 @@ public enum BulkWrite: Sendable {
         case .updateOne(_, let change, _), .updateMany(_, let change, _):
             change.hasOperators
                 ? nil
-                : "an update needs operators such as $set, or it would replace the document; use replaceOne for that"
+                : "an update needs operators such as $set; use replaceOne to replace the document"
         case .replaceOne(_, let document, _):
             document.hasOperators
-                ? "a replacement has no operators; use updateOne for those" : nil
+                ? "a replacement must not have operators; use updateOne for them" : nil
         default: nil
         }
     }

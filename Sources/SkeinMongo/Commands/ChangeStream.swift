@@ -89,7 +89,7 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
             place += 1
             guard let token = change["_id"]?.document else {
                 throw SkeinError(
-                    .invalidContent, because: "a change has no _id, so that the stream could not go on behind it")
+                    .invalidContent, because: "a change has no _id, so the stream could not resume after it")
             }
             resumeToken = place == batch.count ? batchToken ?? token : token
             return change
@@ -112,7 +112,7 @@ public struct MongoChangeStream: AsyncSequence, Sendable {
             take(response.content)
             guard open != nil else {
                 throw SkeinError(
-                    .invalidContent, peer: response.peer, because: "the server has closed the stream of changes")
+                    .invalidContent, peer: response.peer, because: "the server closed the change stream")
             }
         }
 

@@ -13,7 +13,7 @@ extension Document {
     /// - Throws: the error, with its position.
     public init(extendedJSON text: String) throws(BSONError) {
         guard case .document(let document) = try BSON(extendedJSON: text) else {
-            throw BSONError("the text is no document: it does not begin with {")
+            throw BSONError("the text is not a document: it does not begin with {")
         }
         self = document
     }
@@ -27,7 +27,7 @@ extension BSON {
         do {
             tree = try JSONValue(json: text)
         } catch {
-            throw BSONError("the JSON is malformed at \(error); names and texts stand in double quotes")
+            throw BSONError("the JSON is malformed at \(error); names and strings need double quotes")
         }
         self = try ExtendedJSONReader.value(tree, depth: 0)
     }
@@ -50,7 +50,7 @@ private enum ExtendedJSONReader {
             var values: [(String, BSON)] = []
             values.reserveCapacity(members.count)
             for (name, member) in members {
-                guard !name.utf8.contains(0) else { throw BSONError("a name has no NUL") }
+                guard !name.utf8.contains(0) else { throw BSONError("a field name holds a NUL") }
                 values.append((name, try value(member, depth: depth + 1)))
             }
             return try ExtendedJSONForm.value(values) ?? .document(Document(pairs: values))
@@ -61,7 +61,7 @@ private enum ExtendedJSONReader {
         if let whole = number.int { return BSON(whole) }
         guard number.text.utf8.contains(where: { ".eE".utf8.contains($0) }) else {
             throw BSONError(
-                "\(number) is no integer of 64 bits; write {\"$numberDecimal\": \"\(number)\"}, or \(number).0 for a double"
+                "\(number) is not a 64-bit integer; write {\"$numberDecimal\": \"\(number)\"}, or \(number).0 for a double"
             )
         }
         return .double(number.double)
@@ -76,7 +76,7 @@ private enum ExtendedJSONForm {
         if name == "$code" || name == "$scope" { return try code(members) }
         guard let read = forms[name] else { return nil }
         guard members.count == 1, let result = try read(value) else {
-            throw BSONError("\(BSON.document(Document(pairs: members))) is no value of its type")
+            throw BSONError("\(BSON.document(Document(pairs: members))) is not a valid value of its type")
         }
         return result
     }
@@ -87,7 +87,7 @@ private enum ExtendedJSONForm {
             if members.count == 1 { return .code(code) }
             if members.count == 2, let scope = document["$scope"]?.document { return .codeWithScope(code, scope) }
         }
-        throw BSONError("\(document) is no code")
+        throw BSONError("\(document) is not valid code")
     }
 
     private typealias Form = @Sendable (BSON) throws(BSONError) -> BSON?

@@ -152,7 +152,8 @@ final class MongoMonitor: @unchecked Sendable {
         let start = NIODeadline.now()
         let limit = shard.eventLoop.scheduleTask(in: TimeAmount(configuration.pool.connectTimeout)) {
             connection.close(
-                because: SkeinError(.timeout, peer: connection.peer, because: "the server did not say what it is"))
+                because: SkeinError(.timeout, peer: connection.peer, because: "the server did not answer hello in time")
+            )
         }
         let name = connection.hello.contains("isWritablePrimary") ? "hello" : "isMaster"
         connection.ask([name: 1, "helloOk": true]) { [weak self] result in
@@ -163,7 +164,7 @@ final class MongoMonitor: @unchecked Sendable {
                 self.heard(reply, from: connection, check, after: .nanoseconds((.now() - start).nanoseconds))
             case .success(let reply):
                 self.missed(
-                    connection.address, check, MongoError(reply).map { "\($0)" } ?? "it does not say what it is")
+                    connection.address, check, MongoError(reply).map { "\($0)" } ?? "its answer to hello is not usable")
             case .failure(let error): self.missed(connection.address, check, error.message)
             }
         }

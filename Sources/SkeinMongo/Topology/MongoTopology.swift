@@ -35,7 +35,7 @@ struct MongoTopology: Sendable {
         if kind == .single, let setName, server.kind != .unknown, server.setName != setName {
             server = MongoServer(
                 server.address,
-                problem: "it belongs to the replica set \(server.setName ?? "of no name") and not to \(setName)")
+                problem: "it belongs to the replica set \(server.setName ?? "without a name") and not to \(setName)")
         }
         servers[server.address] = server
         switch kind {

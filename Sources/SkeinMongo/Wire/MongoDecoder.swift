@@ -23,7 +23,7 @@ struct MongoDecoder {
     mutating func next() throws(MongoProtocolError) -> MongoReply? {
         guard let length: Int32 = buffer.getInteger(at: buffer.readerIndex, endianness: .little) else { return nil }
         guard length >= 21, length <= Self.maximumMessageSize else {
-            throw MongoProtocolError("a message says that it has \(length) bytes")
+            throw MongoProtocolError("a message declares an invalid length of \(length) bytes")
         }
         guard var message = buffer.readSlice(length: Int(length)) else { return nil }
         let whole = message
@@ -37,7 +37,7 @@ struct MongoDecoder {
             // The checksum covers the uncompressed message, with its own header.
             let (content, header) = try Self.expand(message, id, responseTo)
             return try Self.reply(content, of: header, id, responseTo)
-        default: throw MongoProtocolError("a message is of the kind \(opcode), and not \(MongoOpcode.message)")
+        default: throw MongoProtocolError("a message has the opcode \(opcode), not \(MongoOpcode.message)")
         }
     }
 
@@ -48,16 +48,16 @@ struct MongoDecoder {
         guard
             let (original, size, number) = message.readMultipleIntegers(
                 endianness: .little, as: (Int32, Int32, UInt8).self), original == MongoOpcode.message
-        else { throw MongoProtocolError("what is compressed is no message") }
+        else { throw MongoProtocolError("the compressed content is not a message") }
         guard size >= 5, size <= maximumMessageSize else {
-            throw MongoProtocolError("a compressed message says that it has \(size) bytes")
+            throw MongoProtocolError("a compressed message declares an invalid length of \(size) bytes")
         }
         let content: ByteBuffer?
         if number == 0 {  // no compression
             content = message.readableBytes == size ? message : nil
         } else {
             guard let compressor = MongoCompressor(rawValue: number) else {
-                throw MongoProtocolError("a message is compressed by number \(number), which was not agreed on")
+                throw MongoProtocolError("a message is compressed with compressor \(number), which was not negotiated")
             }
             content = compressor.decompress(message.readableBytesView, size: Int(size))
         }
@@ -76,11 +76,11 @@ struct MongoDecoder {
             throw MongoProtocolError("a message has no flags")
         }
         guard flags & MongoFlags.required & ~(MongoFlags.checksumPresent | MongoFlags.moreToCome) == 0 else {
-            throw MongoProtocolError("a message has flags that are not known: \(flags)")
+            throw MongoProtocolError("a message has unknown flags: \(flags)")
         }
         if flags & MongoFlags.checksumPresent != 0 {
             try check(whole)
-            guard content.readableBytes >= 4 else { throw MongoProtocolError("a message is cut") }
+            guard content.readableBytes >= 4 else { throw MongoProtocolError("a message is truncated") }
             content.moveWriterIndex(to: content.writerIndex - 4)
         }
         var document: Document?
@@ -91,7 +91,7 @@ struct MongoDecoder {
                 guard document == nil else { throw MongoProtocolError("a message has two documents") }
                 document = try Self.document(&content)
             case 1: sequences.append(try sequence(&content))
-            default: throw MongoProtocolError("a message has a section of the kind \(kind)")
+            default: throw MongoProtocolError("a message has a section of unknown kind \(kind)")
             }
         }
         guard var document else { throw MongoProtocolError("a message has no document") }
@@ -110,7 +110,7 @@ struct MongoDecoder {
     private static func document(_ content: inout ByteBuffer) throws(MongoProtocolError) -> Document {
         guard let length: Int32 = content.getInteger(at: content.readerIndex, endianness: .little), length >= 5,
             let bytes = content.readSlice(length: Int(length))
-        else { throw MongoProtocolError("a document in a message is cut") }
+        else { throw MongoProtocolError("a document in a message is truncated") }
         do {
             return try Document(bytes: bytes)
         } catch {
@@ -123,7 +123,7 @@ struct MongoDecoder {
             var section = content.readSlice(length: Int(length) - 4),
             let end = section.readableBytesView.firstIndex(of: 0),
             let name = section.readString(length: end - section.readerIndex)
-        else { throw MongoProtocolError("a sequence of documents in a message is cut") }
+        else { throw MongoProtocolError("a document sequence in a message is truncated") }
         section.moveReaderIndex(forwardBy: 1)
         var documents: [BSON] = []
         while section.readableBytes > 0 { documents.append(.document(try document(&section))) }

@@ -57,7 +57,7 @@ struct MongoHandshake {
         guard credentials.mechanism != .plain || isPrivate else {
             throw SkeinError(
                 .unknownAuthentication,
-                because: "PLAIN sends the password as it is, which is done only over TLS or on this machine")
+                because: "PLAIN sends the password in clear text, which is allowed only over TLS or on this machine")
         }
         if credentials.mechanism == nil, let user = credentials.user {
             document.append("saslSupportedMechs", .string("\(credentials.source).\(user)"))
@@ -116,7 +116,7 @@ struct MongoHandshake {
     private mutating func greeted(_ reply: Document) throws(SkeinError) -> Action {
         if let error = MongoError(reply) {
             throw SkeinError(
-                .connectionFailed, because: "the server refuses the greeting: \(error)", cause: error)
+                .connectionFailed, because: "the server refuses hello: \(error)", cause: error)
         }
         hello = reply
         let version = reply["maxWireVersion"]?.int ?? 0
@@ -124,11 +124,11 @@ struct MongoHandshake {
             throw SkeinError(
                 .connectionFailed,
                 because:
-                    "the server speaks the protocol's version \(version); MongoDB 3.6 or newer (version 6) is needed")
+                    "the server supports wire version \(version); MongoDB 3.6 or newer (version 6) is required")
         }
         if let oldest = reply["minWireVersion"]?.int, oldest > 25 {
             throw SkeinError(
-                .connectionFailed, because: "the server needs a client of the protocol's version \(oldest) or newer")
+                .connectionFailed, because: "the server requires a client with wire version \(oldest) or newer")
         }
         let offered = Set(reply["compression"]?.array?.compactMap(\.string) ?? [])
         compressor = configuration.compressors.first { offered.contains($0.name) }
@@ -180,7 +180,7 @@ struct MongoHandshake {
             throw SkeinError(.unknownAuthentication, because: "the server's challenge has no payload")
         }
         guard rounds < 4 else {
-            throw SkeinError(.unknownAuthentication, because: "the server does not come to an end of its questions")
+            throw SkeinError(.unknownAuthentication, because: "the server's SASL exchange does not end")
         }
         var proof = proof
         let answer = try proof.answer(String(decoding: bytes, as: UTF8.self))
@@ -189,7 +189,7 @@ struct MongoHandshake {
                 throw SkeinError(
                     .unknownAuthentication,
                     because:
-                        "the server is content before it has proved that it knows the password; it may be somebody else"
+                        "the server ended the exchange before it proved that it knows the password; it may be an impostor"
                 )
             }
             return .ready

@@ -52,7 +52,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         if let problem = sql.problem { return failLater(problem) }
         let text = sql.text
         if text.utf8.contains(0) {
-            return failLater(SkeinError(.exception, peer: peer, because: "the statement has a NUL in its text"))
+            return failLater(SkeinError(.exception, peer: peer, because: "the text of the statement holds a NUL"))
         }
         switch place {
         case .shared(let pool):
@@ -150,8 +150,8 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
                     SkeinError(
                         .invalidContent, peer: peer,
                         because:
-                            "a table has changed, so that the rows are others than those that were asked for; what the statement "
-                            + "has changed stands, and it reads well the next time"))
+                            "a table has changed, and the rows have other columns than prepared; the effects of the statement "
+                            + "are kept, and the next execution prepares it again"))
             }
             if let answer { outcome.rows = Rows(answer) }
             if let last = outcome.results.last(where: { !$0.rows.columns.isEmpty }) { outcome.rows = last.rows }
@@ -162,7 +162,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
             connection.forget(statement)
             if error.sqlState == "26000" { connection.noteOtherSession() }
             if core.attempts < 3, status == .idle { return connection.send(self, at: shard.now) }
-            error.hint = error.hint ?? "a table has changed; do the transaction again, for which it is prepared anew"
+            error.hint = error.hint ?? "a table has changed; repeat the transaction, which prepares the statement again"
         }
         if error.sqlState == "57014", mayBeHitByCancel, case .shared(let pool) = place, core.attempts < 3, isAtomic {
             // Another caller's cancellation hit this statement, which was rolled back.
@@ -176,7 +176,7 @@ final class PostgresCall: SQLCall, PoolCall, PostgresOperation, @unchecked Senda
         guard !isOver else { return }
         if error.sqlState == "42601", !isScript, sql.text.utf8.contains(UInt8(ascii: ";")) {
             var error = error
-            error.hint = error.hint ?? "several statements are executed by script(…)"
+            error.hint = error.hint ?? "use script(…) to execute several statements"
             return refuse(error, bytes: bytes)
         }
         if error.severity == "FATAL" || error.severity == "PANIC" {
@@ -254,7 +254,7 @@ enum PostgresKeyword {
         switch word {
         case _ where SQLKeyword.isOfTransaction(word): advice = SQLKeyword.transactionAdvice
         case "SET", "RESET", "DISCARD", "DECLARE", "FETCH", "MOVE", "CLOSE", "PREPARE", "EXECUTE", "DEALLOCATE", "LOAD":
-            advice = "it concerns a session, which many callers share here; use withConnection { … }"
+            advice = "it changes the session, which many callers share; use withConnection { … }"
         case "LISTEN", "UNLISTEN": advice = "use listen(…)"
         case "COPY": advice = "use copyIn(…) or copyOut(…), or withConnection { … } for files of the server"
         default: return nil
@@ -275,7 +275,7 @@ enum PostgresKeyword {
     static func leftOpen(_ peer: String) -> SkeinError {
         SkeinError(
             .exception, peer: peer,
-            because: "a transaction was begun on a connection that many callers share, and was undone; "
+            because: "a transaction was begun on a shared connection, and was rolled back; "
                 + SQLKeyword.transactionAdvice)
     }
 }

@@ -32,7 +32,7 @@ extension PostgresConnection {
         case .ready(let status):
             self.status = status
             guard let operation = due, let first = pipeline.popFirst() else {
-                throw .unexpected("the server is ready without being asked")
+                throw .unexpected("the server sent an unsolicited ReadyForQuery")
             }
             answered &+= 1
             if operation.call != nil { isCancelling = false }
@@ -70,7 +70,7 @@ extension PostgresConnection {
                         because: SkeinError(
                             .connectionClosed, peer: peer, because: "the server said: \(error)", cause: error))
                 }
-                throw .unexpected("the server sent \(message) without being asked")
+                throw .unexpected("the server sent an unsolicited \(message)")
             }
             try operation.receive(message, on: self)
         }

@@ -127,7 +127,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
                 SkeinError(
                     .exception, peer: peer,
                     because:
-                        "the statement has \(statement.parameterTypes.count) parameters, and \(values.count) values were given"
+                        "the statement has \(statement.parameterTypes.count) parameters, but \(values.count) values were given"
                 ))
         }
         statements.use(statement)
@@ -247,7 +247,7 @@ final class PostgresConnection: PooledConnection, @unchecked Sendable {
             guard let self, !self.isClosed, self.answered == count else { return }
             self.close(
                 because: SkeinError(
-                    .connectionClosed, peer: self.peer, because: "the server did not end a statement that was given up")
+                    .connectionClosed, peer: self.peer, because: "the server did not end a cancelled statement")
             )
         }
     }

@@ -85,10 +85,10 @@ struct PostgresConnector: Sendable {
         let isReadOnly = isStandby || connection.parameters["default_transaction_read_only"] == "on"
         return switch target {
         case .any, .preferStandby: nil
-        case .readWrite: isReadOnly ? "the server cannot be written to" : nil
-        case .readOnly: isReadOnly ? nil : "the server can be written to"
+        case .readWrite: isReadOnly ? "the server is read-only" : nil
+        case .readOnly: isReadOnly ? nil : "the server is not read-only"
         case .primary: isStandby ? "the server is a standby" : nil
-        case .standby: isStandby ? nil : "the server is no standby"
+        case .standby: isStandby ? nil : "the server is not a standby"
         }
     }
 }

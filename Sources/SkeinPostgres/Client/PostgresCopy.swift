@@ -124,7 +124,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     init(_ sql: SQL, _ lease: PostgresLease, _ direction: Direction) throws {
         if let problem = sql.problem { throw problem }
         guard sql.parameters.isEmpty else {
-            throw SkeinError(.exception, because: "COPY takes no parameters; put a query with literals into it")
+            throw SkeinError(.exception, because: "COPY takes no parameters; use literals")
         }
         text = sql.text
         self.direction = direction
@@ -270,7 +270,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
     private func wrongDirection(_ connection: PostgresConnection) -> SkeinError {
         SkeinError(
             .exception, peer: connection.peer,
-            because: "the statement copies in the other direction; copyIn(…) takes FROM STDIN, and copyOut(…) TO STDOUT"
+            because: "the statement copies in the other direction; copyIn(…) needs FROM STDIN, and copyOut(…) TO STDOUT"
         )
     }
 
@@ -286,7 +286,7 @@ private final class PostgresCopy: @unchecked Sendable, PostgresOperation {
         } else if !isCopying {
             end(
                 SkeinError(
-                    .exception, peer: connection.peer, because: "the statement is no COPY from STDIN or to STDOUT"))
+                    .exception, peer: connection.peer, because: "the statement is not a COPY from STDIN or to STDOUT"))
         } else {
             timer?.cancel()
             done.succeed(tag)

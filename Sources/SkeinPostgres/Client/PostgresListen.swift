@@ -50,7 +50,7 @@ public final class PostgresNotifications: AsyncSequence, Sendable {
                     .failed(
                         SkeinError(
                             .connectionClosed, peer: connection.peer,
-                            because: "the connection was lost, and what was sent since then with it; listen again")))
+                            because: "the connection was lost, with all notifications since then; listen again")))
             }
         }
     }

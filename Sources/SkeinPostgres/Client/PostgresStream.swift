@@ -198,7 +198,7 @@ private final class PostgresCursor: @unchecked Sendable, PostgresOperation {
                     SkeinError(
                         .invalidContent, peer: connection.peer,
                         because:
-                            "a table has changed, so that the rows are others than those that were asked for; walk again"
+                            "a table has changed, and the rows have other columns than prepared; start the stream again"
                     )),
                 on: connection)
         }

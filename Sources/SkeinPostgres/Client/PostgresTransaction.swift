@@ -84,7 +84,7 @@ public final class PostgresTransaction: SQLTransaction, Sendable {
         try response.raiseForStatus()
         guard response.command == "COMMIT" else {
             throw SkeinError.status(
-                500, peer: response.peer, because: "one of the statements has failed, so that all were undone")
+                500, peer: response.peer, because: "one of the statements failed, so the transaction was rolled back")
         }
     }
 

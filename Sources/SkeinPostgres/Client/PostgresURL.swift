@@ -111,12 +111,14 @@ extension PostgresConfiguration {
         func take(_ name: String) -> String? { words.removeValue(forKey: name) }
         func choice<T: RawRepresentable<String>>(_ name: String, _ type: T.Type) throws(SkeinError) -> T? {
             guard let text = take(name) else { return nil }
-            guard let value = T(rawValue: text) else { throw Self.problem("\(text.debugDescription) is no \(name)") }
+            guard let value = T(rawValue: text) else {
+                throw Self.problem("\(text.debugDescription) is not a valid \(name)")
+            }
             return value
         }
         func number(_ name: String) throws(SkeinError) -> Int? {
             guard let text = take(name) else { return nil }
-            guard let value = Int(text), value >= 0 else { throw Self.problem("\(name) is no number") }
+            guard let value = Int(text), value >= 0 else { throw Self.problem("\(name) is not a number") }
             return value
         }
         if let value = take("user") { user = value }
@@ -127,9 +129,9 @@ extension PostgresConfiguration {
         if let mode = take("sslmode") {
             switch mode {
             case "allow": tls = .prefer
-            case "verify-ca": throw Self.problem("sslmode verify-ca is not spoken; verify-full is, and safer")
+            case "verify-ca": throw Self.problem("sslmode verify-ca is not supported; use verify-full, which is safer")
             default:
-                guard let value = TLSMode(rawValue: mode) else { throw Self.problem("\(mode) is no sslmode") }
+                guard let value = TLSMode(rawValue: mode) else { throw Self.problem("\(mode) is not an sslmode") }
                 tls = value
             }
         }
@@ -143,7 +145,7 @@ extension PostgresConfiguration {
         if let seconds = try number("timeout") { timeout = .seconds(seconds) }
         if let count = try number("pool_size") { pool.maximum = max(1, count) }
         if let word = take("prepared_statements") {
-            guard let value = Bool(word) else { throw Self.problem("prepared_statements is true or false") }
+            guard let value = Bool(word) else { throw Self.problem("prepared_statements must be true or false") }
             preparesStatements = value
         }
         settings["options"] = take("options")
@@ -162,7 +164,7 @@ extension PostgresConfiguration {
         for (place, name) in list.enumerated() {
             let text = numbers.isEmpty ? "" : numbers.count == 1 ? numbers[0] : numbers[place]
             guard let port = text.isEmpty ? 5432 : Int(text), (1...65535).contains(port) else {
-                throw Self.problem("\(text) is no port")
+                throw Self.problem("\(text) is not a port")
             }
             if name.hasBytePrefix("/") {
                 endpoints.append(.unix(path: "\(name)/.s.PGSQL.\(port)"))

@@ -82,7 +82,7 @@ final class PostgresRowSet: RowSet, @unchecked Sendable {
 
     private func checkRoom(_ count: Int) throws(PostgresProtocolError) {
         guard bytes.writerIndex + count <= Int(UInt32.max) else {
-            throw .unexpected("an answer of more than 4 GiB; read it with stream(…)")
+            throw .unexpected("the answer is larger than 4 GiB; read it with stream(…)")
         }
     }
 

@@ -27,7 +27,7 @@ struct PostgresValueReader {
     }
 
     private func malformed(_ type: UInt32) -> SkeinError {
-        SkeinError(.invalidContent, because: "the server sent bytes that are no value of the type with number \(type)")
+        SkeinError(.invalidContent, because: "the server sent bytes that are not a value of the type with OID \(type)")
     }
 
     private func text(_ bytes: UnsafeRawBufferPointer) throws -> String {

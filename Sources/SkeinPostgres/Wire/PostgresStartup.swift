@@ -83,12 +83,12 @@ struct PostgresStartup {
         case (.authenticating, .authenticationUnsupported(let kind)):
             throw SkeinError(
                 .unknownAuthentication,
-                because: "the server asks for a way of authentication (number \(kind)) that is not known here; "
-                    + "scram-sha-256, md5, password, cert and peer are")
+                because: "the server asks for an authentication method (number \(kind)) that is not supported; "
+                    + "supported are scram-sha-256, md5, password, cert and peer")
         case (.authenticated, .backendKey(let process, let secret)): key = (process, secret)
         case (.authenticated, .ready): return .ready
         default:
-            throw SkeinError(.responseHeaderError, because: "the server's messages are in a wrong order: \(message)")
+            throw SkeinError(.responseHeaderError, because: "the server sent a message out of order: \(message)")
         }
         return .none
     }
@@ -109,13 +109,13 @@ struct PostgresStartup {
             }
         } else {
             guard configuration.channelBinding != .require else {
-                throw weak("channel binding is required, and needs TLS")
+                throw weak("channel binding is required, but needs TLS")
             }
             binding = .unsupported
             mechanism = "SCRAM-SHA-256"
         }
         guard mechanisms.contains(mechanism) else {
-            throw weak("the server offers only \(mechanisms.joined(separator: ", "))")
+            throw weak("the server offers only the mechanisms \(mechanisms.joined(separator: ", "))")
         }
         let client = SCRAMClient<SHA256>(user: "", password: try need(), binding: binding)
         PostgresWriter.saslInitial(mechanism, client.first, into: &output)
@@ -125,7 +125,7 @@ struct PostgresStartup {
     /// If channel binding is required, no other authentication is performed, not even with a hash.
     private func refuseUnbound() throws(SkeinError) {
         guard configuration.channelBinding != .require else {
-            throw weak("the server asks for no proof that could be bound to the connection, which is required")
+            throw weak("channel binding is required, but the server's authentication method does not support it")
         }
     }
 

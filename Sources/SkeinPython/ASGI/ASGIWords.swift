@@ -83,7 +83,7 @@ struct ASGIEvent {
             skein_py_type(object) == skein_python.PyDict_Type
                 || PyObject_IsInstance(object, skein_python.PyDict_Type) == 1
         else {
-            _ = Python.raise(skein_python.PyExc_TypeError, "a message is a dict, not \(Python.typeName(object))")
+            _ = Python.raise(skein_python.PyExc_TypeError, "a message must be a dict, not \(Python.typeName(object))")
             return nil
         }
         dictionary = object

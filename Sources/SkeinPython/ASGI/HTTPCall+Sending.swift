@@ -18,7 +18,7 @@ import SkeinWire
 extension HTTPCall {
     func readHead(_ event: ASGIEvent) throws(ASGIFault) -> Head {
         guard let status = event.integer(words.status), (200...599).contains(status) else {
-            throw ASGIFault(message: "a response has a status from 200 to 599")
+            throw ASGIFault(message: "the status of a response must be from 200 to 599")
         }
         var headers = Headers()
         var length: Int?
@@ -29,7 +29,7 @@ extension HTTPCall {
             }
             return !(name.count == 17 && Bytes.equal(name, 0, 17, lowercase: "transfer-encoding"))
         }
-        guard length ?? 0 >= 0 else { throw ASGIFault(message: "the Content-Length is no number of bytes") }
+        guard length ?? 0 >= 0 else { throw ASGIFault(message: "the Content-Length is not a number of bytes") }
         if let problem = headers.problem {
             throw ASGIFault(
                 message:
@@ -42,12 +42,12 @@ extension HTTPCall {
     }
 
     func sendBody(_ event: ASGIEvent) throws(ASGIFault) -> Bool {
-        guard let head else { throw ASGIFault(message: "http.response.start comes before http.response.body") }
+        guard let head else { throw ASGIFault(message: "http.response.start must come before http.response.body") }
         if isComplete || awaitsTrailers { throw ASGIFault(message: "the response is complete already") }
         var bytes = ByteBuffer()
         if let body = event.value(words.body) {
             guard let found = Python.buffer(body) else {
-                throw ASGIFault(message: "the content of a response is bytes, not \(Python.typeName(body))")
+                throw ASGIFault(message: "the content of a response must be bytes, not \(Python.typeName(body))")
             }
             bytes = found
         }
@@ -121,7 +121,7 @@ extension HTTPCall {
 
     func sendPath(_ path: String) throws(ASGIFault) {
         guard let head, !isComplete, inlet == nil else {
-            throw ASGIFault(message: "http.response.pathsend follows http.response.start, and nothing else")
+            throw ASGIFault(message: "http.response.pathsend must directly follow http.response.start")
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         var facts = stat()
@@ -131,7 +131,7 @@ extension HTTPCall {
         }
         var response = ServerResponse(head.status, headers: head.headers)
         guard response.send(owning: descriptor, 0..<Int(facts.st_size)) else {
-            throw ASGIFault(message: "\(path.debugDescription) is no file")
+            throw ASGIFault(message: "\(path.debugDescription) is not a file")
         }
         isComplete = true
         deliver(response)
@@ -163,7 +163,7 @@ extension HTTPCall {
         let isList = skein_py_type(object) == skein_python.PyList_Type
         guard let list = isList ? object : PySequence_List(object) else {
             PyErr_Clear()
-            throw ASGIFault(message: "header fields are an iterable of pairs")
+            throw ASGIFault(message: "header fields must be an iterable of pairs")
         }
         defer { if !isList { Py_DecRef(list) } }
         for index in 0..<PyList_Size(list) {
@@ -177,7 +177,7 @@ extension HTTPCall {
                     }
                     return value != nil
                 } ?? false
-            guard isRead else { throw ASGIFault(message: "a header field is a pair of bytes") }
+            guard isRead else { throw ASGIFault(message: "a header field must be a pair of bytes") }
         }
     }
 }

@@ -206,7 +206,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         case .body: return try sendBody(event)
         case .trailers:
             guard awaitsTrailers else {
-                throw ASGIFault(message: "no trailers were announced, or content is still to come")
+                throw ASGIFault(message: "no trailers were announced, or the content is not complete")
             }
             try Self.readFields(event.value(words.headers), into: &trailers)
             if !event.flag(words.moreTrailers) { complete() }
@@ -228,7 +228,7 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
             return false
         case .unknown:
             throw ASGIFault(
-                message: "\((event.string(words.type) ?? "nothing").debugDescription) is no message of a response")
+                message: "\((event.string(words.type) ?? "nothing").debugDescription) is not a response message")
         }
     }
 
@@ -242,7 +242,8 @@ final class HTTPCall: ASGIExchange, @unchecked Sendable {
         let problem =
             error
             ?? PythonError(
-                message: "the app has sent no complete response", traceback: "the app has sent no complete response")
+                message: "the app did not send a complete response",
+                traceback: "the app did not send a complete response")
         log(problem)
         isComplete = true
         if let inlet {

@@ -243,7 +243,7 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
             try Self.check(headers)
             let status = event.integer(words.status) ?? 403
             guard (200...599).contains(status) else {
-                throw ASGIFault(message: "a denial has a status from 200 to 599")
+                throw ASGIFault(message: "the status of a denial response must be from 200 to 599")
             }
             phase = .denying(HTTPStatus(status), headers)
             return false
@@ -261,7 +261,8 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
             return false
         case (.closed, _): throw ASGIFault(message: "the socket is closed", isGone: true)
         default:
-            throw ASGIFault(message: "\((event.string(words.type) ?? "nothing").debugDescription) is not expected here")
+            throw ASGIFault(
+                message: "\((event.string(words.type) ?? "nothing").debugDescription) is not expected in this state")
         }
     }
 
@@ -272,12 +273,14 @@ final class SocketCall: ASGIExchange, @unchecked Sendable {
     }
 
     private func sendMessage(_ event: ASGIEvent) throws(ASGIFault) -> Bool {
-        if shared.withLock({ $0.ending != nil }) { throw ASGIFault(message: "the client has left", isGone: true) }
+        if shared.withLock({ $0.ending != nil }) {
+            throw ASGIFault(message: "the client has disconnected", isGone: true)
+        }
         if let text = event.string(words.text) {
             return add(.message(.text(text)))
         }
         guard let bytes = event.value(words.bytes).flatMap({ Python.buffer($0) }) else {
-            throw ASGIFault(message: "websocket.send has text or bytes")
+            throw ASGIFault(message: "websocket.send needs text or bytes")
         }
         return add(.message(.binary(bytes)))
     }

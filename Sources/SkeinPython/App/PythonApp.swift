@@ -76,7 +76,7 @@ public struct PythonApp: App {
         }
         if host != nil {
             logger.warning(
-                "\(target) is loaded already, and Python loads it once a process: changed code needs a new worker (--workers 1, reload) or a restart"
+                "\(target) is loaded already, and Python loads a module once per process: changed code needs a new worker (--workers 1, reload) or a restart"
             )
         } else {
             do {

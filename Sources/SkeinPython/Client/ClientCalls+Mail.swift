@@ -12,7 +12,7 @@ extension ClientCalls {
             case .list(let values)? = PythonValue(arguments[1]), values.count == 15
         else {
             return PyErr_Occurred() == nil
-                ? Python.raise(skein_python.PyExc_TypeError, "a message is text and bytes") : nil
+                ? Python.raise(skein_python.PyExc_TypeError, "a message must consist of str and bytes") : nil
         }
         var message = MailMessage(
             from: MailAddress(values[1].string ?? ""), to: values[2].addresses, subject: values[0].string ?? "")

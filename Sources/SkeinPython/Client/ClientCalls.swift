@@ -25,7 +25,7 @@ enum ClientCalls {
         guard let client = PythonHosts.client else {
             _ = Python.raise(
                 skein_python.PyExc_RuntimeError,
-                "the client is there when the server has started, and not while the app is imported")
+                "the client is available after the server has started, not while the app is imported")
             return nil
         }
         return (client, client.shards[0])
@@ -45,14 +45,14 @@ enum ClientCalls {
             let method = Python.string(arguments[1]), let url = Python.string(arguments[2])
         else {
             return PyErr_Occurred() == nil
-                ? Python.raise(skein_python.PyExc_TypeError, "a method and a URL are str") : nil
+                ? Python.raise(skein_python.PyExc_TypeError, "the method and the URL must be str") : nil
         }
         var headers = Headers()
         for index in 0..<max(0, PyList_Size(arguments[3])) {
             guard let pair = PyList_GetItem(arguments[3], index), PyTuple_Size(pair) == 2,
                 let name = PyTuple_GetItem(pair, 0).flatMap({ Python.string($0) }),
                 let value = PyTuple_GetItem(pair, 1).flatMap({ Python.string($0) })
-            else { return Python.raise(skein_python.PyExc_TypeError, "header fields are pairs of str") }
+            else { return Python.raise(skein_python.PyExc_TypeError, "header fields must be pairs of str") }
             headers.add(name, value)
         }
         let body: HTTPBody =
@@ -90,12 +90,14 @@ enum ClientCalls {
     static let sql: PythonFunction = { _, arguments, count in
         guard count == 5, let arguments, let (client, shard) = client(arguments[0]),
             let address = Python.string(arguments[1]), let text = Python.string(arguments[2])
-        else { return PyErr_Occurred() == nil ? Python.raise(skein_python.PyExc_TypeError, "a statement is str") : nil }
+        else {
+            return PyErr_Occurred() == nil ? Python.raise(skein_python.PyExc_TypeError, "a statement must be str") : nil
+        }
         var values: [SQLValue] = []
         for index in 0..<max(0, PyList_Size(arguments[3])) {
             guard let value = PyList_GetItem(arguments[3], index).flatMap({ PythonValue($0) }) else {
                 return Python.raise(
-                    skein_python.PyExc_TypeError, "parameter \(index + 1) of the statement is of no known type")
+                    skein_python.PyExc_TypeError, "parameter \(index + 1) of the statement has an unsupported type")
             }
             values.append(value.sqlValue)
         }
@@ -122,10 +124,11 @@ enum ClientCalls {
             let address = Python.string(arguments[1]), case .list(let words)? = PythonValue(arguments[2])
         else {
             return PyErr_Occurred() == nil
-                ? Python.raise(skein_python.PyExc_TypeError, "arguments of a command are text, bytes and numbers") : nil
+                ? Python.raise(skein_python.PyExc_TypeError, "arguments of a command must be str, bytes or numbers")
+                : nil
         }
         guard case .text(let name)? = words.first else {
-            return Python.raise(skein_python.PyExc_TypeError, "a command has a name")
+            return Python.raise(skein_python.PyExc_TypeError, "a command needs a name")
         }
         return started(
             ClientTask.start(on: shard) {
@@ -142,9 +145,9 @@ enum ClientCalls {
     static let shared: PythonFunction = { _, arguments, count in
         guard count == 4, let arguments, let operation = Python.string(arguments[1]),
             let name = Python.string(arguments[2])
-        else { return Python.raise(skein_python.PyExc_TypeError, "a state has a name") }
+        else { return Python.raise(skein_python.PyExc_TypeError, "a state needs a name") }
         guard let request = request(arguments[0]) else {
-            return Python.raise(skein_python.PyExc_RuntimeError, "states are there while a request is answered")
+            return Python.raise(skein_python.PyExc_RuntimeError, "states are available only while a request is handled")
         }
         let number = Python.isNone(arguments[3]) ? 0 : Int(PyLong_AsLongLong(arguments[3]))
         if PyErr_Occurred() != nil { return nil }

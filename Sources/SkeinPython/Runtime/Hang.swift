@@ -27,14 +27,14 @@ enum Hang {
         PythonThread.start("python stacks") {
             PythonInterpreter.withLock {
                 if let dump = PythonModule.function(.dump), let text = try? Python.call(dump) {
-                    PythonLog.error("the threads of Python:\n\(Python.string(text.object) ?? "")", to: logger)
+                    PythonLog.error("the Python threads:\n\(Python.string(text.object) ?? "")", to: logger)
                 }
             }
             done.signal()
         }
         if done.wait(timeout: .now() + 2) == .timedOut {
             logger.error(
-                "a thread of Python holds the interpreter's lock and does not let go of it; no stack can be shown")
+                "a Python thread holds the interpreter lock and does not release it; no stack can be shown")
         }
         // The master starts another worker when this one has finished its other requests.
         if WorkerLink.current != nil { kill(getpid(), SIGTERM) }

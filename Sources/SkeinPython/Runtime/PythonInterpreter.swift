@@ -44,7 +44,7 @@ final class PythonInterpreter: Sendable {
                     throw SkeinError(
                         .exception,
                         because:
-                            "one process has one Python: \(current.library.executable) runs, and \(other.executable) is wanted; serve that app with another `skein python`"
+                            "a process can run one Python only: it runs \(current.library.executable), but the app needs \(other.executable); serve that app with another `skein python`"
                     )
                 }
                 return current

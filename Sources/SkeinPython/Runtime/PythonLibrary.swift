@@ -53,7 +53,7 @@ struct PythonLibrary: Equatable {
         }
         guard facts.version.count == 2, facts.version[0] == 3, facts.version[1] >= 9 else {
             let found = facts.version.map(String.init).joined(separator: ".")
-            throw SkeinError(.exception, because: "\(program) is Python \(found); 3.9 or newer is needed")
+            throw SkeinError(.exception, because: "\(program) is Python \(found); 3.9 or newer is required")
         }
         executable = facts.executable
         version = facts.version.map(String.init).joined(separator: ".")
@@ -65,7 +65,7 @@ struct PythonLibrary: Equatable {
             throw SkeinError(
                 .exception,
                 because:
-                    "the library of \(executable) is not there: install libpython\(version) (apt install libpython\(version)), or a Python that was built with --enable-shared"
+                    "the shared library of \(executable) is missing: install libpython\(version) (apt install libpython\(version)), or a Python that was built with --enable-shared"
             )
         }
     }
@@ -113,7 +113,7 @@ struct PythonLibrary: Equatable {
         let answer = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw SkeinError(.exception, because: "\(program) is no Python: it does not run a line of it")
+            throw SkeinError(.exception, because: "\(program) is not Python: it does not run a line of Python")
         }
         return answer
     }

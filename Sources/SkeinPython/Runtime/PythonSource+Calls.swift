@@ -103,7 +103,7 @@ extension PythonSource {
 
         def _start_jsonrpc(url, headers, timeout, use_cache, for_all, name, values, named):
             if values and named:
-                raise TypeError("a call has parameters by their place or by their names")
+                raise TypeError("a call takes parameters by position or by name, not both")
             call = {"jsonrpc": "2.0", "method": name, "params": named or list(values), "id": 1}
 
             def read(content):
@@ -239,7 +239,7 @@ extension PythonSource {
 
         def _known(name):
             if name not in _states:
-                raise Error(701, f"there is no state {name!r}; name it first: skein.register_states({name!r})")
+                raise Error(701, f"the state {name!r} is not registered; call skein.register_states({name!r}) first")
             return name
 
 

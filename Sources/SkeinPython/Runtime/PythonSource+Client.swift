@@ -106,7 +106,7 @@ extension PythonSource {
                     try:
                         return json.loads(self._content) if self._content else None
                     except ValueError as error:
-                        raise Error(709, f"the response is no JSON: {error}")
+                        raise Error(709, f"the response is not JSON: {error}")
                 return self.text if kind.startswith("text/") else self._content
 
             def raise_for_status(self):

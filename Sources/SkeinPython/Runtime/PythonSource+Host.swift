@@ -80,8 +80,8 @@ enum PythonSource {
                 places = [getattr(each, name, None) for each, name in ((known, "__file__"), (meant, "origin"))]
                 if all(places) and os.path.realpath(places[0]) != os.path.realpath(places[1]):
                     raise ImportError(
-                        f"a module {top!r} is loaded from {places[0]}, and one process has one of a name; "
-                        f"name the app by its file, {target}.py, or serve it by a process of its own")
+                        f"a module {top!r} is loaded from {places[0]}, and a process can load one module of a name; "
+                        f"name the app by its file, {target}.py, or serve it from a separate process")
                 return importlib.import_module(target)
             path = os.path.realpath(target if os.path.isabs(target) else os.path.join(folder, target))
             if not os.path.isfile(path):
@@ -163,7 +163,7 @@ enum PythonSource {
                     raise AttributeError(f"{target} has neither application nor app; name the app as {target}:NAME")
                 app = getattr(module, names[0])
             if not callable(app):
-                raise TypeError(f"{name or names[0]!r} of {target} is no app: it cannot be called")
+                raise TypeError(f"{name or names[0]!r} of {target} is not an app: it is not callable")
             if interface == "auto":
                 interface = "asgi" if _is_asgi(app) or _is_asgi2(app) else "wsgi"
             if interface == "asgi" and not _is_asgi(app) and _is_asgi2(app):

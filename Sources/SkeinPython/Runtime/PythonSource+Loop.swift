@@ -14,7 +14,7 @@ extension PythonSource {
                 loop = uvloop.new_event_loop()
             except Exception as error:
                 if not isinstance(error, ImportError):
-                    _log(logging.WARNING, "asgi", "uvloop does not work here: " + _describe(error))
+                    _log(logging.WARNING, "asgi", "uvloop cannot be used: " + _describe(error))
                 loop = asyncio.new_event_loop()
             asyncio.set_event_loop(loop)
             _loop = loop
@@ -25,9 +25,9 @@ extension PythonSource {
                 # A task that exits, or an app that stops the loop, does not end the server.
                 try:
                     loop.run_forever()
-                    _log(logging.ERROR, "asgi", "an app has stopped the event loop; it goes on")
+                    _log(logging.ERROR, "asgi", "an app stopped the event loop; the loop continues")
                 except BaseException as error:
-                    _log(logging.ERROR, "asgi", "a task has ended the event loop, which goes on: " + _describe(error))
+                    _log(logging.ERROR, "asgi", "a task ended the event loop; the loop continues: " + _describe(error))
 
 
         async def _awaited(future):
@@ -68,9 +68,9 @@ extension PythonSource {
                     if self.is_started:
                         _log(logging.ERROR, "asgi", _describe(error))
                     elif self.is_asked:
-                        _log(logging.WARNING, "asgi", "the app's startup has raised, and the app serves without: " + _describe(error))
+                        _log(logging.WARNING, "asgi", "the app's startup raised an exception; the app serves without lifespan: " + _describe(error))
                     else:
-                        _log(logging.DEBUG, "asgi", "the app has no lifespan: " + _describe(error))
+                        _log(logging.DEBUG, "asgi", "the app does not support lifespan: " + _describe(error))
                 self.is_over = True
                 self.tell(None)
 
@@ -85,14 +85,14 @@ extension PythonSource {
                     self.is_started = True
                     self.tell(None)
                 elif kind == "lifespan.startup.failed":
-                    self.tell(event.get("message") or "the app's startup has failed")
+                    self.tell(event.get("message") or "the app's startup failed")
                 elif kind == "lifespan.shutdown.complete":
                     self.tell(None)
                 elif kind == "lifespan.shutdown.failed":
-                    _log(logging.ERROR, "asgi", "the app's shutdown has failed: " + event.get("message", ""))
+                    _log(logging.ERROR, "asgi", "the app's shutdown failed: " + event.get("message", ""))
                     self.tell(None)
                 else:
-                    raise RuntimeError(f"{kind!r} is no message of a lifespan")
+                    raise RuntimeError(f"{kind!r} is not a lifespan message")
 
             def tell(self, problem):
                 report, self.report = self.report, None

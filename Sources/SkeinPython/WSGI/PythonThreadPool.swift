@@ -116,7 +116,7 @@ final class PythonThreadPool: Sendable {
         guard action != .refuse else {
             noteRefusal()
             throw ServerError(
-                .serviceUnavailable, "too many requests wait for this app", headers: ["Retry-After": "1"])
+                .serviceUnavailable, "too many requests are waiting for this app", headers: ["Retry-After": "1"])
         }
         // After the current tasks of the loop: a thread that is woken now might take the processor from it, for one
         // call.

@@ -57,13 +57,13 @@ extension WSGICall {
     }
 
     static func notBytes(_ item: PythonObject) -> PythonError {
-        let message = "TypeError: the content of an answer is bytes, not \(Python.typeName(item))"
+        let message = "TypeError: the content of a response must be bytes, not \(Python.typeName(item))"
         return PythonError(message: message, traceback: message)
     }
 
     func requiredHead() throws(PythonError) -> WSGIHead {
         guard let head else {
-            let message = "AssertionError: the app has sent content before it has called start_response()"
+            let message = "AssertionError: the app sent content before it called start_response()"
             throw PythonError(message: message, traceback: message)
         }
         return head
@@ -76,7 +76,7 @@ extension WSGICall {
         let before = sent ?? 0
         if let length = head.contentLength, before + bytes.readableBytes > length {
             app.logger.warning(
-                "\(request.path): the app sends more than the Content-Length of \(length) that it has announced")
+                "\(request.path): the app sends more than the announced Content-Length of \(length)")
             bytes.moveWriterIndex(to: bytes.readerIndex + max(0, length - before))
         }
         if sent == nil {
@@ -192,7 +192,7 @@ extension WSGICall {
         guard count == 1, let arguments, let bytes = Python.buffer(arguments[0]) else {
             return Python.raise(skein_python.PyExc_TypeError, "write(bytes)")
         }
-        if call.hasLeft { return Python.raise(skein_python.PyExc_BrokenPipeError, "the client has left") }
+        if call.hasLeft { return Python.raise(skein_python.PyExc_BrokenPipeError, "the client has disconnected") }
         do throws(PythonError) {
             if bytes.readableBytes > 0 { try call.send(bytes) }
             return skein_py_none()
@@ -203,7 +203,7 @@ extension WSGICall {
 
     private static func reraise(_ information: PythonObject) -> PythonObject? {
         guard skein_py_type(information) == skein_python.PyTuple_Type, PyTuple_Size(information) == 3 else {
-            return Python.raise(skein_python.PyExc_TypeError, "exc_info is a tuple of three")
+            return Python.raise(skein_python.PyExc_TypeError, "exc_info must be a tuple of three")
         }
         let parts = (0..<3).map { PyTuple_GetItem(information, $0) }
         for part in parts { Py_IncRef(part) }

@@ -142,7 +142,7 @@ final class WSGICall: @unchecked Sendable {
         do {
             _ = try Python.call(close)
         } catch {
-            app.logger.error("close() of an answer has failed: \(error)")
+            app.logger.error("close() of a response failed: \(error)")
         }
     }
 

@@ -27,7 +27,7 @@ struct WSGIHead {
             let text = Python.string(status) ?? ""
             _ = Python.raise(
                 skein_python.PyExc_ValueError,
-                "\(text.debugDescription) is no status; write three digits, a space and a reason: 200 OK")
+                "\(text.debugDescription) is not a status; write three digits, a space and a reason: 200 OK")
             return nil
         }
         self.status = HTTPStatus(code)
@@ -44,7 +44,7 @@ struct WSGIHead {
             guard let pair = PyList_GetItem(list, index), add(pair) else { return nil }
         }
         guard contentLength ?? 0 >= 0 else {
-            _ = Python.raise(skein_python.PyExc_ValueError, "the Content-Length is no number of bytes")
+            _ = Python.raise(skein_python.PyExc_ValueError, "the Content-Length is not a number of bytes")
             return nil
         }
         if let problem = headers.problem {

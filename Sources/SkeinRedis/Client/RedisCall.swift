@@ -232,7 +232,7 @@ public struct RedisResponse: Response {
             return try RedisValueDecoder.decode(type, content)
         } catch {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "the answer to \(method) is no \(type): \(content.excerpt)",
+                .invalidContent, peer: peer, because: "the answer to \(method) is not a \(type): \(content.excerpt)",
                 cause: error)
         }
     }

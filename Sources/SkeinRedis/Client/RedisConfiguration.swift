@@ -101,7 +101,7 @@ public struct RedisConfiguration: Hashable, Sendable {
         try setUser(&rest)
         if let slash = rest.firstByte("/") {
             let name = rest[rest.index(after: slash)...]
-            guard name.isEmpty || Int(name) != nil else { throw Self.problem("\(name) is no number of a database") }
+            guard name.isEmpty || Int(name) != nil else { throw Self.problem("\(name) is not a database number") }
             database = Int(name) ?? 0
             rest = rest[..<slash]
         }
@@ -109,7 +109,7 @@ public struct RedisConfiguration: Hashable, Sendable {
         var list: [Endpoint] = []
         for member in rest.splitBytes(separator: ",", omittingEmptySubsequences: false) {
             guard let endpoint = Endpoint(hostAndPort: member, port: standard) else {
-                throw Self.problem("\(member) is no host with a port")
+                throw Self.problem("\(member) is not a host with a port")
             }
             list.append(endpoint)
         }
@@ -120,22 +120,24 @@ public struct RedisConfiguration: Hashable, Sendable {
         for (name, value) in query {
             switch name {
             case "db":
-                guard let number = Int(value) else { throw Self.problem("db is no number") }
+                guard let number = Int(value) else { throw Self.problem("db is not a number") }
                 database = number
             case "protocol":
-                guard value == "2" || value == "3" else { throw Self.problem("there are the protocols 2 and 3") }
+                guard value == "2" || value == "3" else { throw Self.problem("protocol must be 2 or 3") }
                 speaksRESP3 = value == "3"
             case "timeout":
                 guard let seconds = Double(value), seconds > 0 else {
-                    throw Self.problem("timeout is no number of seconds")
+                    throw Self.problem("timeout is not a number of seconds")
                 }
                 timeout = .seconds(seconds)
             case "pool_size":
-                guard let count = Int(value), count > 0 else { throw Self.problem("pool_size is no number") }
+                guard let count = Int(value), count > 0 else {
+                    throw Self.problem("pool_size is not a positive number")
+                }
                 pool.maximum = count
             case "client_name": clientName = value
             case "cached":
-                guard let count = Int(value), count >= 0 else { throw Self.problem("cached is no number") }
+                guard let count = Int(value), count >= 0 else { throw Self.problem("cached is not a number") }
                 cachedAnswers = count
             case "ca": tls?.roots = .file(value)
             case "cert": tls?.certificateFile = value

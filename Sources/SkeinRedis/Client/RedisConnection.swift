@@ -74,7 +74,8 @@ final class RedisConnection: PooledConnection, @unchecked Sendable {
                     return self.close(
                         because: SkeinError(
                             .connectionFailed, peer: self.peer,
-                            because: "the user may use MULTI and not DISCARD, and needs both: \(error)", cause: error))
+                            because: "the user is allowed MULTI but not DISCARD, and needs both: \(error)", cause: error
+                        ))
                 }
                 self.learned(refusal)
             })

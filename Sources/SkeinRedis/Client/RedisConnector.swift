@@ -81,7 +81,7 @@ struct RedisConnector: Sendable {
                 guard let host = value[0]?.string, let port = value[1]?.int, (1...65535).contains(port) else {
                     throw SkeinError(
                         .connectionFailed, peer: connection.peer,
-                        because: "the sentinel knows no master of the name \(master.debugDescription)")
+                        because: "the sentinel does not know a master named \(master.debugDescription)")
                 }
                 return Endpoint.host(host, port: port)
             }
@@ -99,7 +99,7 @@ struct RedisConnector: Sendable {
                 throw SkeinError(
                     .connectionFailed, peer: connection.peer,
                     because:
-                        "the server is no \(role) but \(value[0]?.string ?? "something else"); a change may be under way"
+                        "the server is not a \(role) but \(value[0]?.string ?? "something else"); a failover may be under way"
                 )
             }
             return connection

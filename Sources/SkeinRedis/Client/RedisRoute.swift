@@ -92,8 +92,8 @@ extension RedisRequest {
             return SkeinError(
                 .exception,
                 because:
-                    "\(command.name) concerns a connection, which many callers share here; use multi { … }, watch(…) or "
-                    + "subscribe(…), or say it in the client's address")
+                    "\(command.name) changes the connection, which many callers share; use multi { … }, watch(…) or "
+                    + "subscribe(…), or set it in the client's address")
         }
         return nil
     }

@@ -40,7 +40,8 @@ extension RedisClient {
             throw error
         }
         throw SkeinError.status(
-            409, peer: configuration.description, because: "somebody has changed the keys each of \(attempts) times")
+            409, peer: configuration.description,
+            because: "other clients changed the keys during each of \(attempts) attempts")
     }
 }
 

@@ -135,7 +135,7 @@ final class RedisSubscriber: @unchecked Sendable {
             guard connection.lastProgress >= asked else {
                 return connection.close(
                     because: SkeinError(
-                        .timeout, peer: connection.peer, because: "the server did not say that it is there"))
+                        .timeout, peer: connection.peer, because: "the server did not answer a liveness check"))
             }
             self.watch(connection)
         }
@@ -175,7 +175,7 @@ final class RedisSubscriber: @unchecked Sendable {
         connection = nil
         let error = SkeinError(
             .connectionClosed, peer: lost.peer,
-            because: "the connection was lost, and what was published since then with it; subscribe again")
+            because: "the connection was lost, with all messages published since then; subscribe again")
         let listeners = subscriptions.values.flatMap { $0 }
         let promises = unconfirmed.values.flatMap { $0 }
         subscriptions = [:]

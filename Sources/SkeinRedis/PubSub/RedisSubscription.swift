@@ -35,7 +35,7 @@ public final class RedisSubscription: AsyncSequence, Sendable {
             fail(
                 SkeinError(
                     .contentTooLarge,
-                    because: "the subscription fell behind, and messages would have been lost; take them faster"))
+                    because: "the subscriber reads too slowly, and messages would be lost; read them faster"))
         }
 
         func fail(_ error: SkeinError) { inbox.finish(.failed(error)) }

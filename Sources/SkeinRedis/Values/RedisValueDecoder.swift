@@ -42,7 +42,7 @@ struct RedisValueDecoder: Decoder {
     }
 
     fileprivate static func mismatch(_ type: Any.Type, _ path: [any CodingKey]) -> DecodingError {
-        .typeMismatch(type, DecodingError.Context(codingPath: path, debugDescription: "the value is none"))
+        .typeMismatch(type, DecodingError.Context(codingPath: path, debugDescription: "the value is not of this type"))
     }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {

@@ -27,7 +27,7 @@ enum RESPError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .malformed(let type): "the server sent a malformed value of type \(type)"
         case .tooLong(let length): "the server sent a value of \(length) bytes or elements, which is over the limit"
-        case .tooDeep: "the server sent values inside of values beyond the limit"
+        case .tooDeep: "the server sent values nested deeper than the limit"
         }
     }
 }

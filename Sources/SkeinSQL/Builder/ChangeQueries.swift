@@ -48,18 +48,20 @@ public struct InsertQuery: ReturningQuery {
         let columns = Set(rows.flatMap { $0.keys.map(ByteKey.init) }).map(\.text).sorted {
             $0.utf8.lexicographicallyPrecedes($1.utf8)
         }
-        guard !rows.isEmpty else { return .refused("an insertion of no rows; data([:]) adds one of defaults") }
+        guard !rows.isEmpty else {
+            return .refused("an INSERT without rows; data([:]) inserts one row of default values")
+        }
         var sql: SQL = "INSERT INTO \(table)"
         if columns.isEmpty {
             guard rows.count == 1 || dialect == .postgres else {
-                return .refused("several rows of defaults; SQLite adds them one by one")
+                return .refused("several rows of default values; SQLite inserts only one per statement")
             }
             sql.append(
                 text: rows.count == 1 ? " DEFAULT VALUES" : " SELECT FROM generate_series(1, \(rows.count))")
         } else {
             guard dialect != .sqlite || rows.allSatisfy({ $0.count == columns.count }) else {
                 return .refused(
-                    "rows of different columns; SQLite has no word for a default among values, so add those rows apart")
+                    "rows with different columns; SQLite has no DEFAULT in VALUES, so insert those rows separately")
             }
             sql.append(" (\(SQL.joined(columns.map(SQL.quoted), separator: ", "))) VALUES ")
             let lines = rows.map { row -> SQL in
@@ -118,9 +120,9 @@ public struct UpdateQuery: FilteredQuery, ReturningQuery {
 
     public func sql(for dialect: SQLDialect) -> SQL {
         guard isForAll || !conditions.isEmpty else {
-            return .refused("an update of every row; say all() when it is meant")
+            return .refused("an UPDATE of every row; call all() if this is intended")
         }
-        guard !changes.isEmpty else { return .refused("an update of nothing; say with data(…) what changes") }
+        guard !changes.isEmpty else { return .refused("an UPDATE without changes; pass them to data(…)") }
         return "UPDATE \(table) SET \(SQL.joined(changes, separator: ", "))\(whereClause)\(returningClause)"
     }
 }
@@ -141,7 +143,7 @@ public struct DeleteQuery: FilteredQuery, ReturningQuery {
 
     public func sql(for dialect: SQLDialect) -> SQL {
         guard isForAll || !conditions.isEmpty else {
-            return .refused("a deletion of every row; say all() when it is meant")
+            return .refused("a DELETE of every row; call all() if this is intended")
         }
         return "DELETE FROM \(table)\(whereClause)\(returningClause)"
     }

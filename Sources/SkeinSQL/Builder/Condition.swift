@@ -111,7 +111,7 @@ public struct SQLCondition: Sendable {
 
     private static func between(_ column: SQL, _ value: SQLValue) -> SQL {
         guard let bounds = value.elements, bounds.count == 2 else {
-            return .refused("between takes two values, and not \(value.elements?.count ?? 1)")
+            return .refused("between takes two values, not \(value.elements?.count ?? 1)")
         }
         return "\(column) BETWEEN \(bounds[0]) AND \(bounds[1])"
     }
@@ -120,7 +120,7 @@ public struct SQLCondition: Sendable {
     private static func like(_ column: SQL, _ before: String, _ value: SQLValue, _ after: String) -> SQL {
         guard let text = value.string else {
             return .refused(
-                "contains, startswith and endswith take a text; filter(ifPresent:) leaves one out that is missing")
+                "contains, startswith and endswith take a string; filter(ifPresent:) omits a condition without a value")
         }
         let pattern = text.replacingBytes("\\", with: "\\\\").replacingBytes("%", with: "\\%")
             .replacingBytes(

@@ -14,7 +14,7 @@ enum RowEncoder {
         let encoder = Encoding()
         try value.encode(to: encoder)
         guard encoder.isKeyed else {
-            throw SkeinError(.exception, because: "\(type(of: value)) has no keys that columns could be named after")
+            throw SkeinError(.exception, because: "\(type(of: value)) has no keys for the column names")
         }
         return encoder.cells
     }
@@ -85,7 +85,8 @@ enum RowEncoder {
 
         private func refuse(_ value: Any) -> EncodingError {
             .invalidValue(
-                value, EncodingError.Context(codingPath: [], debugDescription: "a row has a name for each value"))
+                value,
+                EncodingError.Context(codingPath: [], debugDescription: "every value of a row needs a column name"))
         }
         mutating func encodeNil() throws { throw refuse(0) }
         mutating func encode<T: Encodable>(_ value: T) throws { throw refuse(value) }

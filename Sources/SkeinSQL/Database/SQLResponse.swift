@@ -133,7 +133,8 @@ public struct SQLResponse: Response {
         if let list = type as? any RowList.Type, let all = try list.decode(content) as? T { return all }
         guard content.count == 1 else {
             throw SkeinError(
-                .invalidContent, peer: peer, because: "\(content.count) rows are no \(type); ask for an array of it")
+                .invalidContent, peer: peer,
+                because: "\(content.count) rows cannot be decoded as one \(type); decode an array of it")
         }
         return try content[0].decode(type)
     }

@@ -38,7 +38,8 @@ final class RowDecoder: Decoder {
             if let scalar { return try cell(0, as: scalar, type) }
             return try T(from: self)
         } catch let error as DecodingError {
-            throw SkeinError(.invalidContent, because: "row \(row) is no \(type): \(Self.explain(error))", cause: error)
+            throw SkeinError(
+                .invalidContent, because: "row \(row) is not a \(type): \(Self.explain(error))", cause: error)
         }
     }
 
@@ -80,7 +81,8 @@ final class RowDecoder: Decoder {
         let shown = value.isNull ? "NULL" : "\"\(value.description.prefix(40))\""
         let hint = value.isNull ? "; make it optional" : ""
         return SkeinError(
-            .invalidContent, because: "\(shown) in column \(column.debugDescription) of row \(row) is no \(type)\(hint)"
+            .invalidContent,
+            because: "\(shown) in column \(column.debugDescription) of row \(row) is not a \(type)\(hint)"
         )
     }
 
@@ -206,7 +208,7 @@ private struct RowContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
 private func flat(_ name: String) -> DecodingError {
     .dataCorrupted(
         DecodingError.Context(
-            codingPath: [], debugDescription: "a cell has nothing inside that \(name) could be made of"))
+            codingPath: [], debugDescription: "a cell is a single value; \(name) cannot be decoded from it"))
 }
 
 /// A row by the indices of its columns: for tuples made from arrays.

@@ -72,7 +72,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
     mutating func append(_ other: SQL) {
         if !other.numbered.isEmpty || !numbered.isEmpty {
             problem = SkeinError(
-                .exception, because: "a statement with numbers for its parameters cannot be a part of another one")
+                .exception, because: "a statement with numbered parameters cannot be part of another statement")
         }
         problem = problem ?? other.problem
         append(text: other.first)
@@ -116,7 +116,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
             if values.isEmpty {
                 if sql.endsInNotIn {
                     sql.problem = SkeinError(
-                        .exception, because: "NOT IN of no values would hold for no row; leave the condition out")
+                        .exception, because: "NOT IN with an empty list matches no row; leave the condition out")
                 }
                 return sql.append(text: "NULL")
             }

@@ -111,7 +111,7 @@ package enum SQLKeyword {
         "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE",
     ]
     /// The advice for transactions in error messages.
-    package static let transactionAdvice = "transactions are made by transaction { … } or begin()"
+    package static let transactionAdvice = "use transaction { … } or begin() for transactions"
 
     /// Whether a first word begins or ends a transaction.
     package static func isOfTransaction(_ word: String) -> Bool { transactionWords.contains(word) }

@@ -72,7 +72,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
         // Fewer iterations would ease guessing; more would let the server block this side.
         guard (4096...maximumRounds).contains(rounds) else {
             throw Self.malformed(
-                "the server asks for \(rounds) rounds of hashing; 4096 to \(maximumRounds) are accepted")
+                "the server asks for \(rounds) iterations; 4096 to \(maximumRounds) are accepted")
         }
         let final = "c=\(Data(binding.bytes).base64EncodedString()),r=\(serverNonce)"
         let message = Array("\(firstBare),\(challenge),\(final)".utf8)
@@ -91,7 +91,7 @@ package struct SCRAMClient<Hash: HashFunction> where Hash: Sendable {
         if let error = fields["e"] { throw Self.malformed("the server refused the proof: \(error)") }
         guard !serverSignature.isEmpty, let proof = fields["v"].flatMap({ Data(base64Encoded: $0) }),
             proof.count == serverSignature.count, zip(proof, serverSignature).reduce(0, { $0 | ($1.0 ^ $1.1) }) == 0
-        else { throw Self.malformed("the server could not prove that it knows the password; it may be somebody else") }
+        else { throw Self.malformed("the server could not prove that it knows the password; it may be an impostor") }
     }
 
     private static func malformed(_ message: String) -> SkeinError {

@@ -26,8 +26,8 @@ public enum AddressPolicy: Hashable, Sendable {
         return SkeinError(
             .connectionFailed, peer: text,
             because: isDenied
-                ? "the address is denied here (addresses: .listed)"
-                : "the address is not of the public internet, and no other may be connected to here (addresses: \(self == .publicOnly ? ".publicOnly" : ".listed"))",
+                ? "the address policy denies this address (addresses: .listed)"
+                : "the address policy allows public internet addresses only (addresses: \(self == .publicOnly ? ".publicOnly" : ".listed"))",
             cause: AddressRefusal())
     }
 }

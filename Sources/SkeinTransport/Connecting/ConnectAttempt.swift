@@ -84,7 +84,7 @@ final class ConnectAttempt: @unchecked Sendable {
                 guard let address = try IPAddress.socketAddress(source, port: 0) else {
                     throw SkeinError(
                         .connectionFailed, peer: endpoint.description,
-                        because: "the source address \(source.debugDescription) is no IP address")
+                        because: "the source address \(source.debugDescription) is not an IP address")
                 }
                 bootstrap = bootstrap.bind(to: address)
             }
@@ -104,7 +104,7 @@ final class ConnectAttempt: @unchecked Sendable {
         guard case .host(let host, _) = endpoint else {
             throw SkeinError(
                 .connectionFailed, peer: endpoint.description,
-                because: "it is a unix socket, and only addresses of the public internet may be connected to here")
+                because: "the address policy allows public internet addresses only, not a unix socket")
         }
         if let bytes = IPAddress.bytes(host), let problem = options.addresses.problem(bytes) { throw problem }
         guard options.route.proxy == nil else {
@@ -131,7 +131,7 @@ final class ConnectAttempt: @unchecked Sendable {
             return eventLoop.makeFailedFuture(
                 SkeinError(
                     .connectionFailed, peer: endpoint.description,
-                    because: "no proxy can be told of a host of \(host.utf8.count) bytes at port \(port)"))
+                    because: "a host name of \(host.utf8.count) bytes with port \(port) cannot be sent to a proxy"))
         }
         let client: any TunnelClient =
             switch proxy.kind {

@@ -215,7 +215,7 @@ package enum Connector {
         switch error.errnoCode {
         case ECONNREFUSED: "the connection was refused; is the server running and listening there?"
         case ECONNRESET, EPIPE: "the peer reset the connection"
-        case ENOENT: "there is no such socket"
+        case ENOENT: "the socket does not exist"
         case EACCES, EPERM: "access to the address is not permitted"
         case EMFILE, ENFILE: "too many open files; lower the concurrency or raise the limit (ulimit -n)"
         case EHOSTUNREACH, ENETUNREACH: "the network or host is unreachable"

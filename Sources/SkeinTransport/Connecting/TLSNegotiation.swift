@@ -45,7 +45,7 @@ final class TLSNegotiationHandler: ChannelInboundHandler, RemovableChannelHandle
         isOver = true
         // Bytes after the response were not protected: an attacker may have injected them.
         guard answer.count == 1, let byte = answer.first, byte == negotiation.yes || byte == negotiation.no else {
-            promise.fail(refusal("the server answered the request for TLS with something else"))
+            promise.fail(refusal("the server's answer to the request for TLS is malformed"))
             return context.close(promise: nil)
         }
         if byte == negotiation.no, negotiation.isRequired {
@@ -63,7 +63,7 @@ final class TLSNegotiationHandler: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if !isOver { promise.fail(refusal("the server closed the connection when it was asked for TLS")) }
+        if !isOver { promise.fail(refusal("the server closed the connection after the request for TLS")) }
         isOver = true
         context.fireChannelInactive()
     }

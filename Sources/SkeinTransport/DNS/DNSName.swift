@@ -93,10 +93,10 @@ package struct DNSName: Hashable, Sendable, CustomStringConvertible {
 
 /// An error in a DNS message.
 package enum DNSError: String, Error, Hashable, Sendable, CaseIterable {
-    case truncatedMessage = "the message ends in the middle"
-    case malformedName = "a name is malformed, or its pointers go in circles"
+    case truncatedMessage = "the message is truncated"
+    case malformedName = "a name is malformed, or its pointers form a loop"
     case notAResponse = "the message is not a response"
     case malformedRecord = "a record is malformed"
     case tooManyRecords = "the message holds more records than the limit"
-    case truncatedOverTCP = "the message says that it is cut short, and that over TCP"
+    case truncatedOverTCP = "the message is marked as truncated over TCP"
 }

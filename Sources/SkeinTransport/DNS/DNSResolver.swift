@@ -136,7 +136,9 @@ package final class DNSResolver: @unchecked Sendable {
         case .alias(let name, let time):
             guard depth < 8 else {
                 return eventLoop.makeFailedFuture(
-                    SkeinError(.dnsNotFound, peer: question.name.text, because: "its aliases go in circles or too far"))
+                    SkeinError(
+                        .dnsNotFound, peer: question.name.text,
+                        because: "the chain of CNAME records is a loop or too long"))
             }
             return outcome(DNSQuestion(name, question.type), depth: depth + 1).flatMap { outcome in
                 let time = max(.seconds(time), self.configuration.minimumTimeToLive)

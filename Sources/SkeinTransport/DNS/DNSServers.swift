@@ -70,7 +70,7 @@ final class DNSServers: @unchecked Sendable {
             query.promise.fail(
                 SkeinError(
                     .overloaded, peer: question.name.text,
-                    because: "\(Self.maximumWaiting) names wait for the DNS servers already; ask for fewer at a time"))
+                    because: "\(Self.maximumWaiting) DNS queries are queued already; resolve fewer names at a time"))
         }
         return query.promise.futureResult
     }
@@ -152,7 +152,7 @@ final class DNSServers: @unchecked Sendable {
             query.promise.fail(
                 SkeinError(
                     .dnsNotFound, peer: query.question.name.text,
-                    because: "no DNS server gave an answer; are they right and reachable "
+                    because: "no DNS server answered; are the addresses right and reachable "
                         + "(\(servers.map { $0.address.text }.joined(separator: ", ")))?", cause: error))
             return
         }

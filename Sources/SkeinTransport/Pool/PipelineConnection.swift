@@ -293,7 +293,7 @@ package final class PipelineLink: ChannelInboundHandler, TimerTarget, @unchecked
         case .nothing: break
         case .check: connection.check()
         case .close: return close()
-        case .unanswered: return fail("the server did not say that it is there")
+        case .unanswered: return fail("the server did not answer a liveness check")
         case .silent: return fail("the server does not answer")
         }
         armTimer()

@@ -128,7 +128,8 @@ package final class PipelinePool<Connection: PooledConnection>: PipelineOwner, @
             return lease.promise.fail(
                 SkeinError(
                     .overloaded, peer: peer,
-                    because: "\(limits.maximumWaiting) leases wait already; raise maximumWaiting, or lease fewer"))
+                    because: "\(limits.maximumWaiting) leases are queued already; raise maximumWaiting, or lease fewer")
+            )
         }
         machine.enqueue(lease)
         let limit = Deadline(shard.now + TimeAmount(limits.leaseTimeout))

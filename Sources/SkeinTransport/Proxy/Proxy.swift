@@ -37,7 +37,7 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
                 because: "the proxy's URL cannot be used: \(why); write http://host:port or socks5://host:port")
         }
         guard let components = URLComponents(string: text.containsBytes("://") ? text : "http://\(text)") else {
-            throw malformed("it is no URL")
+            throw malformed("it is not a URL")
         }
         switch components.scheme?.lowercased() {
         case "http": kind = .http
@@ -52,7 +52,7 @@ public struct Proxy: Hashable, Sendable, CustomStringConvertible {
         user = components.user
         password = components.password
         if kind == .socks5, (user?.utf8.count ?? 0) > 255 || (password?.utf8.count ?? 0) > 255 {
-            throw malformed("SOCKS takes users and passwords of at most 255 bytes")
+            throw malformed("SOCKS limits the user and the password to 255 bytes each")
         }
     }
 

@@ -58,26 +58,26 @@ struct HTTPTunnelClient: TunnelClient {
         }
         guard let length = headLength(buffer) else {
             guard buffer.readableBytes <= Self.limit else {
-                throw failure(.responseHeaderError, "the proxy's answer to CONNECT has no end")
+                throw failure(.responseHeaderError, "the proxy's response to CONNECT is too long")
             }
             return .wait
         }
         let head = buffer.readString(length: length) ?? ""
         let words = head.prefix(before: "\r").splitBytes(separator: " ", maxSplits: 2)
         guard words.count >= 2, words[0].hasBytePrefix("HTTP/1."), let status = Int(words[1]) else {
-            throw failure(.responseHeaderError, "the proxy's answer to CONNECT is not HTTP/1.1")
+            throw failure(.responseHeaderError, "the proxy's response to CONNECT is not HTTP/1.1")
         }
         switch status {
         case 200..<300: return .open
         case 407 where proxy.user == nil:
-            throw failure(.unknownAuthentication, "the proxy wants a user and a password; write them into its URL")
+            throw failure(.unknownAuthentication, "the proxy requires a user and a password; write them into its URL")
         case 407:
             let isBasic = head.lowercased().containsBytes("proxy-authenticate: basic")
             throw failure(
                 .unknownAuthentication,
                 isBasic
                     ? "the proxy does not accept the user and the password"
-                    : "the proxy wants an authentication other than basic, which is not known")
+                    : "the proxy requires an authentication scheme other than basic, which is not supported")
         default:
             throw failure(
                 .connectionFailed,
@@ -123,8 +123,8 @@ struct SOCKS5Client: TunnelClient {
                 throw failure(
                     .unknownAuthentication,
                     proxy.user == nil
-                        ? "the proxy wants a user and a password; write them into its URL"
-                        : "the proxy wants an authentication that is not known")
+                        ? "the proxy requires a user and a password; write them into its URL"
+                        : "the proxy requires an authentication method that is not supported")
             }
         case .authentication:
             guard let (_, status) = buffer.readMultipleIntegers(as: (UInt8, UInt8).self) else { return .wait }

@@ -81,7 +81,7 @@ extension TLSConfiguration {
         } catch {
             throw SkeinError(
                 .tlsHandshakeFailed,
-                because: "TLS cannot be set up: \(error); do the certificate and the private key belong together?",
+                because: "TLS cannot be set up: \(error); does the private key match the certificate?",
                 cause: error)
         }
     }
@@ -137,7 +137,7 @@ package enum PEM {
         SkeinError(
             .tlsHandshakeFailed,
             because:
-                "\(path.debugDescription) is not \(what) in PEM form that can be read\(error.map { ": \($0)" } ?? "")",
+                "\(path.debugDescription) cannot be read as \(what) in PEM\(error.map { ": \($0)" } ?? "")",
             cause: error)
     }
 

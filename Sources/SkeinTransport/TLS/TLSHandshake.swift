@@ -109,10 +109,10 @@ package enum TLSFailure {
             return "the server does not speak TLS on this port"
         }
         if text.containsBytes("UNSUPPORTED_PROTOCOL") || text.containsBytes("PROTOCOL_VERSION") {
-            return "the server speaks no version of TLS that is accepted here; see minimumVersion"
+            return "the server does not support an accepted TLS version; see minimumVersion"
         }
         if text.containsBytes("CERTIFICATE_REQUIRED") || text.containsBytes("BAD_CERTIFICATE") {
-            return "the server wants another client certificate, or one at all; set certificateFile and keyFile"
+            return "the server requires a different client certificate, or one at all; set certificateFile and keyFile"
         }
         if text.containsBytes("ALERT_HANDSHAKE_FAILURE") || text.containsBytes("NO_APPLICATION_PROTOCOL") {
             return "the server refused the handshake (\(text))"
@@ -140,7 +140,8 @@ package enum TLSFailure {
         if certificate.isSelfIssued {
             return "the certificate\(subject) is self-signed and not among the trusted roots" + accept
         }
-        return "the certificate\(subject) was issued by \(certificate.issuer ?? "a nameless issuer"), "
-            + "which leads to no trusted root; is an intermediate certificate missing, or the roots' file?" + accept
+        return "the certificate\(subject) was issued by \(certificate.issuer ?? "an unnamed issuer"), "
+            + "which does not chain to a trusted root; is an intermediate certificate or the file of roots missing?"
+            + accept
     }
 }

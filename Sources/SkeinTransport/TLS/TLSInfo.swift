@@ -59,7 +59,7 @@ public struct PeerCertificate: Sendable, CustomStringConvertible {
 
     /// Its subject, its names and its issuer.
     public var description: String {
-        "\(subject ?? "a nameless bearer"), for \(names.joined(separator: ", ")), issued by \(issuer ?? "a nameless issuer")"
+        "\(subject ?? "an unnamed subject"), for \(names.joined(separator: ", ")), issued by \(issuer ?? "an unnamed issuer")"
     }
 }
 

@@ -47,11 +47,11 @@ package enum ContentCodingError: Error, Sendable, Equatable, CustomStringConvert
 
     package var description: String {
         switch self {
-        case .malformed(let coding): "the content is not what \(coding.rawValue) makes"
-        case .trailing(let coding): "something stands behind the end of the content, coded with \(coding.rawValue)"
-        case .truncated(let coding): "the content, coded with \(coding.rawValue), ends in the middle"
-        case .ratio(let limit): "the content becomes more than \(limit) times as large as it was sent"
-        case .tooMany(let count): "the content has \(count) codings on one another"
+        case .malformed(let coding): "the content is not valid \(coding.rawValue)"
+        case .trailing(let coding): "data follows the end of the \(coding.rawValue) content"
+        case .truncated(let coding): "the \(coding.rawValue) content is truncated"
+        case .ratio(let limit): "the decoded content is more than \(limit) times as large as the encoded content"
+        case .tooMany(let count): "the content has \(count) content codings"
         }
     }
 }

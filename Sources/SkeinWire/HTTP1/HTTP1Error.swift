@@ -41,12 +41,12 @@ public enum HTTP1Error: String, Error, Hashable, Sendable, CaseIterable {
     case malformedChunk = "a chunk does not end where it should"
     case chunkExtensionsTooLarge = "the chunk extensions are larger than the limit"
     case trailersTooLarge = "the trailers are larger than the limit"
-    case forbiddenTrailer = "a trailer that must not be one"
+    case forbiddenTrailer = "a field that is not allowed in trailers"
 
     // Sequence
     case truncated = "the connection ended in the middle of a message"
-    case unsolicitedResponse = "bytes arrived that no request asked for"
-    case unexpectedUpgrade = "a 101 that nobody asked for"
+    case unsolicitedResponse = "bytes arrived without a request"
+    case unexpectedUpgrade = "an unsolicited 101"
 
     /// The status of a server's response before it closes the connection.
     public var status: HTTPStatus {

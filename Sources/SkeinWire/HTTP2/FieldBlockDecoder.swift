@@ -167,7 +167,7 @@ private struct ReceivedSection {
             guard size <= limits.headerList, count <= limits.fieldCount else { throw .tooLarge }
             guard name.utf8.first != Bytes.colon else {
                 guard !isTrailer, headers.isEmpty, cookie == nil, pseudo.take(name, value) else {
-                    throw .malformed("a pseudo-field that is unknown, doubled, or behind a field")
+                    throw .malformed("a pseudo-field that is unknown, repeated, or after a regular field")
                 }
                 continue
             }
@@ -187,7 +187,7 @@ private struct ReceivedSection {
             return first == Bytes.space || first == Bytes.tab || last == Bytes.space || last == Bytes.tab
         }
         guard !hasUppercase else { throw .malformed("a field name in upper case") }
-        guard !hasOuterBlank else { throw .malformed("a field value with a blank at its end") }
+        guard !hasOuterBlank else { throw .malformed("a field value with whitespace at its start or end") }
         if name == "cookie", !isTrailer {
             cookie = cookie.map { "\($0); \(value)" } ?? value
             return
@@ -203,11 +203,11 @@ private struct ReceivedSection {
         _ kind: KnownFields, _ value: String, seenBefore: Bool, isTrailer: Bool
     ) throws(FieldBlockDecoder.Fault) {
         if isTrailer, !kind.isDisjoint(with: .forbiddenInTrailers) {
-            throw .malformed("a trailer that must not be one")
+            throw .malformed("a field that is not allowed in trailers")
         }
         switch kind {
         case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade:
-            throw .malformed("a field about the connection")
+            throw .malformed("a connection-specific field")
         case .te where value != "trailers": throw .malformed("a TE that is not \"trailers\"")
         case .contentLength:
             guard value.utf8.count <= 18, !value.isEmpty, value.utf8.allSatisfy(Bytes.isDigit),

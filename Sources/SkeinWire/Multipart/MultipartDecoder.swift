@@ -24,7 +24,7 @@ package enum MultipartError: String, Error, Sendable, CustomStringConvertible {
     case headers = "the fields of a part are malformed or too large"
     case name = "a part has no name"
     case tooManyParts = "the form has too many parts"
-    case truncated = "the form ends in the middle"
+    case truncated = "the form is truncated"
 
     package var description: String { rawValue }
 }

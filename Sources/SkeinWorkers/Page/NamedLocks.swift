@@ -39,7 +39,7 @@ package final class NamedLocks: Sendable {
         self.page = page
         descriptor = skein_locks_open(page.descriptor)
         guard descriptor >= 0 else {
-            throw SkeinError(.exception, because: "locks cannot be had: \(String(cString: strerror(errno)))")
+            throw SkeinError(.exception, because: "locks cannot be created: \(String(cString: strerror(errno)))")
         }
     }
 

@@ -27,7 +27,8 @@ package final class SharedPage: @unchecked Sendable {
     package init() throws(SkeinError) {
         var descriptor: CInt = -1
         guard let page = skein_page_create(&descriptor) else {
-            throw SkeinError(.exception, because: "no shared memory can be had: \(String(cString: strerror(errno)))")
+            throw SkeinError(
+                .exception, because: "no shared memory can be created: \(String(cString: strerror(errno)))")
         }
         // Above the numbers of the descriptors that workers are started with.
         self.descriptor = FileNumbers.raised(descriptor)
@@ -41,7 +42,7 @@ package final class SharedPage: @unchecked Sendable {
             throw SkeinError(
                 .exception,
                 because: errno == EPROTO
-                    ? "the shared memory is that of another version of the program"
+                    ? "the shared memory belongs to another version of the program"
                     : "the shared memory cannot be used: \(String(cString: strerror(errno)))")
         }
         self.page = page
@@ -80,8 +81,8 @@ package final class SharedPage: @unchecked Sendable {
         return SkeinError(
             .exception,
             because: isSound
-                ? "there are \(maximum) \(kind) already; \(name.debugDescription) finds no room"
-                : "\(name.debugDescription) is no name; it has from 1 to \(SKEIN_NAME_BYTES) bytes")
+                ? "there are \(maximum) \(kind) already; no room for \(name.debugDescription)"
+                : "\(name.debugDescription) is not a valid name; a name has 1 to \(SKEIN_NAME_BYTES) bytes")
     }
 
     /// The names and values of all states.

@@ -34,16 +34,16 @@ package struct Daemon: Sendable {
     /// - Returns: the process.
     /// - Throws: code 701 when it runs already, or ends before it serves; with the last lines of its output.
     package func start(_ arguments: [String], within timeout: Duration = .seconds(120)) throws(SkeinError) -> Int32 {
-        if let processID { throw SkeinError(.exception, because: "it runs already as process \(processID)") }
+        if let processID { throw SkeinError(.exception, because: "it is running already as process \(processID)") }
         let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard output >= 0 else {
             throw SkeinError(
-                .exception, peer: log, because: "it cannot be written: \(String(cString: strerror(errno)))")
+                .exception, peer: log, because: "the log file cannot be written: \(String(cString: strerror(errno)))")
         }
         defer { close(output) }
         let before = lseek(output, 0, SEEK_END)
         var ends: [CInt] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw SkeinError(.exception, because: "no pipe can be had") }
+        guard pipe(&ends) == 0 else { throw SkeinError(.exception, because: "no pipe can be created") }
         let (heard, told) = (FileNumbers.raised(ends[0]), FileNumbers.raised(ends[1]))
         let high = FileNumbers.raised(dup(output))
         defer {
@@ -66,11 +66,11 @@ package struct Daemon: Sendable {
         let milliseconds = CInt(timeout / .milliseconds(1))
         guard poll(&entry, 1, milliseconds) > 0 else {
             kill(processID, SIGTERM)
-            throw SkeinError(.timeout, because: "process \(processID) does not serve within \(timeout); see \(log)")
+            throw SkeinError(.timeout, because: "process \(processID) was not ready within \(timeout); see \(log)")
         }
         var byte: UInt8 = 0
         if read(heard, &byte, 1) == 1 { return processID }
-        throw SkeinError(.exception, because: "it has ended before it served:\n\(said(since: before))")
+        throw SkeinError(.exception, because: "the server ended before it was ready:\n\(said(since: before))")
     }
 
     private func said(since offset: off_t) -> String {
@@ -90,7 +90,7 @@ package struct Daemon: Sendable {
         guard let processID else { return false }
         kill(processID, SIGTERM)
         guard wait(within: timeout, until: { self.processID != processID }) else {
-            throw SkeinError(.timeout, because: "process \(processID) has not ended within \(timeout)")
+            throw SkeinError(.timeout, because: "process \(processID) did not end within \(timeout)")
         }
         return true
     }
@@ -104,10 +104,10 @@ package struct Daemon: Sendable {
             guard let now = try? ServerStatusReport(master: processID) else { return true }
             return now.serving && (now.reloads > before.reloads || now.failedReloads > before.failedReloads)
         }
-        guard isDone else { throw SkeinError(.timeout, because: "the new workers do not serve within \(timeout)") }
+        guard isDone else { throw SkeinError(.timeout, because: "the new workers were not ready within \(timeout)") }
         guard try ServerStatusReport(master: processID).failedReloads == before.failedReloads else {
             throw SkeinError(
-                .exception, because: "a new worker has ended before it served; the old ones go on. See \(log)")
+                .exception, because: "a new worker ended before it was ready; the old ones keep running. See \(log)")
         }
     }
 
@@ -122,14 +122,14 @@ package struct Daemon: Sendable {
             return new != nil && new != processID
         }
         guard let new, new != processID else {
-            throw SkeinError(.exception, because: "the new program does not serve; process \(processID) goes on")
+            throw SkeinError(.exception, because: "the new program is not ready; process \(processID) keeps running")
         }
         return new
     }
 
     private func running() throws(SkeinError) -> Int32 {
         if let processID { return processID }
-        throw SkeinError(.exception, because: "it does not run (\(pidFile))")
+        throw SkeinError(.exception, because: "it is not running (\(pidFile))")
     }
 
     private func wait(within timeout: Duration, until isDone: () -> Bool) -> Bool {

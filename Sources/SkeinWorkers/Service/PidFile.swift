@@ -25,12 +25,13 @@ package struct PidFile: Sendable {
             let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
             guard descriptor >= 0 else {
                 throw SkeinError(
-                    .exception, peer: path, because: "the pid file cannot be made: \(String(cString: strerror(errno)))")
+                    .exception, peer: path,
+                    because: "the pid file cannot be created: \(String(cString: strerror(errno)))")
             }
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
                 close(descriptor)
                 let owner = Self.read(path).map { " as process \($0)" } ?? ""
-                throw SkeinError(.exception, peer: path, because: "it runs already\(owner)")
+                throw SkeinError(.exception, peer: path, because: "it is running already\(owner)")
             }
             // Another process may have removed the file while this one was waiting to lock it.
             var (opened, named) = (stat(), stat())
@@ -106,7 +107,8 @@ package struct PidFile: Sendable {
         var facts = stat()
         guard lstat(folder, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR, facts.st_uid == getuid() else {
             throw SkeinError(
-                .exception, peer: folder, because: "the folder is not this user's; name another file with --pid-file")
+                .exception, peer: folder,
+                because: "the folder belongs to another user; name another file with --pid-file")
         }
         return "\(folder)/\(name).pid"
     }

@@ -32,7 +32,7 @@ package struct ProcessIdentity: Sendable, Equatable {
             throw SkeinError(
                 .exception,
                 because: uid_t(user) == nil
-                    ? "there is no user \(user.debugDescription)" : "a user by number needs a group, too")
+                    ? "there is no user \(user.debugDescription)" : "a numeric user also needs a group")
         }
     }
 
@@ -76,7 +76,8 @@ package enum ProcessLimits {
         limit.rlim_max = max(limit.rlim_max, limit.rlim_cur)
         guard setrlimit(kind, &limit) == 0 else {
             throw SkeinError(
-                .exception, because: "the process may not have \(count) files open: \(String(cString: strerror(errno)))"
+                .exception,
+                because: "the limit of open files cannot be set to \(count): \(String(cString: strerror(errno)))"
             )
         }
     }

@@ -100,7 +100,9 @@ package struct ServerStatusReport: Encodable, Sendable {
             return
         }
         throw SkeinError(
-            .exception, because: "process \(master) says nothing of itself; is it another user's, or no master?")
+            .exception,
+            because:
+                "process \(master) does not report its status; does it belong to another user, or is it not a master?")
     }
 
     /// The report as text for people.

@@ -80,9 +80,9 @@ struct DevelopmentBuild {
                 ["", "swift", "build", "--package-path", folder, "--product", product]
                     + (isRelease ? ["-c", "release"] : []),
                 [:])
-            logger.info("the sources have changed; \(product) is built again")
+            logger.info("the sources have changed; rebuilding \(product)")
         } catch {
-            logger.error("the program is not built again: \(error.message)")
+            logger.error("the program cannot be rebuilt: \(error.message)")
         }
     }
 
@@ -96,7 +96,7 @@ struct DevelopmentBuild {
             unlink("\(errors).new")
         } else {
             rename("\(errors).new", errors)
-            logger.error("the build fails, and the old program goes on; browsers show why")
+            logger.error("the build failed; the old program keeps running, and browsers show the errors")
         }
         return true
     }

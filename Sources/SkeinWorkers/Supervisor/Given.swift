@@ -49,7 +49,8 @@ struct Given {
         }
         guard error == 0 else {
             throw SkeinError(
-                .exception, peer: program, because: "it cannot be started: \(String(cString: strerror(error)))")
+                .exception, peer: program, because: "the program cannot be started: \(String(cString: strerror(error)))"
+            )
         }
         return processID
     }

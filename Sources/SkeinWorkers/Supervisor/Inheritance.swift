@@ -51,7 +51,7 @@ package struct Inheritance {
             page = try SharedPage(descriptor: descriptor)
         } catch {
             close(descriptor)
-            logger.warning("shared states begin anew: \(error.message)")
+            logger.warning("the shared states are reset: \(error.message)")
         }
         return Inheritance(
             control: ControlSocket(descriptor: FileNumbers.raised(WorkerLink.Descriptor.control)), page: page,

@@ -78,7 +78,8 @@ struct Listeners {
 
     private static func listen(onPath path: String, _ address: ListenerAddress) throws(SkeinError) -> CInt {
         guard var name = UnixSocketAddress(path) else {
-            throw SkeinError(.connectionFailed, peer: path, because: "the path of a unix socket has at most 107 bytes")
+            throw SkeinError(
+                .connectionFailed, peer: path, because: "the path of a unix socket must not exceed 107 bytes")
         }
         let descriptor = try open(AF_UNIX, address)
         if name.connects(descriptor) {
@@ -105,7 +106,7 @@ struct Listeners {
         guard error == 0, let first = found else {
             throw SkeinError(
                 .connectionFailed, peer: "\(address)",
-                because: "\(host) is no address of this machine: \(String(cString: gai_strerror(error)))")
+                because: "\(host) is not an address of this machine: \(String(cString: gai_strerror(error)))")
         }
         defer { freeaddrinfo(found) }
         let descriptor = try open(first.pointee.ai_family, address)
@@ -134,7 +135,7 @@ struct Listeners {
         if let descriptor { close(descriptor) }
         return SkeinError(
             .connectionFailed, peer: "\(address)",
-            because: "the server cannot listen there (\(reason)); is the address local and the port free?")
+            because: "the server cannot listen on this address (\(reason)); is the address local and the port free?")
     }
 }
 

@@ -18,13 +18,14 @@ struct SignalPipe {
     init(_ signals: [CInt]) throws(SkeinError) {
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else {
-            throw SkeinError(.exception, because: "no pipe can be had: \(String(cString: strerror(errno)))")
+            throw SkeinError(.exception, because: "no pipe can be created: \(String(cString: strerror(errno)))")
         }
         for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
         descriptor = FileNumbers.raised(ends[0])
         let error = skein_signals_write(FileNumbers.raised(ends[1]), signals, signals.count)
         guard error == 0 else {
-            throw SkeinError(.exception, because: "signals cannot be caught: \(String(cString: strerror(error)))")
+            throw SkeinError(
+                .exception, because: "signal handlers cannot be installed: \(String(cString: strerror(error)))")
         }
     }
 

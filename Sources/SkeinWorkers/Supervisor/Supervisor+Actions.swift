@@ -66,7 +66,7 @@ extension Supervisor {
         case .notReady(let id):
             logger.error("\(name(id)) did not become ready within \(options.settings.readyTimeout); it is killed")
         case .backingOff(let slot, let pause):
-            logger.warning("worker #\(slot) ends soon after its start again and again; the next start is in \(pause)")
+            logger.warning("worker #\(slot) keeps ending soon after its start; the next start is in \(pause)")
             // Another master serves, and goes on.
             if predecessor != nil, !hasTakenOver {
                 hasFailed = true
@@ -74,12 +74,12 @@ extension Supervisor {
             }
         case .reloadFailed:
             page[.failedReloads] += 1
-            logger.error("a new worker has ended before it served; the old workers go on")
+            logger.error("a new worker ended before it was ready; the old workers keep running")
             addresses = served
             listeners.keepOnly(served)
             notifier.ready()
         case .drainedTooLong(let id): logger.warning("\(name(id)) has not finished in time; it is killed")
-        case .scaled(let count): logger.info("\(count) workers are wanted now")
+        case .scaled(let count): logger.info("the number of workers is now \(count)")
         }
     }
 
@@ -95,7 +95,7 @@ extension Supervisor {
 
     func startWorker(in slot: Int) throws(SkeinError) -> Process {
         guard let record = page.takeRecord(slot: slot, generation: generation) else {
-            throw SkeinError(.exception, because: "there are too many processes that have not ended yet")
+            throw SkeinError(.exception, because: "too many old processes have not ended yet")
         }
         do {
             let (mine, theirs) = try ControlSocket.pair()
@@ -129,12 +129,12 @@ extension SupervisorMachine.Reason {
     /// The reason, in words.
     var sentence: String {
         switch self {
-        case .reload: "everything is read again"
+        case .reload: "reload"
         case .silent: "it does not answer"
-        case .cpu: "it uses too much of the processor"
+        case .cpu: "it uses too much CPU"
         case .memory: "it uses too much memory"
-        case .requests: "it has answered enough requests"
-        case .age: "it is old enough"
+        case .requests: "it has reached its request limit"
+        case .age: "it has reached its maximum age"
         }
     }
 }

@@ -24,7 +24,7 @@ extension Supervisor {
             try listeners.bind(addresses)
             self.addresses = addresses
         } catch {
-            logger.error("nothing is read again: \(error); the old workers go on")
+            logger.error("the reload failed: \(error); the old workers keep running")
             page[.failedReloads] += 1
             return
         }
@@ -62,7 +62,7 @@ extension Supervisor {
             successor = (processID, mine, now + options.settings.readyTimeout * machine.slotCount + .seconds(5))
             logger.info("the program on the disk is started as process \(processID)")
         } catch {
-            logger.error("the program is not exchanged: \(error); this one goes on")
+            logger.error("the upgrade failed: \(error); this program keeps running")
         }
     }
 
@@ -70,7 +70,7 @@ extension Supervisor {
     func giveWay() {
         guard successor != nil, !hasGivenWay else { return }
         hasGivenWay = true
-        logger.info("the new program serves; this one finishes what is under way")
+        logger.info("the new program is ready; this one finishes its requests")
         isStopping = true
         // The new master has its own; a socket on which no process accepts would keep clients waiting.
         listeners.keepOnly([])

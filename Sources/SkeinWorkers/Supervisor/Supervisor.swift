@@ -212,9 +212,9 @@ package final class Supervisor {
                 continue
             } else if ended == successor?.processID {
                 if hasGivenWay {
-                    logger.info("the new program has ended meanwhile (\(end))")
+                    logger.info("the new program has ended in the meantime (\(end))")
                 } else {
-                    logger.error("the new program has ended before it served (\(end)); the old one goes on")
+                    logger.error("the new program ended before it was ready (\(end)); the old one keeps running")
                 }
                 dropSuccessor()
                 if wantsExchange {
@@ -287,7 +287,7 @@ package final class Supervisor {
             notifier.alive()
         }
         if let successor, !hasGivenWay, now >= successor.deadline {
-            logger.error("the new program does not serve in time and is killed; the old one goes on")
+            logger.error("the new program was not ready in time and is killed; the old one keeps running")
             kill(successor.processID, SIGKILL)
             self.successor?.deadline = now + .seconds(60)
         }

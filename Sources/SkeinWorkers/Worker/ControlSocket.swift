@@ -42,7 +42,7 @@ struct ControlSocket: Sendable {
             let result = socketpair(AF_UNIX, kind, 0, &ends)
         #endif
         guard result == 0 else {
-            throw SkeinError(.exception, because: "no socket can be had: \(String(cString: strerror(errno)))")
+            throw SkeinError(.exception, because: "no socket can be created: \(String(cString: strerror(errno)))")
         }
         return (
             ControlSocket(descriptor: FileNumbers.raised(ends[0])),

@@ -111,7 +111,8 @@ package final class WorkerLink: Sendable {
     package func send(_ broadcast: Broadcast) throws(SkeinError) {
         guard broadcast.topic.utf8.count + broadcast.bytes.count <= Broadcast.maximumSize else {
             throw SkeinError(
-                .contentTooLarge, because: "a broadcast has at most \(Broadcast.maximumSize) bytes, its topic included")
+                .contentTooLarge,
+                because: "a broadcast is limited to \(Broadcast.maximumSize) bytes, its topic included")
         }
         let sent = state.withLock { state in
             let sent = control.send(.broadcast(broadcast.encoded(from: sender, number: state.sequence + 1)))
@@ -121,8 +122,8 @@ package final class WorkerLink: Sendable {
         }
         switch sent {
         case .done: break
-        case .full: throw SkeinError(.exception, because: "too many broadcasts are under way; send less of them")
-        case .closed: throw SkeinError(.connectionClosed, because: "the master has ended")
+        case .full: throw SkeinError(.exception, because: "too many broadcasts are under way; send fewer")
+        case .closed: throw SkeinError(.connectionClosed, because: "the master process has ended")
         }
     }
 

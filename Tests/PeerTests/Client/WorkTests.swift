@@ -29,7 +29,7 @@ struct WorkTests {
             }
         }
         let fourth = await client.thread(on: pool) { 0 }.dispatch()
-        #expect(fourth.failure?.message.contains("3 pieces of work") == true)
+        #expect(fourth.failure?.message.contains("3 work items") == true)
         for _ in 0..<3 { gate.signal() }
         for (number, work) in three.enumerated() { #expect(try await work.fetch() == number) }
         await client.shutdown()

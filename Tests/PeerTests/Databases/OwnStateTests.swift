@@ -105,7 +105,7 @@ struct OwnStateTests {
         let (skein, db) = try await postgres()
         // A simple query of several statements is refused, and a script runs on a dedicated connection.
         let open = await db.script("BEGIN; SELECT 1").dispatch()
-        #expect(open.failure?.message.contains("was undone") == true)
+        #expect(open.failure?.message.contains("was rolled back") == true)
         let answers = (0..<40).map { _ in db.execute("SELECT 1") }
         for answer in answers { #expect(try await answer.one(Int.self) == 1) }
         await skein.shutdown()

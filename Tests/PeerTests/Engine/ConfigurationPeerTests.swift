@@ -246,12 +246,12 @@ struct ConfigurationPeerTests {
         #expect(grown < 12 << 20, "\(grown)")
         try write(text(1001) + "\n[sever]\n")
         skein.send(SIGHUP)
-        _ = try await skein.untilPrinted("what was read before stays in force")
-        #expect(skein.output.contains("there is no such setting; did you mean server?"))
+        _ = try await skein.untilPrinted("the previous configuration stays in force")
+        #expect(skein.output.contains("unknown setting; did you mean server?"))
         #expect(try await version() == "1000")
         try write(text(1002).replacingOccurrences(of: "[alias", with: "[server]\nthreads = 7\n[alias"))
         skein.send(SIGHUP)
-        _ = try await skein.untilPrinted("these settings change with a restart: threads")
+        _ = try await skein.untilPrinted("these settings need a restart to change: threads")
         state.isOver.withLock { $0 = true }
         #expect(await load == 0)
         #expect(state.answered.withLock { $0 } > 1000)
@@ -314,7 +314,7 @@ struct ConfigurationPeerTests {
         let refused = try await runToEnd(CommandTests.skein, ["check", bad])
         #expect(
             refused.code == 1
-                && refused.errors.contains("\(bad):3:1: mount.txt: there is no such setting; did you mean text?"))
+                && refused.errors.contains("\(bad):3:1: mount.txt: unknown setting; did you mean text?"))
         #expect(try await runToEnd(CommandTests.skein, ["run", bad]).code == 1)
         #expect(try await runToEnd(CommandTests.skein, ["check", "/none"]).code == 1)
         #expect(try await runToEnd(CommandTests.skein, ["run"]).code == 2)

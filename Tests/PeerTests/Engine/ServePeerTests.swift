@@ -50,10 +50,10 @@ struct ServePeerTests {
         let lines = String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
         #expect(lines.contains("\"GET /files/file.bin HTTP/1.1\" 200 200000 \"-\" \"curl/"))
         for (arguments, text) in [
-            (["/nowhere"], "no such folder"), (["--mount", "x"], "write /path=folder"),
+            (["/nowhere"], "folder to serve does not exist"), (["--mount", "x"], "write /path=folder"),
             (["--forward", "80"], "--tls-cert"),
-            (["--listen", "systemd"], "systemd has handed over no sockets"),
-            (["--trust", "x"], "no range of addresses"),
+            (["--listen", "systemd"], "systemd passed no sockets"),
+            (["--trust", "x"], "not an address range"),
             (["--listen", "x"], "not an address"), ([folder, "--log", "/nowhere/log"], "cannot be opened"),
         ] {
             let finished = try await runToEnd(CommandTests.skein, ["serve"] + arguments)

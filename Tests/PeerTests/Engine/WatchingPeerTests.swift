@@ -246,7 +246,7 @@ struct WatchingPeerTests {
                     "--dump-dom", url,
                 ]
             ).output
-            #expect(page.contains("<h2>Answers by status</h2>") && page.contains("<td>*.odd.test</td>"))
+            #expect(page.contains("<h2>Responses by status</h2>") && page.contains("<td>*.odd.test</td>"))
             #expect(
                 try await curl("-o", "/dev/null", "-w", "%{http_code}", "-H", "X-Forwarded-For: 9.9.9.9", url) == "404")
             #expect(try await curl("-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", url) == "405")

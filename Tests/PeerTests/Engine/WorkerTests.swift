@@ -143,10 +143,10 @@ struct WorkerTests {
         try "\(behaviour)\n".write(toFile: file, atomically: true, encoding: .utf8)
         let reload = try await runToEnd(Probe.program, ["reload", "--pid-file", probe.pidFile])
         #expect(reload.code == 1, "\(reload)")
-        #expect(reload.errors.contains("the old ones go on"))
+        #expect(reload.errors.contains("the old ones keep running"))
         #expect(try await probe.ask("/pid").isEmpty == false)
         kill(probe.master, SIGUSR2)
-        _ = try await probe.process.untilPrinted("the old one goes on")
+        _ = try await probe.process.untilPrinted("the old one keeps running")
         let after = try await probe.status()
         #expect(after.process == before.process)
         #expect(Set(after.ready.map(\.process)) == Set(before.ready.map(\.process)))
@@ -185,7 +185,7 @@ struct WorkerTests {
             "--worker-requests", "1000000")
         pid = try await busy.ask("/pid")
         _ = try await busy.ask("/spin")
-        _ = try await busy.process.untilPrinted("is replaced: it uses too much of the processor")
+        _ = try await busy.process.untilPrinted("is replaced: it uses too much CPU")
         try await busy.until("a calm worker") { [pid] now in now.workers.allSatisfy { "\($0.process)" != pid } }
         try await busy.stop()
     }
@@ -331,7 +331,7 @@ struct WorkerTests {
         let first = try master()
         #expect(started.output.contains("started as process \(first)"))
         let again = try await run("start")
-        #expect(again.code == 1 && again.errors.contains("it runs already as process \(first)"))
+        #expect(again.code == 1 && again.errors.contains("it is running already as process \(first)"))
         let status = try await run("status")
         #expect(status.code == 0 && status.output.contains("worker #1"))
         let titles = try await runToEnd("ps", ["-o", "args=", "-g", "\(first)"]).output

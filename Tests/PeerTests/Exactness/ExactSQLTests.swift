@@ -495,7 +495,8 @@ struct ExactSQLTests {
         try await transaction.execute("INSERT INTO t VALUES (1)").commit()
         #expect(await transaction.execute("INSERT INTO t VALUES (1)").dispatch().refusal != nil)
         #expect(
-            await transaction.execute("INSERT INTO t VALUES (2)").dispatch().failure?.message.contains("undid") == true)
+            await transaction.execute("INSERT INTO t VALUES (2)").dispatch().failure?.message.contains("rolled back")
+                == true)
         await #expect(throws: SkeinError.self) { try await transaction.commit() }
         #expect(try await db.execute("SELECT count(*) FROM t").one(Int.self) == 0)
         await skein.shutdown()
@@ -513,7 +514,8 @@ struct ExactSQLTests {
             #expect(try await lease.execute("SELECT count(*) FROM d").one(Int.self) == 5)
             #expect(try await lease.execute("SELECT sum(n) FROM d").one(Int.self) == 29)
             #expect(
-                await lease.execute(Query.insert("d").data([])).dispatch().failure?.message.contains("no rows") == true)
+                await lease.execute(Query.insert("d").data([])).dispatch().failure?.message.contains("without rows")
+                    == true)
             #expect(
                 try await lease.execute(Query.select("d").exclude("id", .in, [Int]()).get("count(*)")).one(Int.self)
                     == 5

@@ -406,7 +406,7 @@ struct MailAgentTests {
         let started = try await skein("agent", "start", "--relay", server.url, "--page", "\(page)")
         #expect(started.code == 0, "\(started.errors)")
         let again = try await skein("agent", "start", "--relay", server.url)
-        #expect(again.code == 1 && again.errors.contains("runs already"))
+        #expect(again.code == 1 && again.errors.contains("is running already"))
         #expect(try await skein("send", "--from", "a@x.test", "--to", "ok@x.test", "--text", "hello").code == 0)
         _ = try await server.untilKept(1)
         try await wait("status") {
@@ -421,7 +421,7 @@ struct MailAgentTests {
         #expect(try await skein("agent", "stop").output.contains("has ended"))
         #expect(try await skein("agent", "stop").output.contains("no agent"))
         let wrong = try await skein("agent", "start", "--relay", "nonsense")
-        #expect(wrong.code == 2 && wrong.errors.contains("is no server for mail"))
+        #expect(wrong.code == 2 && wrong.errors.contains("is not a mail server URL"))
         await server.process.stop()
     }
 }
