@@ -14,7 +14,7 @@ struct ConfigurationTests {
         ("a = ", "1:5: expected a value"),
         ("a 1", "1:3: expected = and a value after the key"),
         ("= 1", "1:1: expected a key: letters, digits, _ and -, or a string"),
-        ("a = \"x", "1:7: the string is not terminated"),
+        ("a = \"x", "1:7: the string does not end on its line"),
         ("a = \"x\ny\"", "1:7: the string does not end on its line"),
         ("a = \"\\x\"", "1:6: unknown escape sequence; known are \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX \\UXXXXXXXX"),
         ("a = 1 2", "1:7: data follows the value; begin a new line"),

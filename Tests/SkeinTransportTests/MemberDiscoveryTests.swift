@@ -8,13 +8,19 @@ import Testing
 struct MemberDiscoveryTests {
     private typealias Instance = MemberDiscovery.Instance
 
+    private final class Discovery {
+        var value = MemberDiscovery()
+        var instances: [MemberDiscovery.Instance]? { value.instances }
+        func receive(_ answer: MemberDiscovery.Answer) -> Bool { value.receive(answer) }
+    }
+
     private static func service(_ priority: Int, _ weight: Int, _ port: Int, _ host: String?) -> DNSRecord.Content {
         .service(priority: priority, weight: weight, port: port, host.flatMap { DNSName($0) })
     }
 
     @Test("addresses, in whichever order")
     func addresses() {
-        var discovery = MemberDiscovery()
+        let discovery = Discovery()
         let (one, two): ([UInt8], [UInt8]) = ([10, 0, 0, 1], [10, 0, 0, 2])
         #expect(discovery.instances == nil)
         #expect(discovery.receive(.addresses([two, one], port: 80)))
@@ -26,7 +32,7 @@ struct MemberDiscoveryTests {
 
     @Test("an answer without instances, and no answer, change nothing")
     func nothing() {
-        var discovery = MemberDiscovery()
+        let discovery = Discovery()
         let answers: [MemberDiscovery.Answer] = [
             .failed, .addresses([], port: 80), .services([]), .services([Self.service(0, 0, 0, nil)]),
         ]
@@ -39,7 +45,7 @@ struct MemberDiscoveryTests {
 
     @Test("services of the lowest priority, by their weights; the root and port 0 are none")
     func services() {
-        var discovery = MemberDiscovery()
+        let discovery = Discovery()
         #expect(
             discovery.receive(
                 .services([
@@ -54,7 +60,7 @@ struct MemberDiscoveryTests {
 
     @Test("no more than 256 instances are used")
     func limit() {
-        var discovery = MemberDiscovery()
+        let discovery = Discovery()
         let many: [[UInt8]] = (0..<1000).map { [10, 0, UInt8($0 / 256), UInt8($0 % 256)] }
         #expect(discovery.receive(.addresses(many, port: 80)))
         #expect(discovery.instances?.count == MemberDiscovery.limit)
