@@ -30,6 +30,9 @@ struct Histories: ParsableCommand {
     @Option(help: "The first seed.")
     var from: UInt64 = 1
 
+    @Flag(help: "Send requests to an alias of one to three members.")
+    var aliases = false
+
     @Flag(help: "Stop at the first history that fails.")
     var untilFailure = false
 
@@ -38,7 +41,7 @@ struct Histories: ParsableCommand {
         let begun = Date()
         var failed = 0
         for seed in from..<(from + UInt64(max(0, seeds))) {
-            let report = Simulation.run(History(seed: seed))
+            let report = Simulation.run(History(seed: seed, isAliased: aliases))
             if !report.violations.isEmpty {
                 failed += 1
                 print("seed \(seed):")
@@ -53,7 +56,7 @@ struct Histories: ParsableCommand {
     }
 
     private func show(_ seed: UInt64) throws {
-        let history = History(seed: seed)
+        let history = History(seed: seed, isAliased: aliases)
         let report = Simulation.run(history)
         print("\(history.settings)")
         print(report.outcomes.joined(separator: "\n"))

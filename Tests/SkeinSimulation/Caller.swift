@@ -6,6 +6,7 @@ import Skein
 import SkeinCore
 import SkeinHTTP
 import SkeinRedis
+import SkeinTransport
 import SkeinWire
 
 /// The record of a call.
@@ -45,8 +46,9 @@ extension World {
             }
         }
         do {
+            let origin = history.settings.members > 0 ? "@members" : "http://127.0.0.1:80"
             var request = HTTPRequest(
-                call.method, try HTTPURL("http://127.0.0.1:80/\(call.id)"), headers: ["X-Call": "\(call.id)"],
+                call.method, try HTTPURL("\(origin)/\(call.id)"), headers: ["X-Call": "\(call.id)"],
                 body: body(of: call), timeout: call.timeout.map { .milliseconds($0) })
             if case .whole = call.reader {} else { request.isStreamed = true }
             if call.expects { request.expectsContinue = true }
@@ -157,7 +159,11 @@ extension World {
 
     /// Checks that a call ended within its own time limits.
     private func checkTime(_ call: CallPlan, _ record: CallRecord) {
-        if let limit = [call.timeout, call.deadline].compactMap(\.self).min() { checkTime(call, record, limit: limit) }
+        // The time limit of a request to an alias holds for each attempt.
+        let attempts = history.settings.members > 1 ? RetryConfiguration().attempts : 1
+        if let limit = [call.timeout.map { $0 * attempts }, call.deadline].compactMap(\.self).min() {
+            checkTime(call, record, limit: limit)
+        }
     }
 
     private func checkTime(_ call: CallPlan, _ record: CallRecord, limit: Int) {

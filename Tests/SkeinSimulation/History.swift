@@ -25,6 +25,8 @@ package struct History: Sendable {
         package var hasRealServer = false
         /// The longest delay of timers, in milliseconds.
         package var lateness = 0
+        /// The members of the alias that requests are sent to; 0 without an alias.
+        package var members = 0
         /// When the session is shut down, in milliseconds; nil when all calls are over.
         package var shutdownAt: Int?
     }
@@ -39,7 +41,8 @@ package struct History: Sendable {
     }
 
     /// The history of a seed.
-    package init(seed: UInt64) {
+    /// - Parameter isAliased: whether requests are sent to an alias of one to three members.
+    package init(seed: UInt64, isAliased: Bool = false) {
         self.seed = seed
         var random = SeededGenerator(seed: seed)
         var settings = Settings()
@@ -57,6 +60,7 @@ package struct History: Sendable {
             // A server that closes the connection to end a response would reset it when requests are pipelined.
             settings.pipelineDepth = 1
         }
+        if isAliased { settings.members = 1 + Int(seed % 3) }
         self.settings = settings
         let isHostile = isHostile
         calls = (0..<random.number(1...14)).map { CallPlan(id: $0, isHostile: isHostile, random: &random) }

@@ -63,6 +63,13 @@ package final class World: @unchecked Sendable {
         store = skein.redis(options)
         shard = skein.shards[0]
         serverShards = ShardGroup(loop)
+        if history.settings.members > 0 {
+            let members = (0..<history.settings.members).map { "127.0.0.1:\(80 + $0)" }
+            if var alias = try? Alias(.http, members) {
+                alias.seed = history.seed
+                try? skein.alias("@members", alias)
+            }
+        }
         dial.world = self
         if history.settings.lateness > 0 {
             var random = SeededGenerator(seed: history.seed ^ 0xABCD)

@@ -128,6 +128,8 @@ public struct Alias: Sendable {
     public var balancing = BalancingConfiguration()
     /// Active health checks. Default: none.
     public var healthCheck: HealthCheck?
+    /// The seed of the balancer's random choices, for simulations. Default: random.
+    package var seed: UInt64?
 
     /// An alias of a protocol.
     /// - Throws: code 701 for a member that cannot be read.

@@ -43,7 +43,7 @@ package final class AliasState: Sendable {
         self.name = name
         configuration = Self.configuration(alias)
         scheme = alias.scheme
-        var balancer = Balancer(configuration, seed: .random(in: 0...UInt64.max), at: now)
+        var balancer = Balancer(configuration, seed: alias.seed ?? .random(in: 0...UInt64.max), at: now)
         let places = try Self.places(alias, [:])
         balancer.set(places.list, elsewhere: places.elsewhere, at: now)
         state = Mutex(State(alias: alias, balancer: balancer, targets: places.targets))

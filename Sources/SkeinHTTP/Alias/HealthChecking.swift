@@ -32,21 +32,22 @@ extension HTTPClient {
     /// Tries each second to connect to a member that was ejected because it was unreachable, so that it is used again
     /// as soon as it is back.
     func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
-        let loop = context.session.pickShard().eventLoop
-        guard state.isEjected(attempt.id, at: .now()), state.beginsWaiting(for: attempt.id),
+        let shard = context.session.pickShard()
+        let loop = shard.eventLoop
+        guard state.isEjected(attempt.id, at: shard.now), state.beginsWaiting(for: attempt.id),
             let endpoint = attempt.target.origin?.endpoint
         else { return }
         @Sendable func next() {
             loop.scheduleTask(in: .seconds(1)) { [weak self, weak state] in
                 guard let self, let state else { return }
-                guard !self.isOver, state.isEjected(attempt.id, at: .now()) else {
+                guard !self.isOver, state.isEjected(attempt.id, at: shard.now) else {
                     return state.endsWaiting(for: attempt.id)
                 }
                 Connector.connect(to: endpoint, on: loop, self.dialer.options(timeout: .seconds(1))).whenComplete {
                     result in
                     guard case .success(let connected) = result else { return next() }
                     connected.channel.close(promise: nil)
-                    state.isBack(attempt.id, at: .now())
+                    state.isBack(attempt.id, at: shard.now)
                     state.endsWaiting(for: attempt.id)
                 }
             }
