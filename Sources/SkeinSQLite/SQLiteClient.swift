@@ -62,8 +62,8 @@ public final class SQLiteClient: SQLDatabase, BackEnd {
         }
     }
 
-    package func isAlive(within limit: Duration) async -> Bool {
-        await execute("SELECT 1", timeout: limit).dispatch().statusCode == 200
+    package func isAlive(within limit: Duration) async -> Bool? {
+        await execute("SELECT 1", timeout: limit).dispatch().isAlive
     }
 
     /// Closes it; what is under way is done before.

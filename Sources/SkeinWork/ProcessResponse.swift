@@ -38,6 +38,8 @@ public struct ProcessResponse: Response {
     public let failure: SkeinError?
     /// The program.
     public let peer: String
+    /// The bytes of its output and errors.
+    public var contentSize: Int { content.output.count + content.errors.count + 1024 }
     /// 299.
     public static var highestSuccess: Int { 299 }
 

@@ -20,10 +20,14 @@ final class ProcessRun: Sendable {
         var isCancelled = false
         /// Wakes the thread.
         var alarm: CInt = -1
+        var wantsOutput = false
     }
 
     /// Standard error of a program whose output is streamed: the end of it is kept.
     private static let keptErrors = 64 << 10
+
+    /// A program that ends before it has read its input must not end this process.
+    private static let ignoresBrokenPipes: Void = { signal(SIGPIPE, SIG_IGN) }()
 
     private let program: String
     private let arguments: [String]
@@ -56,9 +60,15 @@ final class ProcessRun: Sendable {
         wake()
     }
 
-    /// There is more input, or room for output. From any thread, at any time.
-    func wake() {
+    /// There is more input. From any thread, at any time.
+    func wake() { wake { _ in } }
+
+    /// The output is wanted again. From any thread, at any time.
+    func resumeOutput() { wake { $0.wantsOutput = true } }
+
+    private func wake(_ change: (inout State) -> Void) {
         state.withLock { state in
+            change(&state)
             if state.alarm >= 0 { withUnsafeBytes(of: UInt8(1)) { _ = writeSome(state.alarm, $0) } }
         }
     }
@@ -66,6 +76,7 @@ final class ProcessRun: Sendable {
     /// Runs the program, and blocks the thread until it has ended.
     /// - Throws: code 701 when it cannot be started, 719 when its output is too large.
     func run() throws -> ProcessOutput {
+        _ = Self.ignoresBrokenPipes
         var pipes = try Pipes()
         state.withLock { $0.alarm = pipes.alarm }
         defer {
@@ -111,7 +122,8 @@ final class ProcessRun: Sendable {
         var isPaused = false
         var hasEnded: ContinuousClock.Instant?
         var hasBeenCancelled: ContinuousClock.Instant?
-        while pipes.output >= 0 || pipes.errors >= 0 {
+        // A program may close its output and go on to read its input.
+        while pipes.output >= 0 || pipes.errors >= 0 || pipes.input >= 0 && !isOver {
             if rest.isEmpty, pipes.input >= 0 {
                 if let more = input.take() { rest = more[...] } else { pipes.close(\.input) }
             }
@@ -122,11 +134,17 @@ final class ProcessRun: Sendable {
                 pollfd(fd: rest.isEmpty ? -1 : pipes.input, events: Int16(POLLOUT), revents: 0),
                 pollfd(fd: pipes.alarmed, events: Int16(POLLIN), revents: 0),
             ]
+            // While nobody reads, what is left in the pipe may be all there is.
+            if isPaused, hasEnded != nil { hasEnded = .now }
             _ = poll(&entries, 4, 100)
             if entries[3].revents != 0 {
                 var signals: [UInt8] = []
                 _ = pipes.read(\.alarmed, into: &signals)
-                isPaused = false
+                let goesOn = state.withLock { state in
+                    defer { state.wantsOutput = false }
+                    return state.wantsOutput || state.isCancelled
+                }
+                if goesOn { isPaused = false }
             }
             if entries[0].revents != 0, !pipes.read(\.output, into: &output.output) { pipes.close(\.output) }
             if entries[1].revents != 0, !pipes.read(\.errors, into: &output.errors) { pipes.close(\.errors) }
@@ -150,9 +168,11 @@ final class ProcessRun: Sendable {
             }
             // Its child processes may keep the pipes open.
             if hasEnded == nil, isOver { hasEnded = .now }
-            if let hasEnded, !isPaused, hasEnded.duration(to: .now) > .seconds(1) { break }
+            if let hasEnded, !isPaused, entries[0].revents == 0, hasEnded.duration(to: .now) > .seconds(1) { break }
             if hasBeenCancelled == nil, state.withLock({ $0.isCancelled }) { hasBeenCancelled = .now }
             if let hasBeenCancelled, hasBeenCancelled.duration(to: .now) > .seconds(1) { finish(SIGKILL) }
+            // What has left its group may hold the pipes, and write, for ever.
+            if let hasBeenCancelled, hasBeenCancelled.duration(to: .now) > .seconds(2) { break }
         }
         pipes.close(\.input)
         return nil

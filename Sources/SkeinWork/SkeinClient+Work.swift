@@ -98,13 +98,13 @@ extension SkeinClient {
     ///   - arguments: what it is called with.
     ///   - environment: variables beside those of this process, or in their place.
     ///   - timeout: from now on; then it is ended, and the sequence throws code 702. Default: none.
-    ///   - pool: the threads, of which a running program takes one. Default: 16, with a queue of 1024.
-    /// - Returns: the program; it is ended when nobody holds it any more.
+    ///   - pool: the threads, of which a running program takes one. Default: 64, with a queue of 1024.
+    /// - Returns: the program; it is ended when it is let go of, and when the client is shut down.
     public func subprocess(
         _ program: String, _ arguments: String..., environment: [String: String] = [:], timeout: Duration? = nil,
-        on pool: WorkPool = .standard
+        on pool: WorkPool = .programs
     ) -> Subprocess {
-        Subprocess(program, arguments, environment: environment, timeout: timeout, pool: pool)
+        backEnds.keep(Subprocess(program, arguments, environment: environment, timeout: timeout, pool: pool))
     }
 
     private static func failure(_ error: any Error) -> SkeinError {

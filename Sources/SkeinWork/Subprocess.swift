@@ -11,8 +11,8 @@ import Synchronization
 ///     print(try await ping.exit().code)
 ///
 /// The program is held back while its output is not read: at most 256 KiB wait. It is ended, with all that it has started, when the sequence
-/// is let go of, when its task is cancelled, and when its time is up.
-public final class Subprocess: AsyncSequence, Sendable {
+/// is let go of, when the task that reads it is cancelled, when its time is up, and when its client is shut down.
+public final class Subprocess: AsyncSequence, BackEnd {
     /// Bytes as they come; a piece need not end where a line does.
     public typealias Element = ByteBuffer
     /// Reads what the program writes, once.
@@ -27,7 +27,7 @@ public final class Subprocess: AsyncSequence, Sendable {
     private final class Source: ByteStreamSource {
         let run = Mutex<ProcessRun?>(nil)
 
-        func streamWantsMore() { run.withLock { $0 }?.wake() }
+        func streamWantsMore() { run.withLock { $0 }?.resumeOutput() }
         func streamWasCancelled() { run.withLock { $0 }?.cancel() }
     }
 
@@ -84,18 +84,19 @@ public final class Subprocess: AsyncSequence, Sendable {
     /// - Throws: code 701 when it could not be started, 702 when its time was up, 712 when it was cancelled.
     public func exit() async throws -> ProcessOutput {
         closeInput()
-        if let output = stream.ending { return output }
-        do {
-            for try await _ in stream {}
-        } catch let error as SkeinError where error.code == .exception && error.peer == nil {
-            // It was read before, and not to its end.
+        while stream.ending == nil {
+            if let failure = stream.failure { throw failure }
+            _ = try await stream.inlet.nextFiltered()
         }
         guard let output = stream.ending else {
-            throw SkeinError(.exception, peer: program, because: "read its output to the end before exit()")
+            throw SkeinError(.exception, peer: program, because: "the output is being read by another task")
         }
         return output
     }
 
     /// Ends the program with all that it has started: SIGTERM, and SIGKILL a second later.
     public func cancel() { stream.cancel() }
+
+    /// Ends it with its client.
+    package func shutdown() async { cancel() }
 }

@@ -11,6 +11,8 @@ import Synchronization
 public final class WorkPool: Sendable {
     /// 16 threads, and a queue of 1024.
     public static let standard = WorkPool(threads: 16, queue: 1024)
+    /// 64 threads for programs that may run for long, and 1024 that wait for one.
+    public static let programs = WorkPool(threads: 64, queue: 1024)
 
     private let threads: Int
     private let limit: Int

@@ -159,16 +159,17 @@ extension World {
 
     /// Checks that a call ended within its own time limits.
     private func checkTime(_ call: CallPlan, _ record: CallRecord) {
-        // The time limit of a request to an alias holds for each attempt.
-        let attempts = history.settings.members > 1 ? RetryConfiguration().attempts : 1
         if let limit = [call.timeout.map { $0 * attempts }, call.deadline].compactMap(\.self).min() {
             checkTime(call, record, limit: limit)
         }
     }
 
+    /// The time limit of a request to an alias holds for each attempt.
+    private var attempts: Int { history.settings.members > 1 ? RetryConfiguration().attempts : 1 }
+
     private func checkTime(_ call: CallPlan, _ record: CallRecord, limit: Int) {
         let late = (loop.now - record.begun) - .milliseconds(Int64(limit))
-        if late > .milliseconds(Int64(40 + 3 * history.settings.lateness)) {
+        if late > .milliseconds(Int64(40 + 3 * history.settings.lateness) * Int64(attempts)) {
             report("call \(call.id) ended \(late.nanoseconds / 1_000_000) ms after its time limit of \(limit) ms")
         }
     }

@@ -127,14 +127,23 @@ final class AWSClient: Sendable {
     ) async throws -> HTTPResponse {
         guard request.url.origin.isAlias else { return await http.start(sign(request)).dispatch() }
         let alias = try http.aliases.find(request.url.origin.authority)
-        switch alias.begin(tried: tried, isFirst: tried.isEmpty, at: .now()) {
-        case .none(let error): throw error
-        case .attempt(let attempt):
-            tried.append(attempt.id)
-            // The signature covers the host, which is known now.
-            let response = await http.start(sign(attempt.target.request(request))).dispatch()
-            alias.end(attempt, AliasState.outcome(response), since: response.began, at: .now())
-            return response
+        var waits = 0
+        while true {
+            switch alias.begin(tried: tried, isFirst: tried.isEmpty, at: .now()) {
+            case .none(let error):
+                // DNS has not named a member yet.
+                guard alias.count == 0, waits < 100 else { throw error }
+                waits += 1
+                try await Task.sleep(for: .milliseconds(50))
+            case .attempt(let attempt):
+                tried.append(attempt.id)
+                // The signature covers the host, which is known now.
+                let response = await http.start(sign(attempt.target.request(request))).dispatch()
+                let outcome = AliasState.outcome(response)
+                alias.end(attempt, outcome, since: response.began, at: .now())
+                if case .unreachable = outcome { http.awaitReturn(attempt, of: alias) }
+                return response
+            }
         }
     }
 

@@ -51,6 +51,9 @@ public struct CorequestGroup<Result: Response>: Sendable {
     public func fetch(quorum: Int, timeout: Duration? = nil) async throws -> [Result.Content] {
         let results = await dispatch(quorum: quorum, timeout: timeout)
         let successes = results.compactMap { $0 }.filter(\.isSuccess)
+        if quorum > 0, isEmpty {
+            throw SkeinError(.exception, because: "the group has no members, but a quorum is asked for")
+        }
         if successes.count < Swift.min(quorum, count) { for result in results { try result?.raiseForStatus() } }
         return successes.map(\.content)
     }

@@ -23,12 +23,23 @@ package protocol Exchange: CorequestDriver {
 package protocol BackEnd: AnyObject, Sendable {
     /// Closes every connection and fails waiting requests.
     func shutdown() async
-    /// Whether it answers a question that costs nothing within a time limit.
-    func isAlive(within limit: Duration) async -> Bool
+    /// Whether it answers a question that costs nothing within a time limit; nil when the client itself prevents the answer.
+    func isAlive(within limit: Duration) async -> Bool?
 }
 
 extension BackEnd {
-    package func isAlive(within limit: Duration) async -> Bool { true }
+    package func isAlive(within limit: Duration) async -> Bool? { true }
+}
+
+extension Response {
+    /// Whether the peer has answered; nil when this side could not ask.
+    package var isAlive: Bool? {
+        switch failure?.code {
+        case nil: statusCode == 200
+        case .overloaded, .cancelled, .shuttingDown: nil
+        default: false
+        }
+    }
 }
 
 /// The loops, the limits and the statistics of one session.

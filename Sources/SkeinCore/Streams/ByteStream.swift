@@ -27,6 +27,9 @@ public final class ByteStream<Ending: Sendable>: AsyncSequence, Sendable {
     /// The ending; nil before the end.
     public var ending: Ending? { inlet.ending }
 
+    /// The error that has ended it.
+    package var failure: (any Error)? { inlet.failure }
+
     /// Adds a piece. Returns false when the source should pause until it is resumed.
     @discardableResult
     package func push(_ bytes: ByteBuffer) -> Bool { inlet.push(bytes) }
@@ -116,6 +119,10 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
 
     var ending: Ending? {
         state.withLock { if case .finished(let ending) = $0.end { ending } else { nil } }
+    }
+
+    var failure: (any Error)? {
+        state.withLock { if case .failed(let error) = $0.end { error } else { nil } }
     }
 
     // MARK: The source's side
@@ -215,7 +222,7 @@ package final class ByteStreamInlet<Ending: Sendable>: Sendable {
     }
 
     /// The next filtered piece; nil at the end.
-    func nextFiltered() async throws -> ByteBuffer? {
+    package func nextFiltered() async throws -> ByteBuffer? {
         guard let filter else { return try await next() }
         do {
             while true {

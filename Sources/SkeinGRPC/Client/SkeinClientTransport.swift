@@ -59,6 +59,17 @@ public final class SkeinClientTransport: ClientTransport {
         retryThrottle = serviceConfig.retryThrottling.map { RetryThrottle(policy: $0) }
     }
 
+    /// A transport to a member of an alias.
+    init(_ origin: HTTPOrigin, prefix: String, skein: SkeinClient, auth: HTTPAuth?) {
+        self.origin = origin
+        self.prefix = prefix
+        self.auth = auth
+        self.skein = skein
+        headers = Headers()
+        configuration = ServiceConfig()
+        retryThrottle = nil
+    }
+
     /// The service config of a method: its own entry, its service's, or the default.
     public func config(forMethod descriptor: MethodDescriptor) -> MethodConfig? {
         let service = descriptor.service.fullyQualifiedService

@@ -96,12 +96,19 @@ extension EveryMember {
     ///   - service: the full name of the service.
     ///   - call: starts a call on a member.
     /// - Returns: the corequests in the order of the members.
-    /// - Throws: code 701 for a member that is not one of HTTP.
+    /// - Throws: code 701 when the members do not speak HTTP.
     public func grpc<Result: Response>(
         _ service: String, _ call: (GRPCStub) -> Corequest<Result>
     ) throws(SkeinError) -> CorequestGroup<Result> {
         var calls: [Corequest<Result>] = []
-        for url in urls { calls.append(call(try client.grpc(url, service))) }
+        for target in targets {
+            guard let origin = target.origin else {
+                throw SkeinError(
+                    .exception, peer: alias.name, because: "the members of \(alias.name) do not speak HTTP")
+            }
+            let transport = SkeinClientTransport(origin, prefix: target.prefix, skein: client, auth: target.auth)
+            calls.append(call(GRPCStub(transport, client, service, peer: origin.description)))
+        }
         return CorequestGroup(calls)
     }
 }

@@ -29,7 +29,11 @@ package final class AliasState: Sendable {
         /// Members that wait to become reachable again.
         var awaited: Set<Balancer.MemberID> = []
         var watch = 0
-        var maker: (@Sendable (String) throws(SkeinError) -> any BackEnd)?
+        /// Members whose check is under way.
+        var checking: Set<Balancer.MemberID> = []
+        /// Counts the changes of the targets.
+        var version = 0
+        var maker: (@Sendable (AliasTarget) throws(SkeinError) -> any BackEnd)?
     }
 
     /// The name, beginning with `@`.
@@ -91,7 +95,9 @@ package final class AliasState: Sendable {
             let isElsewhere = member.zone != nil && alias.balancing.zone != nil && member.zone != alias.balancing.zone
             if let instances = found[member.url]?.instances {
                 for instance in instances {
-                    places.add(try AliasTarget(member, alias.scheme, at: instance), isElsewhere: isElsewhere)
+                    // DNS may name what no URL can.
+                    guard let target = try? AliasTarget(member, alias.scheme, at: instance) else { continue }
+                    places.add(target, isElsewhere: isElsewhere)
                 }
                 continue
             }
@@ -107,17 +113,20 @@ package final class AliasState: Sendable {
 
     /// Changes members and health check, and stops the health check in force before; members that stay keep their
     /// statistics.
-    package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) {
+    @discardableResult
+    package func set(_ alias: Alias, at now: NIODeadline) throws(SkeinError) -> Int {
         let found = state.withLock { state in state.found.filter { url, _ in alias.members.contains { $0.url == url } }
         }
         let places = try Self.places(alias, found)
-        state.withLock { state in
+        return state.withLock { state in
             state.alias = alias
             state.found = found
             state.balancer.set(places.list, elsewhere: places.elsewhere, at: now)
             if alias.healthCheck == nil { state.balancer.forgetChecks() }
             state.targets = places.targets
+            state.version += 1
             state.watch += 1
+            return state.watch
         }
     }
 
@@ -136,7 +145,13 @@ package final class AliasState: Sendable {
             else { return }
             state.balancer.set(places.list, elsewhere: places.elsewhere, at: now)
             state.targets = places.targets
+            state.version += 1
         }
+    }
+
+    /// The number of changes of the members, and their URLs.
+    var versionedURLs: (version: Int, urls: Set<String>) {
+        state.withLock { ($0.version, Set($0.targets.map(\.url))) }
     }
 
     /// The number of the health check that is in force.
@@ -181,25 +196,35 @@ package final class AliasState: Sendable {
     }
 
     /// Makes the client of a database's member that health checks ask.
-    var maker: (@Sendable (String) throws(SkeinError) -> any BackEnd)? {
+    var maker: (@Sendable (AliasTarget) throws(SkeinError) -> any BackEnd)? {
         get { state.withLock { $0.maker } }
         set { state.withLock { $0.maker = newValue } }
     }
 
-    /// The members that are available beside one, in any order.
-    func others(than url: String, at now: NIODeadline) -> [String] {
-        state.withLock { state in
-            zip(state.balancer.members, state.targets).filter { $0.isAvailable(at: now) && $1.url != url }.map(\.1.url)
-        }.shuffled()
+    /// The other members: first those of the zone that are available, then those elsewhere, at last those that are ejected; in any order
+    /// otherwise.
+    func others(than url: String, at now: NIODeadline) -> [AliasTarget] {
+        func rank(_ member: BalancedMember) -> Int {
+            (member.isAvailable(at: now) ? 0 : 2) + (member.isElsewhere ? 1 : 0)
+        }
+        return state.withLock { state in
+            zip(state.balancer.members, state.targets).filter { $1.url != url }.map { (rank($0), $1) }
+        }.shuffled().sorted { $0.0 < $1.0 }.map(\.1)
     }
 
     /// An attempt to connect to a member, by its URL, has succeeded or failed.
     package func noteConnect(_ url: String, _ error: SkeinError?, at now: NIODeadline) {
         state.withLock { state in
             guard let index = state.targets.firstIndex(where: { $0.url == url }) else { return }
+            guard let outcome = Self.outcome(error) else { return }
             let attempt = state.balancer.begin(index, at: now)
-            state.balancer.report(attempt, error == nil ? .success : .unreachable, at: now)
+            state.balancer.report(attempt, outcome, at: now)
         }
+    }
+
+    private static func outcome(_ error: SkeinError?) -> Balancer.Outcome? {
+        guard let error else { return .success }
+        return Dialer.isUnreachable(error) ? .unreachable : nil
     }
 
     package func mayRetry(at now: NIODeadline) -> Bool { state.withLock { $0.balancer.mayRetry(at: now) } }
@@ -233,8 +258,19 @@ package final class AliasState: Sendable {
     func beginsWaiting(for id: Balancer.MemberID) -> Bool { state.withLock { $0.awaited.insert(id).inserted } }
     func endsWaiting(for id: Balancer.MemberID) { state.withLock { _ = $0.awaited.remove(id) } }
 
-    package func checked(_ id: Balancer.MemberID, isHealthy: Bool) {
-        state.withLock { $0.balancer.checked(id, isHealthy: isHealthy) }
+    /// A check of a member begins.
+    /// - Returns: false when the one before has not ended.
+    func beginsCheck(of id: Balancer.MemberID) -> Bool { state.withLock { $0.checking.insert(id).inserted } }
+
+    /// A check has ended.
+    /// - Parameters:
+    ///   - isHealthy: nil when it says nothing.
+    ///   - watch: the number of the health check; one that is not in force any more does not count.
+    func checked(_ id: Balancer.MemberID, isHealthy: Bool?, watch: Int) {
+        state.withLock { state in
+            state.checking.remove(id)
+            if let isHealthy, watch == state.watch { state.balancer.checked(id, isHealthy: isHealthy) }
+        }
     }
 
     /// The state of each member.
@@ -274,13 +310,18 @@ package final class AliasTable: Sendable {
 
     /// Registers an alias. An alias of the same name gets the new members, and keeps its statistics if the rest is
     /// equal.
-    package func register(_ name: String, _ alias: Alias, at now: NIODeadline) throws(SkeinError) {
+    /// - Returns: the alias, and the number of its health check.
+    @discardableResult
+    package func register(
+        _ name: String, _ alias: Alias, at now: NIODeadline
+    ) throws(SkeinError) -> (state: AliasState, watch: Int) {
         try Alias.check(name: name)
         if let state = self[name], state.scheme == alias.scheme, state.alias.balancing == alias.balancing {
-            return try state.set(alias, at: now)
+            return (state, try state.set(alias, at: now))
         }
         let state = try AliasState(name, alias, at: now)
         states.withLock { $0[name] = state }
+        return (state, 0)
     }
 
     /// Removes an alias; requests in flight continue.

@@ -12,8 +12,10 @@ package struct AliasTarget: Sendable {
     /// The origin of an HTTP member.
     package let origin: HTTPOrigin?
     /// What stands before each path, without a slash at its end.
-    let prefix: String
-    let auth: HTTPAuth?
+    package let prefix: String
+    package let auth: HTTPAuth?
+    /// The name in the certificate of a member at an address that DNS has named; nil when the URL has it.
+    package let serverName: String?
 
     /// - Parameter instance: what DNS has found for the member; nil for the member as it is written.
     init(
@@ -22,6 +24,7 @@ package struct AliasTarget: Sendable {
         let plain = String(Alias.Member.withoutDiscovery(member.url))
         url = instance.map { member.url(of: $0) } ?? plain
         weight = member.weight * (instance?.weight ?? 1)
+        serverName = instance != nil && member.discovery == .addresses ? member.discoveredName?.host : nil
         guard scheme.isHTTP else {
             (origin, prefix, auth) = (nil, "", nil)
             return

@@ -60,17 +60,18 @@ public struct EveryMember: Sendable {
     package var senders: [Sender] {
         alias.targets.map { [client, alias] id, target in
             { request, callback in
-                let attempt = alias.begin(on: id, at: .now())
+                let shard = client.shards[0]
+                let attempt = alias.begin(on: id, at: shard.now)
                 return client.start(target.request(request)) { response in
                     if let attempt {
-                        alias.end(attempt, AliasState.outcome(response), since: response.began, at: .now())
+                        alias.end(attempt, AliasState.outcome(response), since: response.began, at: shard.now)
                     }
-                    callback?(response)
+                    (callback ?? client.sessionCallback)?(response)
                 }
             }
         }
     }
 
-    /// The URLs of the members, in their order.
-    package var urls: [String] { alias.targets.map(\.target.url) }
+    /// The members, in their order.
+    package var targets: [AliasTarget] { alias.targets.map(\.target) }
 }

@@ -6,22 +6,62 @@ import SkeinTransport
 
 extension SkeinClient {
     /// Checks each member at an interval, as long as the client and the alias exist.
-    func watch(_ state: AliasState, _ check: HealthCheck) {
-        let (shard, http, number) = (session.pickShard(), http, state.watch)
-        @Sendable func round() {
-            shard.eventLoop.scheduleTask(in: TimeAmount(check.interval)) { [weak http, weak state, backEnds] in
-                guard let http, let state, http.isInUse(state), state.watch == number else { return }
-                for (id, target) in state.targets {
-                    if state.scheme.isHTTP {
-                        http.check(id, target, of: state, check)
-                    } else if let backEnd = backEnds.checker(state, target) {
-                        Task { state.checked(id, isHealthy: await backEnd.isAlive(within: check.timeout)) }
+    /// - Parameter number: that of the health check; another one ends this one.
+    func watch(_ state: AliasState, _ check: HealthCheck, _ number: Int) {
+        AliasWatch(http, state, number).check(check, session.pickShard(), backEnds)
+    }
+}
+
+/// What is done for an alias again and again, as long as it is registered with these settings and the client exists, neither of which it
+/// keeps alive.
+struct AliasWatch: Sendable {
+    private final class References: Sendable {
+        weak let client: HTTPClient?
+        weak let state: AliasState?
+
+        init(_ client: HTTPClient, _ state: AliasState) {
+            self.client = client
+            self.state = state
+        }
+    }
+
+    private let references: References
+    private let number: Int
+
+    init(_ client: HTTPClient, _ state: AliasState, _ number: Int) {
+        references = References(client, state)
+        self.number = number
+    }
+
+    /// The client and the alias; nil when there is nothing to do any more.
+    var current: (client: HTTPClient, state: AliasState)? {
+        guard let client = references.client, let state = references.state, client.isInUse(state),
+            state.watch == number
+        else { return nil }
+        return (client, state)
+    }
+
+    fileprivate func check(_ check: HealthCheck, _ shard: Shard, _ backEnds: BackEnds) {
+        shard.eventLoop.scheduleTask(in: TimeAmount(check.interval)) {
+            guard let (client, state) = current else { return }
+            for (id, target) in state.targets where state.beginsCheck(of: id) {
+                if state.scheme.isHTTP {
+                    client.check(target, check) { state.checked(id, isHealthy: $0, watch: number) }
+                } else {
+                    // A client may open a file.
+                    Task.detached {
+                        var isHealthy: Bool?
+                        do {
+                            isHealthy = try await backEnds.checker(state, target)?.isAlive(within: check.timeout)
+                        } catch {
+                            isHealthy = false
+                        }
+                        state.checked(id, isHealthy: isHealthy, watch: number)
                     }
                 }
-                round()
             }
+            self.check(check, shard, backEnds)
         }
-        round()
     }
 }
 
@@ -31,32 +71,17 @@ extension HTTPClient {
 
     /// Tries each second to connect to a member that was ejected because it was unreachable, so that it is used again
     /// as soon as it is back.
-    func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
+    package func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
         let shard = context.session.pickShard()
-        let loop = shard.eventLoop
         guard state.isEjected(attempt.id, at: shard.now), state.beginsWaiting(for: attempt.id),
             let endpoint = attempt.target.origin?.endpoint
         else { return }
-        @Sendable func next() {
-            loop.scheduleTask(in: .seconds(1)) { [weak self, weak state] in
-                guard let self, let state else { return }
-                guard !self.isOver, state.isEjected(attempt.id, at: shard.now) else {
-                    return state.endsWaiting(for: attempt.id)
-                }
-                Connector.connect(to: endpoint, on: loop, self.dialer.options(timeout: .seconds(1))).whenComplete {
-                    result in
-                    guard case .success(let connected) = result else { return next() }
-                    connected.channel.close(promise: nil)
-                    state.isBack(attempt.id, at: shard.now)
-                    state.endsWaiting(for: attempt.id)
-                }
-            }
-        }
-        next()
+        AliasReturn(client: self, state: state, id: attempt.id, endpoint: endpoint).await(shard)
     }
 
-    fileprivate func check(_ id: Balancer.MemberID, _ target: AliasTarget, of state: AliasState, _ check: HealthCheck) {
-        guard let origin = target.origin else { return }
+    /// - Parameter done: called with nil when the check says nothing of the member.
+    fileprivate func check(_ target: AliasTarget, _ check: HealthCheck, _ done: @escaping @Sendable (Bool?) -> Void) {
+        guard let origin = target.origin else { return done(nil) }
         if check.probe == .connect {
             var options = dialer.options(timeout: check.timeout)
             if origin.isSecure {
@@ -66,14 +91,49 @@ extension HTTPClient {
             }
             return Connector.connect(to: origin.endpoint, on: context.session.pickShard().eventLoop, options)
                 .whenComplete { result in
-                    if case .success(let connected) = result { connected.channel.close(promise: nil) }
-                    state.checked(id, isHealthy: (try? result.get()) != nil)
+                    switch result {
+                    case .success(let connected):
+                        connected.channel.close(promise: nil)
+                        done(true)
+                    case .failure(let error): done(Dialer.isUnreachable(error) ? false : nil)
+                    }
                 }
         }
         _ = startBare(check.request(to: target, origin)) { response in
             // A check that the client's own queue refuses says nothing.
-            if case .cancelled = AliasState.outcome(response) { return }
-            state.checked(id, isHealthy: check.passes(response))
+            if case .cancelled = AliasState.outcome(response) { return done(nil) }
+            done(check.passes(response))
+        }
+    }
+}
+
+/// Tries to connect to a member each second, until it is there or its ejection is over.
+private final class AliasReturn: Sendable {
+    private weak let client: HTTPClient?
+    private weak let state: AliasState?
+    private let id: Balancer.MemberID
+    private let endpoint: Endpoint
+
+    init(client: HTTPClient, state: AliasState, id: Balancer.MemberID, endpoint: Endpoint) {
+        self.client = client
+        self.state = state
+        self.id = id
+        self.endpoint = endpoint
+    }
+
+    func await(_ shard: Shard) {
+        shard.eventLoop.scheduleTask(in: .seconds(1)) {
+            guard let client = self.client, let state = self.state else { return }
+            guard !client.isOver, state.isEjected(self.id, at: shard.now) else {
+                return state.endsWaiting(for: self.id)
+            }
+            Connector.connect(to: self.endpoint, on: shard.eventLoop, client.dialer.options(timeout: .seconds(1)))
+                .whenComplete { result in
+                    guard case .success(let connected) = result else { return self.await(shard) }
+                    connected.channel.close(promise: nil)
+                    self.state?.isBack(self.id, at: shard.now)
+                    self.state?.endsWaiting(for: self.id)
+                }
         }
     }
 }

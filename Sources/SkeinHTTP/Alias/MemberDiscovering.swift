@@ -7,22 +7,19 @@ import SkeinTransport
 extension HTTPClient {
     /// Looks up each member that is a name, at once and then each second. The resolver keeps answers for their time to live: DNS is
     /// asked when that is over.
-    func discoverMembers(of state: AliasState) {
-        let resolver = context.resolver ?? .standard
-        let number = state.watch
-        let loop = context.session.pickShard().eventLoop
-        for member in state.discovered {
-            @Sendable func next() {
-                guard isInUse(state), state.watch == number else { return }
-                Self.instances(of: member, by: resolver, on: loop).whenComplete { [weak self, weak state] result in
-                    guard let self, let state, self.isInUse(state), state.watch == number else { return }
-                    state.receive((try? result.get()) ?? .failed, for: member, at: .now())
-                    loop.scheduleTask(in: .seconds(1)) { [weak self, weak state] in
-                        if self != nil, state != nil { next() }
-                    }
-                }
-            }
-            next()
+    func discoverMembers(of state: AliasState, _ number: Int) {
+        let watch = AliasWatch(self, state, number)
+        let (resolver, shard) = (context.resolver ?? .standard, context.session.pickShard())
+        for member in state.discovered { watch.discover(member, resolver, shard) }
+    }
+}
+
+extension AliasWatch {
+    fileprivate func discover(_ member: Alias.Member, _ resolver: DNSResolver, _ shard: Shard) {
+        guard current != nil else { return }
+        Self.instances(of: member, by: resolver, on: shard.eventLoop).whenComplete { result in
+            current?.state.receive((try? result.get()) ?? .failed, for: member, at: shard.now)
+            shard.eventLoop.scheduleTask(in: .seconds(1)) { discover(member, resolver, shard) }
         }
     }
 

@@ -15,10 +15,9 @@ extension SkeinClient {
     /// - Throws: code 701 for a name or a member that cannot be read.
     public func alias(_ name: String, _ alias: Alias) throws(SkeinError) {
         let shard = shards[0]
-        try http.aliases.register(name, alias, at: shard.now)
-        let state = try http.aliases.find(name)
-        if let check = alias.healthCheck { watch(state, check) }
-        http.discoverMembers(of: state)
+        let (state, number) = try http.aliases.register(name, alias, at: shard.now)
+        if let check = alias.healthCheck { watch(state, check, number) }
+        http.discoverMembers(of: state, number)
     }
 
     /// Removes an alias; requests in flight continue, and its health checks stop.
@@ -39,8 +38,10 @@ extension SkeinClient {
     /// Every member of an alias: `try await client.all("@search").get("/find?q=x").fetch()`.
     ///
     /// Each request, statement or call goes to all of them at once. No other member takes the place of one that fails.
-    /// - Throws: code 701 when there is no such alias.
+    /// - Throws: code 701 when there is no such alias, 714 while DNS has not named a member of it.
     public func all(_ name: String) throws(SkeinError) -> EveryMember {
-        EveryMember(client: self, alias: try http.aliases.find(name))
+        let state = try http.aliases.find(name)
+        guard state.count > 0 else { throw state.hasNoMember }
+        return EveryMember(client: self, alias: state)
     }
 }

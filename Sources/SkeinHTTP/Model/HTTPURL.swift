@@ -263,6 +263,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func malformed(_ text: String, _ why: String) -> SkeinError {
-        SkeinError(.exception, because: "the URL \(text.prefix(200).debugDescription) cannot be used: \(why)")
+        let shown = Alias.Member.redacted(text).prefix(200).debugDescription
+        return SkeinError(.exception, because: "the URL \(shown) cannot be used: \(why)")
     }
 }

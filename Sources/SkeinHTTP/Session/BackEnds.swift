@@ -11,6 +11,9 @@ package final class BackEnds: Sendable {
     /// Clients made from settings; they end with the session, or earlier with their last user.
     private let others = Mutex<[Weak]>([])
 
+    /// The versions of the aliases whose clients are kept.
+    private let versions = Mutex<[String: Int]>([:])
+
     private struct Weak: Sendable {
         weak let client: (any BackEnd)?
     }
@@ -54,15 +57,37 @@ package final class BackEnds: Sendable {
 
 extension BackEnds {
     /// A client that checks a member of an alias, and only that one; nil as long as nobody has asked for a client of the alias.
-    func checker(_ state: AliasState, _ target: AliasTarget) -> (any BackEnd)? {
+    /// - Throws: when it cannot be made, for example because its file does not exist.
+    func checker(_ state: AliasState, _ target: AliasTarget) throws -> (any BackEnd)? {
         guard let make = state.maker else { return nil }
+        drop(state)
         let key = "check \(state.name) \(target.url)"
         if let client = clients.withLock({ $0?[key] }) { return client }
-        guard let made = try? make(target.url) else { return nil }
+        let made = try make(target)
         return clients.withLock { clients in
             guard clients != nil else { return nil }
             clients?[key] = made
             return made
+        }
+    }
+
+    /// Lets go of the clients of members that an alias does not have any more; a caller that holds one keeps it.
+    func drop(_ state: AliasState) {
+        let (version, urls) = state.versionedURLs
+        let isKnown = versions.withLock { versions in
+            defer { versions[state.name] = version }
+            return versions[state.name] == version
+        }
+        guard !isKnown else { return }
+        clients.withLock { clients in
+            guard let known = clients else { return }
+            for (key, _) in known {
+                let words = key.splitBytes(separator: " ", maxSplits: key.hasBytePrefix("@") ? 1 : 2)
+                guard let url = words.last, words.dropLast().last.map({ $0.equalsBytes(state.name) }) ?? false else {
+                    continue
+                }
+                if !urls.contains(String(url)) { clients?[key] = nil }
+            }
         }
     }
 }
@@ -85,17 +110,20 @@ extension SkeinClient {
             }
         }
         let state = try alias(address, of: scheme)
-        state.maker = { (url) throws(SkeinError) in try make(url, dialer, session) }
+        backEnds.drop(state)
+        state.maker = { (target) throws(SkeinError) in
+            try make(target.url, dialer.named(target.serverName), session)
+        }
         var failure = state.hasNoMember
         for _ in 0..<max(1, state.count) {
-            guard let url = state.choose(at: shards[0].now)?.url else { break }
+            guard let target = state.choose(at: shards[0].now) else { break }
             do throws(SkeinError) {
-                return try backEnds.client("\(address) \(url)") { () throws(SkeinError) in
-                    try make(url, dialer.of(url, in: state), session)
+                return try backEnds.client("\(address) \(target.url)") { () throws(SkeinError) in
+                    try make(target.url, dialer.of(target, in: address, scheme, of: http), session)
                 }
             } catch {
                 guard error.code == .connectionFailed else { throw error }
-                state.noteConnect(url, error, at: shards[0].now)
+                state.noteConnect(target.url, error, at: shards[0].now)
                 failure = error
             }
         }
@@ -112,10 +140,11 @@ extension SkeinClient {
         let state = try alias(name, of: scheme)
         var clients: [Client] = []
         // Each answers for itself: no other member takes its place.
+        backEnds.drop(state)
         for (_, target) in state.targets {
             clients.append(
                 try backEnds.client("every \(name) \(target.url)") { () throws(SkeinError) in
-                    try make(target.url, dialer, session)
+                    try make(target.url, dialer.named(target.serverName), session)
                 })
         }
         return clients
@@ -131,17 +160,31 @@ extension SkeinClient {
 }
 
 extension Dialer {
-    /// The dialer of a member's client: the balancer is told how attempts went, and the other members are its alternatives.
-    fileprivate func of(_ url: String, in state: AliasState) -> Dialer {
+    /// The dialer for a server whose certificate has this name.
+    fileprivate func named(_ serverName: String?) -> Dialer {
+        var dialer = self
+        dialer.serverName = serverName
+        return dialer
+    }
+
+    /// The dialer of a member's client: the balancer hears how attempts went, and other members are the alternatives. The alias is found by
+    /// its name, since it may be registered again.
+    fileprivate func of(
+        _ target: AliasTarget, in name: String, _ scheme: Alias.Scheme, of http: HTTPClient
+    ) -> Dialer {
         let plain = self
-        @Sendable func observed(_ url: String) -> Dialer {
-            var dialer = plain
-            dialer.observer = { [weak state] error in state?.noteConnect(url, error, at: .now()) }
+        @Sendable func observed(_ target: AliasTarget) -> Dialer {
+            var dialer = plain.named(target.serverName)
+            dialer.observer = { [weak http] error in http?.aliases[name]?.noteConnect(target.url, error, at: .now()) }
             return dialer
         }
-        var dialer = observed(url)
-        dialer.alternatives = { [weak state] in
-            state?.others(than: url, at: .now()).map { Alternative(url: $0, dialer: observed($0)) } ?? []
+        var dialer = observed(target)
+        // A deployment of MongoDB chooses among its servers itself, and a file is there or not.
+        guard scheme == .postgres || scheme == .redis else { return dialer }
+        dialer.alternatives = { [weak http] in
+            http?.aliases[name]?.others(than: target.url, at: .now()).map {
+                Alternative(url: $0.url, dialer: observed($0))
+            } ?? []
         }
         return dialer
     }

@@ -173,7 +173,7 @@ public final class SkeinClient: Sendable {
             id: requests.next(), method: method, hasCallback: hasCallback)
     }
 
-    private var sessionCallback: Callback? {
+    var sessionCallback: Callback? {
         if let callback = configuration.callback { return callback }
         guard configuration.report else { return nil }
         return { $0.logger.info("\($0.reportLine)") }

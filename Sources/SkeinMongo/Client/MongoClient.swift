@@ -91,8 +91,8 @@ public final class MongoClient: BackEnd {
         get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
 
-    package func isAlive(within limit: Duration) async -> Bool {
-        await database.run(["ping": 1], timeout: limit).dispatch().statusCode == 200
+    package func isAlive(within limit: Duration) async -> Bool? {
+        await database.run(["ping": 1], timeout: limit).dispatch().isAlive
     }
 
     /// Closes every connection and fails what waits for one.

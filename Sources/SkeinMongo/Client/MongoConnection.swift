@@ -172,7 +172,8 @@ struct MongoConnector: Sendable {
     ) -> EventLoopFuture<MongoConnection> {
         var connect = dialer.options(timeout: configuration.pool.connectTimeout)
         var isSecure = false
-        if let tls = configuration.tls, case .host = address {
+        if var tls = configuration.tls, case .host = address {
+            tls.serverName = tls.serverName ?? dialer.serverName
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
             isSecure = true
         }

@@ -44,8 +44,8 @@ public final class PostgresClient: SQLDatabase, BackEnd {
         }
     }
 
-    package func isAlive(within limit: Duration) async -> Bool {
-        await execute("SELECT 1", timeout: limit).dispatch().statusCode == 200
+    package func isAlive(within limit: Duration) async -> Bool? {
+        await execute("SELECT 1", timeout: limit).dispatch().isAlive
     }
 
     @discardableResult

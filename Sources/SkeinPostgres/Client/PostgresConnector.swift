@@ -62,6 +62,7 @@ struct PostgresConnector: Sendable {
         guard case .host = host, configuration.tls != .disable else { return connect }
         var tls = configuration.tlsConfiguration
         if configuration.tls != .verifyFull, tls.roots == .system { tls.verify = .none }
+        tls.serverName = tls.serverName ?? dialer.serverName
         connect.tls = ConnectOptions.TLS(
             dialer.tls, tls, protocols: [],
             question: TLSNegotiation(

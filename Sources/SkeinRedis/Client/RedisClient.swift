@@ -92,8 +92,8 @@ public final class RedisClient: RedisCommands, BackEnd {
         get async { await routes.onEach(session.shards) { $0.connectionCount }.reduce(0, +) }
     }
 
-    package func isAlive(within limit: Duration) async -> Bool {
-        await start(.one(RedisCommand("PING")), timeout: limit).dispatch().statusCode == 200
+    package func isAlive(within limit: Duration) async -> Bool? {
+        await start(.one(RedisCommand("PING")), timeout: limit).dispatch().isAlive
     }
 
     /// Closes every connection and fails what waits for one.

@@ -23,6 +23,11 @@ struct RedisConnector: Sendable {
                 do {
                     let connector = RedisConnector(
                         configuration: try RedisConfiguration(other.url), dialer: other.dialer)
+                    guard connector.configuration.topology == .single else {
+                        throw SkeinError(
+                            .connectionFailed, peer: other.dialer.serverName,
+                            because: "a member with sentinels or a cluster does not take the place of a single server")
+                    }
                     return connector.first(0, shard, preparations)
                 } catch {
                     return shard.eventLoop.makeFailedFuture(error)
@@ -54,7 +59,8 @@ struct RedisConnector: Sendable {
     ) -> EventLoopFuture<RedisConnection> {
         let configuration = other ?? self.configuration
         var connect = dialer.options(timeout: configuration.pool.connectTimeout)
-        if let tls = configuration.tls, case .host = endpoint {
+        if var tls = configuration.tls, case .host = endpoint {
+            tls.serverName = tls.serverName ?? dialer.serverName
             connect.tls = ConnectOptions.TLS(dialer.tls, tls, protocols: [])
         }
         return Connector.connect(to: endpoint, on: shard.eventLoop, connect).flatMap { connected in

@@ -122,8 +122,8 @@ public struct SQLResponse: Response {
     }
     /// Notices of the database.
     public var notices: [SQLNotice] { outcome.notices }
-    /// 64 bytes for each value.
-    public var contentSize: Int { 1024 + content.count * max(1, content.columns.count) * 64 }
+    /// The bytes of the cells.
+    public var contentSize: Int { 1024 + content.cells.size }
     /// 299.
     public static var highestSuccess: Int { 299 }
 

@@ -28,6 +28,8 @@ public final class RowColumns: Sendable {
     var columns: RowColumns { get }
     /// The number of rows.
     var count: Int { get }
+    /// The memory of the cells, in bytes, approximately.
+    var size: Int { get }
     /// A cell.
     /// - Throws: `SkeinError` when its bytes are invalid for its type.
     func value(_ row: Int, _ column: Int) throws -> SQLValue
@@ -71,6 +73,15 @@ package final class ValueRowSet: RowSet {
         self.cells = cells
     }
 
+    package var size: Int {
+        cells.reduce(0) { sum, cell in
+            switch cell {
+            case .text(let text): sum + 32 + text.utf8.count
+            case .bytes(let bytes): sum + 32 + bytes.count
+            default: sum + 32
+            }
+        }
+    }
     package var count: Int { columns.names.isEmpty ? 0 : cells.count / columns.names.count }
     package func value(_ row: Int, _ column: Int) -> SQLValue { cells[row * columns.names.count + column] }
 }

@@ -59,6 +59,8 @@ package struct Dialer: Sendable {
     private let dial: Dial?
     /// Receives the result of each connection attempt: nil for success.
     package var observer: (@Sendable (SkeinError?) -> Void)?
+    /// The name in the server's certificate, for a server at an address that DNS has named.
+    package var serverName: String?
     /// The other members of the alias that a client belongs to, those first that are likely to answer.
     package var alternatives: (@Sendable () -> [Alternative])?
 
@@ -84,7 +86,8 @@ package struct Dialer: Sendable {
         var options = ConnectOptions(timeout: timeout)
         options.resolver = resolver
         options.dial = dial
-        options.observer = observer
+        // A client that can turn to another member reports when its session is ready, and not before.
+        options.observer = alternatives == nil ? observer : nil
         return options
     }
 
@@ -94,19 +97,31 @@ package struct Dialer: Sendable {
         on loop: any EventLoop, _ attempt: @escaping @Sendable (Alternative?) -> EventLoopFuture<Connection>
     ) -> EventLoopFuture<Connection> {
         guard let alternatives else { return attempt(nil) }
+        @Sendable func tried(_ other: Alternative?) -> EventLoopFuture<Connection> {
+            let connection = attempt(other)
+            let observer = other.map { $0.dialer.observer } ?? observer
+            connection.whenComplete { result in
+                switch result {
+                case .success: observer?(nil)
+                case .failure(let error): observer?(error as? SkeinError)
+                }
+            }
+            return connection
+        }
         @Sendable func next(_ rest: ArraySlice<Alternative>, _ error: any Error) -> EventLoopFuture<Connection> {
             guard let other = rest.first, Self.isUnreachable(error) else { return loop.makeFailedFuture(error) }
-            return attempt(other).flatMapError { next(rest.dropFirst(), $0) }
+            return tried(other).flatMapError { next(rest.dropFirst(), $0) }
         }
-        return attempt(nil).flatMapError { error in
-            Self.isUnreachable(error) ? next(alternatives()[...], error) : loop.makeFailedFuture(error)
-        }
+        // As many attempts as requests have.
+        return tried(nil).flatMapError { next(alternatives().prefix(2), $0) }
     }
 
-    /// Whether nothing was said to a server yet.
-    private static func isUnreachable(_ error: any Error) -> Bool {
+    /// Whether a server could not be connected to, so that nothing was asked of it.
+    package static func isUnreachable(_ error: any Error) -> Bool {
         switch (error as? SkeinError)?.code {
-        case .connectionFailed, .dnsNotFound, .tlsHandshakeFailed, .timeout: true
+        case .connectionFailed, .dnsNotFound, .tlsHandshakeFailed, .timeout, .connectionClosed, .noResponse,
+            .socketError:
+            true
         default: false
         }
     }

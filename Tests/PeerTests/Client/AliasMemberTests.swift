@@ -129,6 +129,9 @@ struct AliasMemberTests {
                 "--srv-host=_http._tcp.search.test,one.test,\(port),10,60",
                 "--srv-host=_http._tcp.search.test,two.test,\(port),10,20",
                 "--srv-host=_http._tcp.search.test,spare.test,\(port),20,100",
+                // No URL has such a host.
+                "--srv-host=_http._tcp.odd.test,one.test,\(port),10,1",
+                "--srv-host=_http._tcp.odd.test,node.999,80,10,1",
             ])
         let client = Self.client(dns: dnsPort)
         var alias = try Alias.http("srv+http://_http._tcp.search.test")
@@ -138,6 +141,10 @@ struct AliasMemberTests {
         #expect(answers.hosts == ["one.test:\(port)", "two.test:\(port)"], "\(answers)")
         let members = try client.members(of: "@search")
         #expect(members.map(\.weight) == [60, 20] && members.map(\.requests) == [30, 10], "\(members)")
+        try client.alias("@odd", .http("srv+http://_http._tcp.odd.test"))
+        #expect(try await client.get("@odd/x").text() == "127.0.0.2 one.test:\(port)")
+        try client.alias("@nothing", .http("srv+http://_http._tcp.nothing.test"))
+        #expect(throws: SkeinError.self) { try client.all("@nothing") }
         await client.shutdown()
         await dns.stop()
         for server in servers { await server.stop() }
@@ -158,6 +165,11 @@ struct AliasMemberTests {
             try await client.sqlite("@files").execute("SELECT 1").commit()
         }
         #expect(try client.members(of: "@pg").map(\.isAvailable) == [false, true])
+        // Registered again with other settings, it still does.
+        var again = try Alias.postgres("postgres://weaver@127.0.0.1:\(closed)/weaver", postgres)
+        again.balancing.outliers.ejection = .milliseconds(1)
+        try client.alias("@pg", again)
+        for _ in 0..<4 { #expect(try await client.postgres("@pg").execute("SELECT 1").one(Int.self) == 1) }
         try client.alias("@gone", .postgres("127.0.0.1:\(closed)/a", "127.0.0.1:\(closed)/b"))
         #expect(await (try client.postgres("@gone")).execute("SELECT 1").dispatch().statusCode == 714)
         await client.shutdown()
@@ -262,6 +274,14 @@ struct AliasMemberTests {
         one.send(SIGSTOP)
         try await until { try client.members(of: "@store").map(\.isAvailable) == [false, true] }
         for _ in 0..<10 { try await client.redis("@store").incr("n").commit(timeout: .seconds(2)) }
+        // A check that ends after the checks were given up does not count.
+        store.healthCheck = nil
+        try client.alias("@store", store)
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(try client.members(of: "@store").allSatisfy(\.isAvailable))
+        store.healthCheck = HealthCheck(interval: .milliseconds(100), timeout: .milliseconds(300))
+        try client.alias("@store", store)
+        try await until { try client.members(of: "@store").map(\.isAvailable) == [false, true] }
         one.send(SIGCONT)
         try await until { try client.members(of: "@store").allSatisfy(\.isAvailable) }
         let postgres = try await PostgresPeer.shared.get().url()

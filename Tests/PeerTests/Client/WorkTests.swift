@@ -80,11 +80,44 @@ struct WorkTests {
             try await Task.sleep(for: .milliseconds(20))
         }
         #expect(FileManager.default.fileExists(atPath: file))
+        // What a program has written before its end is not lost to a slow reader.
+        let ended = client.subprocess("head", "-c", "300000", "/dev/zero")
+        try await Task.sleep(for: .seconds(2))
+        var count = 0
+        for try await piece in ended {
+            if count == 0 { try await Task.sleep(for: .milliseconds(1500)) }
+            count += piece.readableBytes
+        }
+        #expect(count == 300_000)
+        // A writer waits while nobody reads what comes back, and gives up when its task is cancelled.
+        let unread = client.subprocess("cat")
+        let accepted = Mutex(0)
+        let writer = Task {
+            for _ in 0..<1000 {
+                try await unread.write([UInt8](repeating: 7, count: 64 << 10))
+                accepted.withLock { $0 += 64 << 10 }
+            }
+        }
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(accepted.withLock { $0 } < 2 << 20)
+        writer.cancel()
+        await #expect(throws: SkeinError.self) { try await writer.value }
+        unread.cancel()
+        await #expect(throws: SkeinError.self) { try await unread.exit() }
+        // A program may close its output and go on to read.
+        let kept = TestFolder.path("kept")
+        let reading = client.subprocess("sh", "-c", "exec >&- 2>&-; cat > \(kept)")
+        try await Task.sleep(for: .milliseconds(300))
+        try await reading.write(Array("late".utf8))
+        #expect(try await reading.exit().code == 0)
+        #expect(try String(contentsOfFile: kept, encoding: .utf8) == "late")
         await #expect(throws: SkeinError.self) {
             for try await _ in client.subprocess("sleep", "60", timeout: .milliseconds(100)) {}
         }
         await #expect(throws: SkeinError.self) { for try await _ in client.subprocess("no-such-program") {} }
+        let running = client.subprocess("sleep", "60")
         await client.shutdown()
+        await #expect(throws: SkeinError.self, "it ends with its client") { try await running.exit() }
     }
 
     @Test("Programs get arguments, input and variables unchanged, and report their exit")
