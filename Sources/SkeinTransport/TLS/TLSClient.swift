@@ -144,7 +144,10 @@ package enum PEM {
     /// Appends the secrets of connections to a file that only its owner can read.
     package static func keyLog(_ path: String) throws(SkeinError) -> NIOSSLKeyLogCallback {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw unreadable(path, "a file for secrets that can be written to", nil) }
+        guard descriptor >= 0 else {
+            throw SkeinError(
+                .tlsHandshakeFailed, because: "the key log file \(path.debugDescription) cannot be opened for writing")
+        }
         let file = KeyLogFile(descriptor: descriptor)
         return { file.append($0) }
     }
