@@ -93,6 +93,10 @@ public struct CorequestGroup<Result: Response>: Sendable {
         for response in await dispatch(timeout: timeout) { try response.raiseForStatus() }
     }
 
+    /// Leaves the members running and returns another value: `return CorequestGroup(calls).returning(ServerResponse(.accepted))`.
+    @discardableResult
+    public func returning<Value>(_ value: Value) -> Value { value }
+
     /// Cancels every member that is not over.
     public func cancel() {
         for member in members { member.cancel() }

@@ -121,6 +121,16 @@ extension Response {
     /// - Throws: `CancellationError` when the task is cancelled earlier.
     package func untilIdle() async throws { try await idle.wait() }
 
+    /// Waits until nothing is queued or in flight, for some time at most.
+    package func untilIdle(within limit: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await self.untilIdle() }
+            group.addTask { try? await self.pickShard().sleep(until: .after(limit)) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     /// Waits until all connections are closed, for a second at most: over TLS, closing needs the peer.
     package func untilClosed() async {
         var turns = 200

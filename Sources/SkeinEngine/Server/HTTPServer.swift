@@ -178,6 +178,8 @@ public final class HTTPServer: Service {
         for shard in last.shards { await shard.shard.tasks.untilNone(within: timeout) }
         for work in last.shutdown { await work.run() }
         await context.closeShared()
+        // Handlers may have started what goes on behind their responses.
+        await last.skein?.session.untilIdle(within: timeout)
         await last.skein?.shutdown()
         for shard in last.shards { try? await shard.shard.eventLoop.submit { shard.log?.flush() }.get() }
         await last.log?.flush()

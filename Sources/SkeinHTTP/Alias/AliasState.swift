@@ -163,16 +163,27 @@ package final class AliasState: Sendable {
     package func begin(
         key: UInt64 = 0, tried: [Balancer.MemberID] = [], isFirst: Bool = true, at now: NIODeadline
     ) -> Pick {
+        state.withLock { begin(&$0, key: key, tried: tried, isFirst: isFirst, at: now) }
+    }
+
+    /// Begins an attempt on the only member; nil when there are more of them, or none.
+    func beginOnOnly(at now: NIODeadline) -> Pick? {
         state.withLock { state in
-            switch state.balancer.pick(key: key, tried: tried, isFirst: isFirst, at: now) {
-            case .attempt(let attempt): return .attempt(Attempt(attempt: attempt, target: state.targets[attempt.index]))
-            case .full:
-                return .none(
-                    SkeinError(
-                        .overloaded, peer: name,
-                        because: "every member of \(name) has reached its limit of requests in flight"))
-            case .none: return .none(hasNoMember)
-            }
+            state.targets.count == 1 ? begin(&state, key: 0, tried: [], isFirst: true, at: now) : nil
+        }
+    }
+
+    private func begin(
+        _ state: inout State, key: UInt64, tried: [Balancer.MemberID], isFirst: Bool, at now: NIODeadline
+    ) -> Pick {
+        switch state.balancer.pick(key: key, tried: tried, isFirst: isFirst, at: now) {
+        case .attempt(let attempt): return .attempt(Attempt(attempt: attempt, target: state.targets[attempt.index]))
+        case .full:
+            return .none(
+                SkeinError(
+                    .overloaded, peer: name,
+                    because: "every member of \(name) has reached its limit of requests in flight"))
+        case .none: return .none(hasNoMember)
         }
     }
 

@@ -61,9 +61,8 @@ package struct AliasTarget: Sendable {
     }
 
     /// A request to the alias, as the member gets it.
-    package func request(_ request: HTTPRequest) -> HTTPRequest {
+    package func request(_ request: consuming HTTPRequest) -> HTTPRequest {
         guard let origin else { return request }
-        var request = request
         let target = request.url.target
         request.url = HTTPURL(origin: origin, target: prefix.isEmpty ? target : prefix + target)
         if let auth, request.auth == nil, !request.headers.contains("Authorization") { request.auth = auth }

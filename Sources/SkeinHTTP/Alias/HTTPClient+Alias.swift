@@ -16,8 +16,8 @@ extension HTTPClient {
             return fail(request, error, callback: callback)
         }
         guard state.scheme.isHTTP else { return fail(request, state.isNotHTTP, callback: callback) }
-        guard state.count != 1 else { return startOnOnly(state, request, callback) }
         let shard = context.session.pickShard()
+        if let pick = state.beginOnOnly(at: shard.now) { return start(pick, of: state, request, callback, on: shard) }
         let balanced = BalancedRequest(
             request: request, state: state, client: self, shard: shard,
             key: state.configuration.policy == .consistentHash ? FastRandom.hash(request.url.target) : 0,
@@ -32,11 +32,11 @@ extension HTTPClient {
     }
 
     /// With one member there is no choice and no fallback, so no task is needed.
-    private func startOnOnly(
-        _ state: AliasState, _ request: consuming HTTPRequest, _ callback: Callback?
+    private func start(
+        _ pick: AliasState.Pick, of state: AliasState, _ request: consuming HTTPRequest, _ callback: Callback?,
+        on shard: Shard
     ) -> Corequest<HTTPResponse> {
-        let shard = context.session.pickShard()
-        switch state.begin(at: shard.now) {
+        switch pick {
         case .none(let error): return fail(request, error, callback: callback)
         case .attempt(let attempt):
             return startBare(attempt.target.request(request)) { response in

@@ -119,6 +119,8 @@ package struct Balancer: Sendable {
     package mutating func pick(key: UInt64 = 0, tried: [MemberID] = [], isFirst: Bool, at now: NIODeadline) -> Pick {
         if now >= intervalEnd { endInterval(at: now) }
         guard !members.isEmpty else { return .none }
+        // There is nothing to choose, and a single member is never left out.
+        if members.count == 1 { return members[0].hasRoom ? .attempt(begin(0, at: now)) : .full }
         if isFirst {
             budget.deposit()
             hedges.deposit()
@@ -168,7 +170,7 @@ package struct Balancer: Sendable {
         guard let index = index(of: attempt.id, at: attempt.index) else { return }
         let latency = now - max(start ?? attempt.begun, attempt.begun)
         // A second attempt is due after a time that the caller feels, whoever lets it wait.
-        if case .success = outcome { latencies.add(now - attempt.begun) }
+        if case .success = outcome, members.count > 1 { latencies.add(now - attempt.begun) }
         let isEjected = members[index].ends(
             outcome, latency: latency, isTrial: attempt.isTrial, configuration, at: now)
         switch outcome {

@@ -1,6 +1,8 @@
 import Foundation
 import PeerSupport
+import Skein
 import SkeinEngine
+import Synchronization
 import Testing
 
 /// Slow clients and slow back ends: gunicorn with one worker, which handles one request at a time, and curl.
@@ -110,6 +112,37 @@ struct UpstreamTimeTests {
         }
         await process.stop()
         await full.stop()
+    }
+
+    @Test("A group that a handler leaves behind its response goes on, and the server waits for it when it stops")
+    func background() async throws {
+        let services = try await Peers.shared.httpbinPort()
+        let late = Mutex<[Int]>([])
+        var engine = Engine()
+        engine.post("/order") { request in
+            let client = request.skein
+            return CorequestGroup(
+                (1...2).map { number in
+                    client.get("http://127.0.0.1:\(services)/delay/\(number)") { response in
+                        late.withLock { $0.append(response.statusCode) }
+                    }
+                }
+            ).returning("accepted")
+        }
+        let begun = ContinuousClock.now
+        try await serving(engine) { port, _ in
+            let answer = try await curl("http://127.0.0.1:\(port)/order", "-X", "POST")
+            #expect(answer.output.contains("accepted"))
+            #expect(ContinuousClock.now - begun < .seconds(1), "\(ContinuousClock.now - begun)")
+        }
+        #expect(late.withLock { $0 } == [200, 200])
+        // What takes longer than the server waits is cut off.
+        engine.configuration.shutdownTimeout = .milliseconds(300)
+        late.withLock { $0 = [] }
+        try await serving(engine) { port, _ in
+            _ = try await curl("http://127.0.0.1:\(port)/order", "-X", "POST")
+        }
+        #expect(late.withLock { $0.count(where: { $0 >= 700 }) } == 2)
     }
 
     @Test("OPTIONS with Max-Forwards is forwarded that many times")
