@@ -25,50 +25,65 @@ extension ServerConfiguration.Forwarding: ExpressibleByArgument {}
 ///
 /// `blog --help` then lists `--db` and all of these options.
 public struct EngineOptions: ParsableArguments {
+    /// HOST:PORT, [IPV6]:PORT, unix:PATH, or systemd for the sockets it passes; port 0 is a free one.
     @Option(help: "HOST:PORT, [IPV6]:PORT, unix:PATH, or systemd for the sockets it passes; port 0 is a free one.")
     public var listen: String = "127.0.0.1:8080"
 
+    /// Event-loop threads. Default: one per core.
     @Option(help: "Event-loop threads. Default: one per core.")
     public var threads: Int?
 
+    /// Use TLS with the certificate in this PEM file.
     @Option(help: ArgumentHelp("Use TLS with the certificate in this PEM file.", valueName: "file"))
     public var tlsCert: String?
 
+    /// The private key of --tls-cert. Default: in the same file.
     @Option(help: ArgumentHelp("The private key of --tls-cert. Default: in the same file.", valueName: "file"))
     public var tlsKey: String?
 
+    /// Redirect clear-text requests on this port to the port of --listen.
     @Option(help: ArgumentHelp("Redirect clear-text requests on this port to the port of --listen.", valueName: "port"))
     public var forward: Int?
 
+    /// Trust client fields set by proxies at these addresses; may be repeated.
     @Option(
         help: ArgumentHelp(
             "Trust client fields set by proxies at these addresses; may be repeated.", valueName: "address/bits"))
     public var trust: [String] = []
 
+    /// The fields about the client that trusted proxies set: x-forwarded or forwarded.
     @Option(help: "The fields about the client that trusted proxies set: x-forwarded or forwarded.")
     public var forwarding: ServerConfiguration.Forwarding = .xForwarded
 
+    /// Let clients switch to HTTP/2 in clear text with Upgrade: h2c.
     @Flag(name: .customLong("h2c-upgrade"), help: "Let clients switch to HTTP/2 in clear text with Upgrade: h2c.")
     public var h2cUpgrade = false
 
+    /// Expect a PROXY header on every connection (from a load balancer).
     @Flag(help: "Expect a PROXY header on every connection (from a load balancer).")
     public var proxyProtocol = false
 
+    /// Write the request log to this file; - is standard output.
     @Option(help: ArgumentHelp("Write the request log to this file; - is standard output.", valueName: "file"))
     public var log: String?
 
+    /// The log format: skein, combined, common or json.
     @Option(help: "The log format: skein, combined, common or json.")
     public var logFormat: RequestLogConfiguration.Format = .skein
 
+    /// Paths that are not logged: /static/ or *.css; may be repeated.
     @Option(help: ArgumentHelp("Paths that are not logged: /static/ or *.css; may be repeated.", valueName: "pattern"))
     public var logOff: [String] = []
 
+    /// The size at which the log file is rotated.
     @Option(help: ArgumentHelp("The size at which the log file is rotated.", valueName: "bytes"))
     public var logSize: Int = 100 << 20
 
+    /// The number of rotated files to keep.
     @Option(help: ArgumentHelp("The number of rotated files to keep.", valueName: "count"))
     public var logKeep: Int = 5
 
+    /// The working folder, to which paths are relative.
     @Option(help: ArgumentHelp("The working folder, to which paths are relative.", valueName: "folder"))
     public var chdir: String?
 

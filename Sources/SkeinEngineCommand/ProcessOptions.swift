@@ -52,6 +52,7 @@ public enum ProcessCommand: String, CaseIterable, ExpressibleByArgument, Sendabl
 public struct ProcessOptions: ParsableArguments {
     @Option(help: .hidden) var processCommand: ProcessCommand = .run
 
+    /// Serve with this number of processes under a master, which replaces those that end. Default: one process without a master.
     @Option(
         help: ArgumentHelp(
             "Serve with this number of processes under a master, which replaces those that end. Default: one process without a master; in the background, one worker.",
@@ -79,15 +80,18 @@ public struct ProcessOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Timeout for the start of a worker.", valueName: "seconds"))
     var startTimeout: Int = 60
 
+    /// How long requests and WebSockets may continue when the server stops or a worker is replaced.
     @Option(
         help: ArgumentHelp(
             "How long requests and WebSockets may continue when the server stops or a worker is replaced.",
             valueName: "seconds"))
     public var drainTime: Int?
 
+    /// The name in process lists and of the default pid file.
     @Option(help: ArgumentHelp("The name in process lists and of the default pid file.", valueName: "name"))
     public var name: String?
 
+    /// The pid file of the master.
     @Option(help: ArgumentHelp("The pid file of the master.", valueName: "file"))
     public var pidFile: String?
 
@@ -106,6 +110,7 @@ public struct ProcessOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Maximum number of open files of each process.", valueName: "count"))
     var openFiles: Int?
 
+    /// For development: rebuild and replace the program when its sources have changed, or load apps in Python again.
     @Flag(
         help:
             "For development: rebuild and replace the program when its sources have changed, or load apps in Python again; errors are shown in the browser."

@@ -14,15 +14,21 @@ import SkeinHTTP
 public enum XMLRPCValue: RPCValue, Hashable {
     /// The extension nil.
     case none
+    /// True or false.
     case bool(Bool)
     /// An int or i4, or beyond 32 bits the extension i8.
     case integer(Int)
+    /// A floating-point number.
     case double(Double)
+    /// A text.
     case string(String)
     /// A dateTime.iso8601 without zone; GMT is assumed.
     case date(Date)
+    /// Bytes (base64).
     case bytes([UInt8])
+    /// A list of values.
     case array([XMLRPCValue])
+    /// Members by their names.
     case structure([String: XMLRPCValue])
 
     /// The elements of an array.

@@ -14,16 +14,25 @@ public typealias DynamoItem = [String: AttributeValue]
 
 /// The value of an attribute. Literals are values: `["id": "x", "year": 1931, "tags": ["a", "b"]]` is an item.
 public enum AttributeValue: Sendable, Hashable {
+    /// A text (S).
     case string(String)
     /// A number, by its digits: 38 are preserved.
     case number(String)
+    /// Bytes (B).
     case binary(Data)
+    /// True or false (BOOL).
     case bool(Bool)
+    /// No value (NULL).
     case null
+    /// A list (L).
     case list([AttributeValue])
+    /// A map (M).
     case map([String: AttributeValue])
+    /// A set of texts (SS).
     case stringSet(Set<String>)
+    /// A set of numbers (NS).
     case numberSet(Set<String>)
+    /// A set of bytes (BS).
     case binarySet(Set<Data>)
 
     /// An integer.

@@ -8,11 +8,17 @@
 
 /// Any JSON value (RFC 8259). Numbers keep their digits and objects the order of their members.
 public enum JSONValue: Sendable, Hashable {
+    /// No value.
     case null
+    /// True or false.
     case bool(Bool)
+    /// A number.
     case number(JSONNumber)
+    /// A text.
     case string(String)
+    /// A list of values.
     case array([JSONValue])
+    /// Members, in order.
     case object(JSONObject)
 
     /// An integer.

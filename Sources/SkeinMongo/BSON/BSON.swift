@@ -8,30 +8,47 @@
 
 /// A value (https://bsonspec.org/spec.html). Literals are values: `["age": ["$gte": 18], "name": "Ada"]` is a ``Document``.
 public enum BSON: Sendable, Hashable {
+    /// A 64-bit floating-point number.
     case double(Double)
+    /// A UTF-8 text.
     case string(String)
+    /// An embedded document.
     case document(Document)
+    /// An array.
     case array([BSON])
+    /// Bytes with a subtype.
     case binary(BSONBinary)
     /// Deprecated.
     case undefined
+    /// An ObjectID.
     case objectID(ObjectID)
+    /// True or false.
     case bool(Bool)
+    /// Milliseconds since 1970, UTC.
     case date(BSONDate)
+    /// No value.
     case null
+    /// A regular expression.
     case regex(BSONRegex)
     /// Deprecated.
     case dbPointer(namespace: String, ObjectID)
+    /// JavaScript code.
     case code(String)
     /// Deprecated.
     case symbol(String)
     /// Deprecated.
     case codeWithScope(String, Document)
+    /// A 32-bit integer.
     case int32(Int32)
+    /// A timestamp of the replication log.
     case timestamp(BSONTimestamp)
+    /// A 64-bit integer.
     case int64(Int64)
+    /// A decimal number of 34 digits.
     case decimal128(Decimal128)
+    /// Less than every other value.
     case minKey
+    /// Greater than every other value.
     case maxKey
 
     /// The smallest integer that holds a number.

@@ -10,9 +10,13 @@ import NIOCore
 
 /// An argument of a command, which is encoded as bytes.
 public enum RedisArgument: Hashable, Sendable {
+    /// A text.
     case text(String)
+    /// Bytes.
     case bytes(ByteBuffer)
+    /// A whole number.
     case integer(Int64)
+    /// A floating-point number.
     case number(Double)
 }
 

@@ -75,8 +75,11 @@ public protocol SQLTransaction: SQLExecutor {
 public struct SQLTransactionOptions: Sendable {
     /// The isolation level.
     public enum Isolation: String, Sendable {
+        /// Each statement sees what was committed before it began.
         case readCommitted = "READ COMMITTED"
+        /// All statements see what was committed before the first one.
         case repeatableRead = "REPEATABLE READ"
+        /// As if transactions ran one after the other.
         case serializable = "SERIALIZABLE"
     }
 

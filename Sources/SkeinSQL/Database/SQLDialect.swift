@@ -2,6 +2,8 @@
 
 /// A dialect of SQL.
 public enum SQLDialect: Sendable {
+    /// PostgreSQL.
     case postgres
+    /// SQLite.
     case sqlite
 }
