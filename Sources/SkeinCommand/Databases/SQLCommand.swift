@@ -44,10 +44,14 @@ struct SQLCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Seconds for the statement.", valueName: "seconds"))
     var timeout: Double = 30
 
+    @Flag(help: "Execute the statement on every member of an alias, and print their results in order.")
+    var all = false
+
     @OptionGroup(title: "Aliases")
     var aliases: AliasOptions
 
     func validate() throws {
+        guard !all || aliases.names(url) else { throw ValidationError("--all takes the name of an alias, as in @db.") }
         guard [json, csv, raw].count(where: { $0 }) <= 1 else {
             throw ValidationError("--json, --csv and --raw exclude each other.")
         }
@@ -88,6 +92,9 @@ struct SQLCommand: AsyncParsableCommand {
     }
 
     private func execute(_ text: String, by skein: SkeinClient) async throws {
+        if all {
+            return try await executeOnAll(SQL(unsafe: text, parameters: parameters.map(Self.parameter)), by: skein)
+        }
         let database = try database(of: skein)
         if let postgres = database as? PostgresClient, parameters.isEmpty, try await copy(text, by: postgres) { return }
         let sql = SQL(unsafe: text, parameters: parameters.map(Self.parameter))
@@ -95,6 +102,20 @@ struct SQLCommand: AsyncParsableCommand {
         try response.raiseForStatus()
         for notice in response.notices { Terminal.complain("\(notice.severity): \(notice.message)") }
         for result in response.results { say(result) }
+    }
+
+    /// The results of all members, in order. Those of the others are printed when one has failed.
+    private func executeOnAll(_ sql: SQL, by skein: SkeinClient) async throws {
+        let every = try skein.all(url)
+        let group: CorequestGroup<SQLResponse> =
+            if skein.alias(url)?.scheme == .sqlite {
+                try every.sqlite { start(sql, on: $0) }
+            } else {
+                try every.postgres { start(sql, on: $0) }
+            }
+        let responses = await group.dispatch()
+        for response in responses { for result in response.results { say(result) } }
+        for response in responses { try response.raiseForStatus() }
     }
 
     /// Copies between a table and a standard stream, if the statement is a COPY.

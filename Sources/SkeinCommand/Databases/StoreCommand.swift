@@ -27,6 +27,9 @@ struct StoreCommand: AsyncParsableCommand {
         help: "Read the last argument of the command from standard input, as bytes.")
     var stdin = false
 
+    @Flag(help: "Send the command to every member of an alias, and print their replies in order.")
+    var all = false
+
     @Option(
         help: ArgumentHelp(
             "Seconds for the command. Default: 10; blocking commands use their own timeout.", valueName: "seconds"))
@@ -44,6 +47,9 @@ struct StoreCommand: AsyncParsableCommand {
     func validate() throws {
         guard timeout ?? 1 > 0, timeout ?? 1 < 1e9 else { throw ValidationError("--timeout must be more than 0.") }
         guard !command.isEmpty else { throw ValidationError("Name a command, such as PING.") }
+        guard !all || aliases.names(url) else {
+            throw ValidationError("--all takes the name of an alias, as in @store.")
+        }
         if aliases.names(url) { return }
         do { _ = try RedisConfiguration(url) } catch { throw ValidationError("\(error.message).") }
     }
@@ -51,8 +57,15 @@ struct StoreCommand: AsyncParsableCommand {
     func run() async throws { try await CommandSession.run(aliases) { try await send(by: $0) } }
 
     private func send(by skein: SkeinClient) async throws {
-        let redis = try skein.redis(url)
         let words = Array(command.dropFirst())
+        if all {
+            let values = try await skein.all(url).redis {
+                $0.send(RedisCommand(command[0], words), timeout: timeout.map { .seconds($0) })
+            }.fetch()
+            for value in values { say(value) }
+            return
+        }
+        let redis = try skein.redis(url)
         switch command[0].uppercased() {
         case "SUBSCRIBE": try await listen(try await redis.subscribe(words))
         case "PSUBSCRIBE": try await listen(try await redis.psubscribe(words))
@@ -60,9 +73,12 @@ struct StoreCommand: AsyncParsableCommand {
             var arguments: [any RedisEncodable] = words
             if stdin { arguments.append(ByteBuffer(bytes: try InputFile.bytes("-") ?? [])) }
             let call = redis.send(RedisCommand(command[0], arguments), timeout: timeout.map { .seconds($0) })
-            let value = try await call.fetch()
-            Terminal.say(bytes: (json ? Array(value.json.json.utf8) : Self.text(value)) + [UInt8(ascii: "\n")])
+            say(try await call.fetch())
         }
+    }
+
+    private func say(_ value: RedisValue) {
+        Terminal.say(bytes: (json ? Array(value.json.json.utf8) : Self.text(value)) + [UInt8(ascii: "\n")])
     }
 
     private func listen(_ messages: RedisSubscription) async throws {

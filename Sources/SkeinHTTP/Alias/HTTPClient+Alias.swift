@@ -182,6 +182,7 @@ extension AliasState {
             }
         }
         switch response.statusCode {
+        case 503 where RetryLayer.retryAfter(response) == nil: return .failure
         case 429, 503: return .refused(after: RetryLayer.retryAfter(response))
         case 500...599: return .failure
         default: return .success

@@ -136,6 +136,9 @@ public final class SkeinClient: Sendable {
         return session.statistics.takeSummary()
     }
 
+    /// A value in the form of a corequest that has ended, for code that takes corequests (`Mask`).
+    public func mask<Value: Sendable>(_ value: Value) -> Corequest<ValueResponse<Value>> { SkeinCore.mask(value) }
+
     /// Waits; pooled connections stay open.
     /// - Parameter time: the duration.
     /// - Throws: `CancellationError` when the task is cancelled earlier.

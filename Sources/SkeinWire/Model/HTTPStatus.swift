@@ -19,6 +19,8 @@ public struct HTTPStatus: Hashable, Sendable, CustomStringConvertible, Expressib
     public static let ok: HTTPStatus = 200
     /// 201 Created (RFC 9110, section 15.3.2).
     public static let created: HTTPStatus = 201
+    /// 202 Accepted (RFC 9110, section 15.3.3).
+    public static let accepted: HTTPStatus = 202
     /// 204 No Content (RFC 9110, section 15.3.5).
     public static let noContent: HTTPStatus = 204
     /// 206 Partial Content (RFC 9110, section 15.3.7).

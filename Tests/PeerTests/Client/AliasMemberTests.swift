@@ -226,6 +226,24 @@ struct AliasMemberTests {
         await client.shutdown()
     }
 
+    @Test("skein sql and skein redis with --all print what every member answers")
+    func commands() async throws {
+        let redis = try await RedisPeer.shared.get()
+        try await redis.command("-n", "9", "SET", "where", "nine")
+        try await redis.command("-n", "10", "SET", "where", "ten")
+        let alias = "@store=\(redis.url("/9")), \(redis.url("/10"))"
+        let replies = try await runToEnd(
+            CommandTests.skein, ["redis", "--all", "--alias", alias, "@store", "GET", "where"])
+        #expect(replies.output == "nine\nten\n", "\(replies)")
+        let postgres = try await PostgresPeer.shared.get().url()
+        let rows = try await runToEnd(
+            CommandTests.skein,
+            ["sql", "--all", "--raw", "--alias", "@pg=\(postgres), \(postgres) 2", "@pg", "SELECT 7 AS n"])
+        #expect(rows.code == 0 && rows.output.filter { $0 == "7" }.count == 2, "\(rows)")
+        let wrong = try await runToEnd(CommandTests.skein, ["sql", "--all", postgres, "SELECT 1"])
+        #expect(wrong.code == 64 && wrong.errors.contains("alias"))
+    }
+
     @Test("a quorum does not wait for the slow; a group without one has partial results at its time limit")
     func quorum() async throws {
         let port = try await Ports.free()
