@@ -17,7 +17,18 @@ struct Balancing: ParsableCommand {
     @Flag(help: "Only say whether the bars are met; the exit code is 1 if one is not.")
     var check = false
 
+    @Flag(help: "Measure the time of a decision and its report, without a network.")
+    var time = false
+
     func run() throws {
+        if time {
+            for members in [1, 2, 3, 10, 100] {
+                print(
+                    "\(members) members: \(BalancingScenario.nanoseconds(members: members, seed: seed)) ns for a pick and its report"
+                )
+            }
+            return
+        }
         if check {
             let missed = BalancingBars.missed(seed: seed)
             print(missed.isEmpty ? "balancing: all bars are met" : missed.joined(separator: "\n"))

@@ -326,3 +326,20 @@ extension BalancingScenario {
         return other
     }
 }
+
+extension BalancingScenario {
+    /// The time of a pick and the report of its outcome, on this machine, in nanoseconds.
+    package static func nanoseconds(members: Int, seed: UInt64) -> Int {
+        let rounds = 1_000_000
+        var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        var balancer = Balancer(BalancingConfiguration(), seed: seed, at: now)
+        balancer.set((0..<members).map { ("\($0)", 1) }, at: now)
+        let begun = ContinuousClock.now
+        for round in 0..<rounds {
+            now = now + .microseconds(10)
+            guard case .attempt(let attempt) = balancer.pick(isFirst: true, at: now) else { continue }
+            balancer.report(attempt, .success, at: now + .microseconds(Int64(100 + round % 100)))
+        }
+        return Int((ContinuousClock.now - begun) / .nanoseconds(1)) / rounds
+    }
+}

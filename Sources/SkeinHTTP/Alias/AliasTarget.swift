@@ -4,7 +4,7 @@ import SkeinCore
 import SkeinTransport
 
 /// Where a member is.
-package struct AliasTarget: Sendable {
+package final class AliasTarget: Sendable {
     /// The member's URL, credentials included.
     package let url: String
     /// Its share of the requests, relative to the other members.
