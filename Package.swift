@@ -314,7 +314,7 @@ for target in package.targets where ["SkeinCore", "SkeinCommand", "SkeinMail"].c
 
 // CI sets this; for users of the package a new compiler's warning must not break the build.
 if Context.environment["SKEIN_WARNINGS_AS_ERRORS"] != nil {
-    for target in package.targets where target.type != .system {
+    for target in package.targets where target.type != .system && target.type != .plugin {
         target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
     }
 }
