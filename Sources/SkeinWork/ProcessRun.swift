@@ -134,7 +134,7 @@ final class ProcessRun: Sendable {
                 pollfd(fd: rest.isEmpty ? -1 : pipes.input, events: Int16(POLLOUT), revents: 0),
                 pollfd(fd: pipes.alarmed, events: Int16(POLLIN), revents: 0),
             ]
-            // While nobody reads, what is left in the pipe may be all there is.
+            // While the reader is paused, the rest of the output stays in the pipe.
             if isPaused, hasEnded != nil { hasEnded = .now }
             _ = poll(&entries, 4, 100)
             if entries[3].revents != 0 {

@@ -56,7 +56,7 @@ package final class BackEnds: Sendable {
 }
 
 extension BackEnds {
-    /// A client that checks a member of an alias, and only that one; nil as long as nobody has asked for a client of the alias.
+    /// A client that checks a member of an alias, and only that one; nil before the first request for a client of the alias.
     /// - Throws: when it cannot be made, for example because its file does not exist.
     func checker(_ state: AliasState, _ target: AliasTarget) throws -> (any BackEnd)? {
         guard let make = state.maker else { return nil }

@@ -169,7 +169,7 @@ package struct Balancer: Sendable {
     ) {
         guard let index = index(of: attempt.id, at: attempt.index) else { return }
         let latency = now - max(start ?? attempt.begun, attempt.begun)
-        // A second attempt is due after a time that the caller feels, whoever lets it wait.
+        // The delay of a hedged attempt includes the time in the queue, because the caller waits for it, too.
         if case .success = outcome, members.count > 1 { latencies.add(now - attempt.begun) }
         let isEjected = members[index].ends(
             outcome, latency: latency, isTrial: attempt.isTrial, configuration, at: now)

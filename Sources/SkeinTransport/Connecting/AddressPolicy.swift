@@ -82,7 +82,7 @@ extension IPAddress {
     }
 }
 
-/// Refuses forbidden addresses before the connect, whoever has resolved them.
+/// Refuses forbidden addresses before the connect, independent of the resolver.
 final class AddressFilter: ChannelOutboundHandler, Sendable {
     typealias OutboundIn = ByteBuffer
 

@@ -162,7 +162,7 @@ package final class WorkerLink: Sendable {
         while true {
             switch control.receive(into: buffer) {
             case .nothing: control.wait()
-            case .message where state.withLock({ $0.receive == nil }): continue  // Nobody listens yet.
+            case .message where state.withLock({ $0.receive == nil }): continue  // There is no listener yet.
             case .message(.ready): break
             case .message(.broadcast(let bytes)):
                 guard let (broadcast, sender, number) = Broadcast.decode(bytes) else { continue }
