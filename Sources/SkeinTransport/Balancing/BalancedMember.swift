@@ -45,16 +45,20 @@ package struct BalancedMember: Sendable {
     private var startedAt: NIODeadline?
     private var limit: ConcurrencyLimit?
     private let hash: UInt64
+    /// The age of the average, in decay times, for each nanosecond.
+    private let decayRate: Double
     /// Its credit in the weighted round robin.
     var turn = 0.0
 
     init(
-        key: String, id: Balancer.MemberID, weight: Double, limit: ConcurrencyConfiguration?, startedAt: NIODeadline?
+        key: String, id: Balancer.MemberID, weight: Double, _ configuration: BalancingConfiguration,
+        startedAt: NIODeadline?
     ) {
         self.key = key
         self.id = id
         self.weight = max(weight, .leastNonzeroMagnitude)
-        self.limit = limit.map { ConcurrencyLimit($0) }
+        limit = configuration.concurrency.map { ConcurrencyLimit($0) }
+        decayRate = 1 / max(Double(TimeAmount(configuration.decay).nanoseconds), 1e6)
         self.startedAt = startedAt
         hash = FastRandom.hash(key)
     }
@@ -89,7 +93,7 @@ package struct BalancedMember: Sendable {
 
     /// The expected cost of a request to it: latency times requests in flight, divided by the weight.
     func cost(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
-        let decayed = latency * remaining(configuration, at: now)
+        let decayed = latency * remaining(at: now)
         // A member without a response yet gets few requests, so that it is not flooded.
         let expected = latency == 0 ? (inFlight == 0 ? 0 : Self.unknown) : max(decayed, 1)
         return (expected * Double(inFlight + 1) + 1) / effectiveWeight(configuration, at: now)
@@ -98,8 +102,8 @@ package struct BalancedMember: Sendable {
     private static let unknown = 1e9
 
     /// The share of the average that is left since its last update.
-    private func remaining(_ configuration: BalancingConfiguration, at now: NIODeadline) -> Double {
-        let age = (now - updatedAt).seconds / max(TimeAmount(configuration.decay).seconds, 0.001)
+    private func remaining(at now: NIODeadline) -> Double {
+        let age = Double((now - updatedAt).nanoseconds) * decayRate
         // A busy member is updated all the time; the error is below a millionth.
         return age < 0.01 ? 1 - age + age * age / 2 : exp(-age)
     }
@@ -207,7 +211,7 @@ package struct BalancedMember: Sendable {
         if value >= latency {
             latency = value
         } else {
-            let kept = remaining(configuration, at: now)
+            let kept = remaining(at: now)
             latency = latency * kept + value * (1 - kept)
         }
         updatedAt = now

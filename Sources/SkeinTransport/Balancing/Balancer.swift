@@ -87,7 +87,7 @@ package struct Balancer: Sendable {
             nextNumber += 1
             // A member that joins others starts slowly; the first members start at full weight.
             var member = BalancedMember(
-                key: key, id: MemberID(number: nextNumber), weight: weight, limit: configuration.concurrency,
+                key: key, id: MemberID(number: nextNumber), weight: weight, configuration,
                 startedAt: isFirst ? nil : now)
             member.isElsewhere = elsewhere.contains(key)
             return member
