@@ -105,7 +105,7 @@ let package = Package(
         .target(
             name: "SkeinSQLite",
             dependencies: nio + [
-                "SkeinHTTP", "SkeinSQL", .product(name: "GRDB", package: "GRDB.swift"),
+                "SkeinHTTP", "SkeinSQL", "SkeinTransport", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ]),
         .target(
@@ -275,6 +275,7 @@ let package = Package(
         .testTarget(
             name: "SkeinWorkersTests", dependencies: ["SkeinWorkers", "CSkeinWorkers", "SkeinCore", logging]),
         .testTarget(name: "SkeinPythonTests", dependencies: ["SkeinPython"]),
+        .testTarget(name: "SkeinWorkTests", dependencies: ["SkeinWork"]),
         .testTarget(name: "SkeinMailTests", dependencies: nio + ["SkeinMail", "SkeinCore", "PeerSupport"]),
         .testTarget(name: "SimulationTests", dependencies: ["SkeinSimulation"]),
         .testTarget(name: "SkeinCoreTests", dependencies: nio + ["SkeinCore", "PeerSupport", logging]),

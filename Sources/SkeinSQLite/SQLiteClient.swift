@@ -3,14 +3,21 @@
 import NIOCore
 @_exported import SkeinCore
 @_exported import SkeinSQL
+import SkeinTransport
 import Synchronization
 
 /// An SQLite database, in a file or in memory. It uses separate threads: one for writing, several for reading (WAL).
-public final class SQLiteClient: SQLDatabase, BackEnd {
+public final class SQLiteClient: SQLDatabase, MemberClient {
     /// The settings of the client.
     public let configuration: SQLiteConfiguration
     private let session: Session
     private let store: SQLiteStore
+
+    package static var scheme: Alias.Scheme { .sqlite }
+
+    package convenience init(_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) {
+        try self.init(SQLiteConfiguration(url), session: session)
+    }
 
     package init(_ configuration: SQLiteConfiguration, session: Session) throws(SkeinError) {
         self.configuration = configuration

@@ -13,9 +13,7 @@ extension SkeinClient {
     public func sqlite(_ address: String) throws(SkeinError) -> SQLiteClient {
         // One client per file, whatever the spelling of its path.
         let path = address.hasBytePrefix("@") ? address : "sqlite:\(SQLiteConfiguration(address).path ?? ":memory:")"
-        return try backEnd(path, .sqlite) { (address, _, session) throws(SkeinError) in
-            try SQLiteClient(SQLiteConfiguration(address), session: session)
-        }
+        return try backEnd(path)
     }
 
     /// An SQLite database by its settings, with a client of its own; one in memory is a separate database.
@@ -33,9 +31,6 @@ extension EveryMember {
     public func sqlite<Result: Response>(
         _ start: (SQLiteClient) -> Corequest<Result>
     ) throws(SkeinError) -> CorequestGroup<Result> {
-        CorequestGroup(
-            try client.everyBackEnd(alias.name, .sqlite) { (url, dialer, session) throws(SkeinError) in
-                try SQLiteClient(SQLiteConfiguration(url), session: session)
-            }.map(start))
+        try each(start)
     }
 }

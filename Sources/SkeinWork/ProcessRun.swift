@@ -77,12 +77,12 @@ final class ProcessRun: Sendable {
     /// - Throws: code 701 when it cannot be started, 719 when its output is too large.
     func run() throws -> ProcessOutput {
         _ = Self.ignoresBrokenPipes
+        defer { input.end() }
         var pipes = try Pipes()
         state.withLock { $0.alarm = pipes.alarm }
         defer {
             state.withLock { $0.alarm = -1 }
             pipes.closeAll()
-            input.end()
         }
         try start(&pipes)
         var output = ProcessOutput()
@@ -119,9 +119,7 @@ final class ProcessRun: Sendable {
     /// Writes the input and reads standard output and error, until the program has closed them or has ended.
     private func exchange(_ pipes: inout Pipes, _ output: inout ProcessOutput) -> SkeinError? {
         var rest: ArraySlice<UInt8> = []
-        var isPaused = false
-        var hasEnded: ContinuousClock.Instant?
-        var hasBeenCancelled: ContinuousClock.Instant?
+        var exchange = ProcessExchange()
         // A program may close its output and go on to read its input.
         while pipes.output >= 0 || pipes.errors >= 0 || pipes.input >= 0 && !isOver {
             if rest.isEmpty, pipes.input >= 0 {
@@ -129,22 +127,20 @@ final class ProcessRun: Sendable {
             }
             // A descriptor that is negative is not looked at.
             var entries = [
-                pollfd(fd: isPaused ? -1 : pipes.output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: exchange.isPaused ? -1 : pipes.output, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: pipes.errors, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: rest.isEmpty ? -1 : pipes.input, events: Int16(POLLOUT), revents: 0),
                 pollfd(fd: pipes.alarmed, events: Int16(POLLIN), revents: 0),
             ]
-            // While the reader is paused, the rest of the output stays in the pipe.
-            if isPaused, hasEnded != nil { hasEnded = .now }
             _ = poll(&entries, 4, 100)
             if entries[3].revents != 0 {
                 var signals: [UInt8] = []
                 _ = pipes.read(\.alarmed, into: &signals)
-                let goesOn = state.withLock { state in
+                let isWanted = state.withLock { state in
                     defer { state.wantsOutput = false }
-                    return state.wantsOutput || state.isCancelled
+                    return state.wantsOutput
                 }
-                if goesOn { isPaused = false }
+                if isWanted { exchange.resume(at: .now) }
             }
             if entries[0].revents != 0, !pipes.read(\.output, into: &output.output) { pipes.close(\.output) }
             if entries[1].revents != 0, !pipes.read(\.errors, into: &output.errors) { pipes.close(\.errors) }
@@ -153,10 +149,9 @@ final class ProcessRun: Sendable {
                 pipes.close(\.input)
                 input.end()
             }
-            if hasEnded != nil, entries[0].revents != 0 { hasEnded = .now }
             if let take {
                 if !output.output.isEmpty {
-                    isPaused = !take(output.output)
+                    if !take(output.output) { exchange.pause() }
                     output.output = []
                 }
                 output.errors.removeFirst(max(0, output.errors.count - Self.keptErrors))
@@ -166,13 +161,14 @@ final class ProcessRun: Sendable {
                 return SkeinError(
                     .contentTooLarge, peer: program, because: "the program writes more than \(maximumOutput) bytes")
             }
-            // Its child processes may keep the pipes open.
-            if hasEnded == nil, isOver { hasEnded = .now }
-            if let hasEnded, !isPaused, entries[0].revents == 0, hasEnded.duration(to: .now) > .seconds(1) { break }
-            if hasBeenCancelled == nil, state.withLock({ $0.isCancelled }) { hasBeenCancelled = .now }
-            if let hasBeenCancelled, hasBeenCancelled.duration(to: .now) > .seconds(1) { finish(SIGKILL) }
-            // What has left its group may hold the pipes, and write, for ever.
-            if let hasBeenCancelled, hasBeenCancelled.duration(to: .now) > .seconds(2) { break }
+            switch exchange.step(
+                isOver: isOver, isCancelled: state.withLock { $0.isCancelled }, hasRead: entries[0].revents != 0,
+                at: .now)
+            {
+            case .goOn: break
+            case .kill: finish(SIGKILL)
+            case .leave: return nil
+            }
         }
         pipes.close(\.input)
         return nil
@@ -278,7 +274,7 @@ private struct Pipes {
         }
     }
 
-    /// - Returns: false when all is written, or the pipe has no reader.
+    /// - Returns: false when the program does not read any more.
     func write(_ rest: inout ArraySlice<UInt8>) -> Bool {
         let count = rest.withUnsafeBytes { writeSome(input, $0) }
         if count > 0 { rest = rest.dropFirst(count) }

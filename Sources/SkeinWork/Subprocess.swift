@@ -10,8 +10,8 @@ import Synchronization
 ///     for try await piece in ping { print(String(buffer: piece)) }
 ///     print(try await ping.exit().code)
 ///
-/// The program is held back while its output is not read: at most 256 KiB wait. It is ended, with all that it has started, when the sequence
-/// is let go of, when the task that reads it is cancelled, when its time is up, and when its client is shut down.
+/// The program waits while its output is not read: at most 256 KiB are buffered. The program and its process group are ended when the sequence
+/// is released, when the task that reads it is cancelled, when its time is up, and when its client is shut down.
 public final class Subprocess: AsyncSequence, BackEnd {
     /// Bytes as they come; a piece need not end where a line does.
     public typealias Element = ByteBuffer
@@ -60,6 +60,7 @@ public final class Subprocess: AsyncSequence, BackEnd {
             }
         } catch {
             timer?.cancel()
+            input.end()
             inlet.fail(error)
         }
     }
@@ -94,7 +95,7 @@ public final class Subprocess: AsyncSequence, BackEnd {
         return output
     }
 
-    /// Ends the program with all that it has started: SIGTERM, and SIGKILL a second later.
+    /// Ends the program and its process group: SIGTERM, and SIGKILL a second later.
     public func cancel() { stream.cancel() }
 
     /// Ends it with its client.

@@ -12,35 +12,7 @@ extension SkeinClient {
     }
 }
 
-/// What is done for an alias again and again, as long as it is registered with these settings and the client exists, neither of which it
-/// keeps alive.
-struct AliasWatch: Sendable {
-    private final class References: Sendable {
-        weak let client: HTTPClient?
-        weak let state: AliasState?
-
-        init(_ client: HTTPClient, _ state: AliasState) {
-            self.client = client
-            self.state = state
-        }
-    }
-
-    private let references: References
-    private let number: Int
-
-    init(_ client: HTTPClient, _ state: AliasState, _ number: Int) {
-        references = References(client, state)
-        self.number = number
-    }
-
-    /// The client and the alias; nil when there is nothing to do any more.
-    var current: (client: HTTPClient, state: AliasState)? {
-        guard let client = references.client, let state = references.state, client.isInUse(state),
-            state.watch == number
-        else { return nil }
-        return (client, state)
-    }
-
+extension AliasWatch {
     fileprivate func check(_ check: HealthCheck, _ shard: Shard, _ backEnds: BackEnds) {
         shard.eventLoop.scheduleTask(in: TimeAmount(check.interval)) {
             guard let (client, state) = current else { return }
@@ -66,9 +38,6 @@ struct AliasWatch: Sendable {
 }
 
 extension HTTPClient {
-    /// Whether an alias is still registered, and the client not at its end.
-    func isInUse(_ state: AliasState) -> Bool { !isOver && aliases[state.name] === state }
-
     /// Tries each second to connect to a member that was ejected because it was unreachable, so that it is used again
     /// as soon as it is back.
     package func awaitReturn(_ attempt: AliasState.Attempt, of state: AliasState) {
@@ -76,7 +45,7 @@ extension HTTPClient {
         guard state.isEjected(attempt.id, at: shard.now), state.beginsWaiting(for: attempt.id),
             let endpoint = attempt.target.origin?.endpoint
         else { return }
-        AliasReturn(client: self, state: state, id: attempt.id, endpoint: endpoint).await(shard)
+        AliasReturn(references: AliasReferences(self, state), id: attempt.id, endpoint: endpoint).tryAgain(on: shard)
     }
 
     /// - Parameter done: called with nil when the check says nothing of the member.
@@ -107,32 +76,22 @@ extension HTTPClient {
     }
 }
 
-/// Tries to connect to a member each second, until it is there or its ejection is over.
-private final class AliasReturn: Sendable {
-    private weak let client: HTTPClient?
-    private weak let state: AliasState?
-    private let id: Balancer.MemberID
-    private let endpoint: Endpoint
+/// Tries to connect to a member each second, until that succeeds or the ejection of the member is over.
+private struct AliasReturn: Sendable {
+    let references: AliasReferences
+    let id: Balancer.MemberID
+    let endpoint: Endpoint
 
-    init(client: HTTPClient, state: AliasState, id: Balancer.MemberID, endpoint: Endpoint) {
-        self.client = client
-        self.state = state
-        self.id = id
-        self.endpoint = endpoint
-    }
-
-    func await(_ shard: Shard) {
+    func tryAgain(on shard: Shard) {
         shard.eventLoop.scheduleTask(in: .seconds(1)) {
-            guard let client = self.client, let state = self.state else { return }
-            guard !client.isOver, state.isEjected(self.id, at: shard.now) else {
-                return state.endsWaiting(for: self.id)
-            }
-            Connector.connect(to: self.endpoint, on: shard.eventLoop, client.dialer.options(timeout: .seconds(1)))
+            guard let (client, state) = references.current else { return }
+            guard state.isEjected(id, at: shard.now) else { return state.endsWaiting(for: id) }
+            Connector.connect(to: endpoint, on: shard.eventLoop, client.dialer.options(timeout: .seconds(1)))
                 .whenComplete { result in
-                    guard case .success(let connected) = result else { return self.await(shard) }
+                    guard case .success(let connected) = result else { return tryAgain(on: shard) }
                     connected.channel.close(promise: nil)
-                    self.state?.isBack(self.id, at: shard.now)
-                    self.state?.endsWaiting(for: self.id)
+                    state.isBack(id, at: shard.now)
+                    state.endsWaiting(for: id)
                 }
         }
     }

@@ -55,6 +55,15 @@ package final class BackEnds: Sendable {
     }
 }
 
+/// A database client that is made for a URL, so that it can stand for a member of an alias.
+package protocol MemberClient: BackEnd {
+    /// The protocol of the members.
+    static var scheme: Alias.Scheme { get }
+    /// A client that connects through a dialer.
+    /// - Throws: code 701 for a malformed URL, 714 when it cannot be opened.
+    init(_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError)
+}
+
 extension BackEnds {
     /// A client that checks a member of an alias, and only that one; nil before the first request for a client of the alias.
     /// - Throws: when it cannot be made, for example because its file does not exist.
@@ -71,7 +80,7 @@ extension BackEnds {
         }
     }
 
-    /// Lets go of the clients of members that an alias does not have any more; a caller that holds one keeps it.
+    /// Releases the clients of members that were removed from an alias; a caller that holds one can still use it.
     func drop(_ state: AliasState) {
         let (version, urls) = state.versionedURLs
         let isKnown = versions.withLock { versions in
@@ -95,31 +104,26 @@ extension BackEnds {
 extension SkeinClient {
     /// The client of an address, created on first use; for an alias, the client of the member that the balancer picks.
     /// - Parameters:
-    ///   - address: a URL, or `@name`.
-    ///   - scheme: the protocol that the members of the alias must have.
-    ///   - make: makes a client, which connects through the dialer.
+    /// - Parameter address: a URL, or `@name`.
     /// - Throws: code 701 for a malformed address, or an alias that is unknown or has another protocol.
-    package func backEnd<Client: BackEnd>(
-        _ address: String, _ scheme: Alias.Scheme,
-        _ make: @escaping @Sendable (_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) -> Client
-    ) throws(SkeinError) -> Client {
+    package func backEnd<Client: MemberClient>(_ address: String) throws(SkeinError) -> Client {
         let (dialer, session) = (http.dialer, session)
         guard address.hasBytePrefix("@") else {
-            return try backEnds.client("\(scheme) \(address)") { () throws(SkeinError) in
-                try make(address, dialer, session)
+            return try backEnds.client("\(Client.scheme) \(address)") { () throws(SkeinError) in
+                try Client(address, dialer, session)
             }
         }
-        let state = try alias(address, of: scheme)
+        let state = try alias(address, of: Client.scheme)
         backEnds.drop(state)
         state.maker = { (target) throws(SkeinError) in
-            try make(target.url, dialer.named(target.serverName), session)
+            try Client(target.url, dialer.named(target.serverName), session)
         }
         var failure = state.hasNoMember
         for _ in 0..<max(1, state.count) {
             guard let target = state.choose(at: shards[0].now) else { break }
             do throws(SkeinError) {
                 return try backEnds.client("\(address) \(target.url)") { () throws(SkeinError) in
-                    try make(target.url, dialer.of(target, in: address, scheme, of: http), session)
+                    try Client(target.url, dialer.of(target, in: address, Client.scheme, of: http), session)
                 }
             } catch {
                 guard error.code == .connectionFailed else { throw error }
@@ -130,21 +134,17 @@ extension SkeinClient {
         throw failure
     }
 
-    /// The clients of every member of an alias, in the order of the members.
-    /// - Throws: code 701 for an alias that is not there or of another protocol, and what a client cannot be made for.
-    package func everyBackEnd<Client: BackEnd>(
-        _ name: String, _ scheme: Alias.Scheme,
-        _ make: @escaping @Sendable (_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) -> Client
-    ) throws(SkeinError) -> [Client] {
+    /// The clients of every member of an alias, in the order of the members; none of them fails over.
+    /// - Throws: code 701 for an alias that is unknown or has another protocol, and the error of a client that cannot be made.
+    fileprivate func everyBackEnd<Client: MemberClient>(_ name: String) throws(SkeinError) -> [Client] {
         let (dialer, session) = (http.dialer, session)
-        let state = try alias(name, of: scheme)
+        let state = try alias(name, of: Client.scheme)
         var clients: [Client] = []
-        // Each answers for itself: no other member takes its place.
         backEnds.drop(state)
         for (_, target) in state.targets {
             clients.append(
                 try backEnds.client("every \(name) \(target.url)") { () throws(SkeinError) in
-                    try make(target.url, dialer.named(target.serverName), session)
+                    try Client(target.url, dialer.named(target.serverName), session)
                 })
         }
         return clients
@@ -156,6 +156,15 @@ extension SkeinClient {
             throw SkeinError(.exception, because: "\(name) is an alias of \(state.scheme), not of \(scheme)")
         }
         return state
+    }
+}
+
+extension EveryMember {
+    /// Starts a corequest on the client of each member.
+    package func each<Client: MemberClient, Result: Response>(
+        _ start: (Client) -> Corequest<Result>
+    ) throws(SkeinError) -> CorequestGroup<Result> {
+        CorequestGroup(try client.everyBackEnd(alias.name).map(start))
     }
 }
 

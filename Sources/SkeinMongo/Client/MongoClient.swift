@@ -7,7 +7,7 @@ import Synchronization
 
 /// A MongoDB deployment: one server, a replica set, or the routers of a cluster. All callers on an event loop share a
 /// few connections to each server.
-public final class MongoClient: BackEnd {
+public final class MongoClient: MemberClient {
     /// The settings of the client.
     public let configuration: MongoConfiguration
     private let session: Session
@@ -15,6 +15,12 @@ public final class MongoClient: BackEnd {
     let monitor: MongoMonitor
     let sessions = MongoSessionPool()
     private let isShutDown = Atomic<Bool>(false)
+
+    package static var scheme: Alias.Scheme { .mongo }
+
+    package convenience init(_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) {
+        self.init(try MongoConfiguration(url), session: session, dialer: dialer)
+    }
 
     package init(_ configuration: MongoConfiguration, session: Session, dialer: Dialer) {
         self.configuration = configuration

@@ -11,9 +11,8 @@ extension SkeinClient {
     /// - Parameter uri: `mongodb://user:password@host1,host2/database?replicaSet=rs0`, or `host/database`; without a database, `test`.
     /// - Throws: code 701 with the error in it.
     public func mongo(_ uri: String) throws(SkeinError) -> MongoDatabase {
-        try backEnd(uri, .mongo) { (uri, dialer, session) throws(SkeinError) in
-            MongoClient(try MongoConfiguration(uri), session: session, dialer: dialer)
-        }.database
+        let client: MongoClient = try backEnd(uri)
+        return client.database
     }
 
     /// A deployment of MongoDB by its settings; a client with connections of its own.
@@ -30,9 +29,6 @@ extension EveryMember {
     public func mongo<Result: Response>(
         _ start: (MongoDatabase) -> Corequest<Result>
     ) throws(SkeinError) -> CorequestGroup<Result> {
-        CorequestGroup(
-            try client.everyBackEnd(alias.name, .mongo) { (url, dialer, session) throws(SkeinError) in
-                MongoClient(try MongoConfiguration(url), session: session, dialer: dialer)
-            }.map { start($0.database) })
+        try each { (client: MongoClient) in start(client.database) }
     }
 }

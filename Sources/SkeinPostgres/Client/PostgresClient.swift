@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// Statements are independent: one that fails does not affect the others, and their order is not fixed. Use
 /// ``transaction(_:_:)`` for related statements.
-public final class PostgresClient: SQLDatabase, BackEnd {
+public final class PostgresClient: SQLDatabase, MemberClient {
     /// The settings of the client.
     public let configuration: PostgresConfiguration
     /// The name in messages.
@@ -18,6 +18,12 @@ public final class PostgresClient: SQLDatabase, BackEnd {
     private let session: Session
     private let pools: ShardLocal<PipelinePool<PostgresConnection>>
     private let isShutDown = Atomic<Bool>(false)
+
+    package static var scheme: Alias.Scheme { .postgres }
+
+    package convenience init(_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) {
+        self.init(try PostgresConfiguration(url), session: session, dialer: dialer)
+    }
 
     package init(_ configuration: PostgresConfiguration, session: Session, dialer: Dialer) {
         let name = configuration.description

@@ -11,9 +11,7 @@ extension SkeinClient {
     /// - Parameter url: a connection string as in libpq, with one or several hosts, or `user:password@host/database`.
     /// - Throws: code 701 with the error in it.
     public func postgres(_ url: String) throws(SkeinError) -> PostgresClient {
-        try backEnd(url, .postgres) { (url, dialer, session) throws(SkeinError) in
-            PostgresClient(try PostgresConfiguration(url), session: session, dialer: dialer)
-        }
+        try backEnd(url)
     }
 
     /// A database of PostgreSQL by its settings; a client with connections of its own.
@@ -30,9 +28,6 @@ extension EveryMember {
     public func postgres<Result: Response>(
         _ start: (PostgresClient) -> Corequest<Result>
     ) throws(SkeinError) -> CorequestGroup<Result> {
-        CorequestGroup(
-            try client.everyBackEnd(alias.name, .postgres) { (url, dialer, session) throws(SkeinError) in
-                PostgresClient(try PostgresConfiguration(url), session: session, dialer: dialer)
-            }.map(start))
+        try each(start)
     }
 }

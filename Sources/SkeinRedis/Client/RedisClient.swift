@@ -10,7 +10,7 @@ import Synchronization
 /// Each command is a method that starts it and returns at once: `try await redis.get("hits").fetch(Int.self)`. Commands
 /// of one caller are executed in order, possibly with those of others in between; use ``multi(_:)`` for an atomic
 /// sequence.
-public final class RedisClient: RedisCommands, BackEnd {
+public final class RedisClient: RedisCommands, MemberClient {
     public typealias Answer = Corequest<RedisResponse>
 
     /// The settings of the client.
@@ -20,6 +20,12 @@ public final class RedisClient: RedisCommands, BackEnd {
     private let routes: ShardLocal<any RedisRoute>
     private let isShutDown = Atomic<Bool>(false)
     let subscriber: RedisSubscriber
+
+    package static var scheme: Alias.Scheme { .redis }
+
+    package convenience init(_ url: String, _ dialer: Dialer, _ session: Session) throws(SkeinError) {
+        self.init(try RedisConfiguration(url), session: session, dialer: dialer)
+    }
 
     package init(_ configuration: RedisConfiguration, session: Session, dialer: Dialer) {
         self.configuration = configuration

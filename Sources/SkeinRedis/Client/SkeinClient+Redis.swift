@@ -12,9 +12,7 @@ extension SkeinClient {
     ///   `redis+sentinel://host1,host2/0?master=name`, `redis+cluster://host1,host2`.
     /// - Throws: code 701 with the error in it.
     public func redis(_ url: String) throws(SkeinError) -> RedisClient {
-        try backEnd(url, .redis) { (url, dialer, session) throws(SkeinError) in
-            RedisClient(try RedisConfiguration(url), session: session, dialer: dialer)
-        }
+        try backEnd(url)
     }
 
     /// A store of Redis by its settings; a client with connections of its own.
@@ -31,9 +29,6 @@ extension EveryMember {
     public func redis<Result: Response>(
         _ start: (RedisClient) -> Corequest<Result>
     ) throws(SkeinError) -> CorequestGroup<Result> {
-        CorequestGroup(
-            try client.everyBackEnd(alias.name, .redis) { (url, dialer, session) throws(SkeinError) in
-                RedisClient(try RedisConfiguration(url), session: session, dialer: dialer)
-            }.map(start))
+        try each(start)
     }
 }

@@ -113,7 +113,7 @@ struct SnippetPage {
         return true
     }
 
-    /// An ellipsis in code, and not in a text or a comment, stands for nothing.
+    /// Removes ellipses, except in string literals.
     private static func withoutEllipsis(_ line: String) -> String {
         let line = line.replacingOccurrences(of: "[…]", with: "[:]")
         var result = ""
